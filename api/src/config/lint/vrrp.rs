@@ -1,0 +1,120 @@
+//! What VRRP can carry, and identifiers that must not meet.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Found, Lint};
+use crate::config::duration::shown;
+use crate::config::model::{Group, VrrpVersion};
+use crate::config::report::{Problem, Span};
+
+/// The longest interval that version 3 carries: 12 bits of centiseconds (RFC 9568 section 5.2.7).
+const V3_ADVERT_MAX: Duration = Duration::from_millis(40_950);
+/// The unit of the interval in version 3.
+const V3_ADVERT_UNIT: Duration = Duration::from_millis(10);
+/// The longest interval that version 2 carries: 8 bits of seconds (RFC 3768 section 5.3.7).
+const V2_ADVERT_MAX: Duration = Duration::from_secs(255);
+
+impl Lint<'_> {
+    pub(super) fn vrrp(&mut self) {
+        self.identifiers();
+        for (name, group) in &self.config.groups {
+            self.interval(name, group);
+            self.version(name, group);
+            self.speaks(name, group);
+        }
+    }
+
+    /// One number, one interface, one family: one virtual router.
+    fn identifiers(&mut self) {
+        let own = self.own();
+        let mut seen: BTreeMap<(bool, u8), Vec<Found<'_>>> = BTreeMap::new();
+        for found in self.routers() {
+            let Some(vrid) = found.router.vrid else { continue };
+            let families =
+                [found.router.ipv4().next().is_some(), found.router.ipv6().next().is_some()];
+            let mut told = false;
+            for is_ipv6 in [false, true].into_iter().filter(|v6| families[usize::from(*v6)]) {
+                let others = seen.entry((is_ipv6, vrid)).or_default();
+                let clash = others.iter().find(|other| !told && other.meets(found, &own)).copied();
+                others.push(found);
+                if let Some(other) = clash {
+                    told = true;
+                    let problem = self.same_vrid(vrid, found, other);
+                    self.push(problem);
+                }
+            }
+        }
+    }
+
+    fn same_vrid(&self, vrid: u8, found: Found<'_>, other: Found<'_>) -> Problem {
+        let text = format!(
+            "`{}/{}` and `{}/{}` have vrid {vrid} on the same interface",
+            other.group_name, other.name, found.group_name, found.name
+        );
+        Problem::error("same-vrid", text)
+            .at(self.place(&found.path("vrid")))
+            .also(self.place(&other.path("vrid")), "the other")
+            .help("give each router on an interface a vrid of its own, 1 to 255")
+    }
+
+    fn interval(&mut self, name: &str, group: &Group) {
+        let advert = group.vrrp.advert;
+        let routers = || group.routers.values().filter(|router| router.vrid.is_some());
+        let ipv6 = routers().any(|router| router.ipv6().next().is_some());
+        let v2 = group.vrrp.version == VrrpVersion::V2;
+        let whole = |unit: Duration| advert.as_nanos().is_multiple_of(unit.as_nanos());
+        let text = if v2 && (advert > V2_ADVERT_MAX || !whole(Duration::from_secs(1))) {
+            "version 2 carries whole seconds, \"1s\" to \"255s\""
+        } else if (!v2 || ipv6) && (advert > V3_ADVERT_MAX || !whole(V3_ADVERT_UNIT)) {
+            "version 3 carries steps of 10 ms, \"10ms\" to \"40.95s\""
+        } else {
+            return;
+        };
+        let at = self.vrrp_place(name, "advert").unwrap_or_else(|| self.place(&["group", name]));
+        // One `[vrrp]` for many groups is one mistake.
+        let again = |problem: &Problem| problem.code == "bad-interval" && problem.at == Some(at);
+        if self.problems.iter().any(again) {
+            return;
+        }
+        let text = format!("`advert` of \"{}\" cannot be sent: {text}", shown(advert));
+        let mut problem = Problem::error("bad-interval", text).at(at);
+        if let Some(version) = self.vrrp_place(name, "version").filter(|_| v2) {
+            problem = problem.also(version, "version 2 is chosen here");
+        }
+        self.push(problem);
+    }
+
+    fn version(&mut self, name: &str, group: &Group) {
+        let written = self.tree.get(&["group", name, "vrrp", "version"]).map(|node| node.at);
+        let (Some(at), VrrpVersion::V2) = (written, group.vrrp.version) else { return };
+        let ipv6_only = |router: &super::Router| {
+            router.ipv4().next().is_none() && router.ipv6().next().is_some()
+        };
+        if !group.routers.is_empty() && group.routers.values().all(ipv6_only) {
+            let text = format!("group `{name}` has IPv6 only, which is always version 3");
+            let help = "leave `version` out; it speaks of IPv4";
+            self.push(Problem::warning("idle-version", text).at(at).help(help));
+        }
+    }
+
+    /// The election is held by adverts: somebody has to send them.
+    fn speaks(&mut self, name: &str, group: &Group) {
+        let silent = group
+            .routers
+            .keys()
+            .all(|router| self.tree.get(&["group", name, "router", router, "vrid"]).is_none());
+        if silent && !group.routers.is_empty() {
+            let text = format!("no router of group `{name}` has a `vrid`, so nobody hears it");
+            let at = self.place(&["group", name]);
+            let help = "give at least one of its routers a vrid, 1 to 255";
+            self.push(Problem::error("no-vrid", text).at(at).help(help));
+        }
+    }
+
+    /// Where a key of VRRP is set for a group: its own table or the common one.
+    fn vrrp_place(&self, group: &str, key: &str) -> Option<Span> {
+        let own = self.tree.get(&["group", group, "vrrp", key]);
+        own.or_else(|| self.tree.get(&["vrrp", key])).map(|node| node.at)
+    }
+}

@@ -1,0 +1,268 @@
+//! A configuration that has passed every check: plain data, defaults filled in, names resolved.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The interval between heartbeats unless told otherwise.
+pub const HEARTBEAT_DEFAULT: Duration = Duration::from_millis(10);
+/// The shortest interval between heartbeats.
+pub const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
+/// The longest interval between heartbeats.
+pub const HEARTBEAT_MAX: Duration = Duration::from_secs(1);
+/// The UDP port of our own protocol unless told otherwise.
+pub const PORT_DEFAULT: u16 = 8747;
+/// The priority unless told otherwise (RFC 9568 section 6.1).
+pub const PRIORITY_DEFAULT: u8 = 100;
+/// The highest priority of a router that does not own its addresses (RFC 9568 section 5.2.4).
+pub const PRIORITY_MAX: u8 = 254;
+/// The advertisement interval unless told otherwise (RFC 9568 section 6.1).
+pub const ADVERT_DEFAULT: Duration = Duration::from_secs(1);
+/// The longest delay that `failback` may name.
+pub const FAILBACK_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The most nodes of a cluster.
+pub const NODES_MAX: usize = 16;
+/// The most groups.
+pub const GROUPS_MAX: usize = 1024;
+/// The most routers of all groups together.
+pub const ROUTERS_MAX: usize = 2048;
+/// The most links.
+pub const LINKS_MAX: usize = 16;
+/// The most IPv4 addresses of a router: one octet counts them (RFC 9568 section 5.2.5).
+pub const ADDRESSES_IPV4_MAX: usize = 255;
+/// The most IPv6 addresses of a router: an advert fits one frame of 1500 octets.
+pub const ADDRESSES_IPV6_MAX: usize = 90;
+/// The most unicast peers of a router.
+pub const UNICAST_PEERS_MAX: usize = 32;
+/// The most paths that carry heartbeats between two nodes.
+pub const PATHS_MAX: usize = 64;
+/// The longest name of a network interface, in bytes (IFNAMSIZ less its ending zero).
+pub const INTERFACE_NAME_MAX: usize = 15;
+/// How often an active router may be told to repeat its announcements.
+pub const ANNOUNCE_MIN: Duration = Duration::from_secs(1);
+/// How seldom an active router may be told to repeat its announcements.
+pub const ANNOUNCE_MAX: Duration = Duration::from_secs(3600);
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[cluster]`.
+    pub cluster: Cluster,
+    /// `[node.NAME]`, by name.
+    pub nodes: BTreeMap<String, Node>,
+    /// `[link.NAME]`, by name.
+    pub links: BTreeMap<String, Link>,
+    /// `[group.NAME]`, by name.
+    pub groups: BTreeMap<String, Group>,
+    /// Is there a `[replicate]`?
+    pub replicate: bool,
+    /// What was written, in 64 bits.
+    pub digest: Digest,
+}
+
+/// `[cluster]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// The name of the cluster.
+    pub name: String,
+    /// The key file, made absolute or relative to the working directory.
+    pub key_file: Option<PathBuf>,
+    /// The interval between heartbeats, [`HEARTBEAT_MIN`] to [`HEARTBEAT_MAX`].
+    pub heartbeat: Duration,
+    /// The UDP port of our own protocol, 1 to 65535.
+    pub port: u16,
+}
+
+/// `[node.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The priority in every group that names none, 1 to 254.
+    pub priority: u8,
+    /// A router of another make: it speaks VRRP and nothing else.
+    pub foreign: bool,
+}
+
+/// A value that is the same on every node, or one for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PerNode<T> {
+    /// The same on every node.
+    Same(T),
+    /// By node name.
+    Each(BTreeMap<String, T>),
+}
+
+impl<T> PerNode<T> {
+    /// The value on a node.
+    pub fn get(&self, node: &str) -> Option<&T> {
+        match self {
+            Self::Same(value) => Some(value),
+            Self::Each(values) => values.get(node),
+        }
+    }
+
+    /// Every value that is written.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        let (one, each) = match self {
+            Self::Same(value) => (Some(value), None),
+            Self::Each(values) => (None, Some(values.values())),
+        };
+        one.into_iter().chain(each.into_iter().flatten())
+    }
+}
+
+/// `[link.NAME]`: a path of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The interface.
+    pub interface: PerNode<String>,
+    /// The address of each node of ours; none where peers find each other by multicast.
+    pub address: Option<BTreeMap<String, IpAddr>>,
+}
+
+/// `[group.NAME]`: what moves as one unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// How the active node is chosen.
+    pub election: Election,
+    /// The nodes it runs on, with their priority, 1 to 254.
+    pub priorities: BTreeMap<String, u8>,
+    /// When a node that is better placed gets it back.
+    pub failback: Failback,
+    /// What its routers say on the wire.
+    pub vrrp: Vrrp,
+    /// `[group.NAME.router.NAME]`, by name.
+    pub routers: BTreeMap<String, Router>,
+}
+
+/// How the active node of a group is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Election {
+    /// By VRRP.
+    Vrrp,
+}
+
+/// When the preferred node gets its group back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failback {
+    /// Once it is ready.
+    Auto,
+    /// When an operator says so.
+    Manual,
+    /// Once it has been ready for this long.
+    After(Duration),
+}
+
+/// `[vrrp]` and `[group.NAME.vrrp]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vrrp {
+    /// The version for IPv4; IPv6 is always version 3.
+    pub version: VrrpVersion,
+    /// The advertisement interval.
+    pub advert: Duration,
+    /// The checksum that is sent with version 3 over IPv4.
+    pub checksum: Checksum,
+}
+
+impl Default for Vrrp {
+    fn default() -> Self {
+        Self { version: VrrpVersion::V3, advert: ADVERT_DEFAULT, checksum: Checksum::Auto }
+    }
+}
+
+/// The version of VRRP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VrrpVersion {
+    /// RFC 3768.
+    V2,
+    /// RFC 9568.
+    V3,
+}
+
+impl fmt::Display for VrrpVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V2 => "2",
+            Self::V3 => "3",
+        })
+    }
+}
+
+/// The checksum of version 3 over IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// With the pseudo-header until another dialect is heard.
+    Auto,
+    /// With the pseudo-header, as RFC 5798 is commonly read.
+    Pseudo,
+    /// Without, as RFC 9568 section 5.2.8 says for IPv4.
+    Plain,
+}
+
+/// `[group.NAME.router.NAME]`: one interface, one or two address families.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Router {
+    /// The interface.
+    pub interface: PerNode<String>,
+    /// The virtual router identifier, 1 to 255; without one it sends no adverts and follows its group.
+    pub vrid: Option<u8>,
+    /// The virtual addresses in the order of the file.
+    pub addresses: Vec<Address>,
+    /// The source address of adverts; otherwise the first own address of the interface.
+    pub source: Option<PerNode<IpAddr>>,
+    /// Do heartbeats run on its interface?
+    pub heartbeat: bool,
+    /// How the addresses are announced.
+    pub announce: Announce,
+    /// All speakers, where adverts go to each of them; empty for multicast.
+    pub unicast_peers: Vec<IpAddr>,
+}
+
+impl Router {
+    /// The virtual addresses of IPv4.
+    pub fn ipv4(&self) -> impl Iterator<Item = &Address> {
+        self.addresses.iter().filter(|address| address.ip.is_ipv4())
+    }
+
+    /// The virtual addresses of IPv6.
+    pub fn ipv6(&self) -> impl Iterator<Item = &Address> {
+        self.addresses.iter().filter(|address| address.ip.is_ipv6())
+    }
+}
+
+/// How the addresses of a router are announced by gratuitous ARP and unsolicited NA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announce {
+    /// Not at all.
+    Never,
+    /// After a takeover.
+    OnTakeover,
+    /// After a takeover, and again this often while active.
+    Every(Duration),
+}
+
+/// A virtual address with its prefix length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// The prefix length, 1 to 32 or 1 to 128.
+    pub prefix: u8,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ip, self.prefix)
+    }
+}
+
+/// A digest of what was written, without secrets; equal on all nodes that have the same configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub u64);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}

@@ -1,0 +1,208 @@
+//! What a reload would change, by name, in sentences.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use super::duration::shown;
+use super::model::{Announce, Config, Failback, Group, Link, Node, PerNode, Router, Vrrp};
+
+/// The difference between two configurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What changes, one sentence a line; empty if nothing does.
+    pub changes: Vec<String>,
+    /// What stays as it is, one sentence a line.
+    pub untouched: Vec<String>,
+    /// Names of groups that appear, disappear or change in any way.
+    pub groups: Vec<String>,
+}
+
+impl Plan {
+    /// Does nothing change?
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The changes, then what stays.
+    pub fn lines(&self) -> Vec<String> {
+        if self.is_empty() {
+            return vec!["nothing changes".to_owned()];
+        }
+        self.changes.iter().chain(&self.untouched).cloned().collect()
+    }
+}
+
+/// What applying `new` over `old` would change.
+pub fn diff(old: &Config, new: &Config) -> Plan {
+    let mut plan = Plan::default();
+    plan.cluster(old, new);
+    let nodes = plan.named("node", &old.nodes, &new.nodes, |plan, name, old, new| {
+        plan.node(name, old, new);
+    });
+    let links = plan.named("link", &old.links, &new.links, |plan, name, old, new| {
+        plan.link(name, old, new);
+    });
+    let groups = plan.named("group", &old.groups, &new.groups, |plan, name, old, new| {
+        plan.group(name, old, new);
+    });
+    for (name, group) in &new.groups {
+        if old.groups.get(name) != Some(group) {
+            plan.groups.push(name.clone());
+        }
+    }
+    plan.groups.extend(old.groups.keys().filter(|name| !new.groups.contains_key(*name)).cloned());
+    for (kind, names) in [("nodes", nodes), ("links", links), ("groups", groups)] {
+        if !names.is_empty() {
+            plan.untouched.push(format!("untouched {kind}: {}", names.join(", ")));
+        }
+    }
+    plan
+}
+
+impl Plan {
+    fn say(&mut self, text: impl Into<String>) {
+        self.changes.push(text.into());
+    }
+
+    fn value<T: PartialEq + Display>(&mut self, what: &str, old: T, new: T) {
+        if old != new {
+            self.say(format!("{what}: {old} becomes {new}"));
+        }
+    }
+
+    /// Compares two maps by name; returns the names that are equal in both.
+    fn named<T: PartialEq>(
+        &mut self,
+        kind: &str,
+        old: &BTreeMap<String, T>,
+        new: &BTreeMap<String, T>,
+        mut changed: impl FnMut(&mut Self, &str, &T, &T),
+    ) -> Vec<String> {
+        for name in old.keys().filter(|name| !new.contains_key(*name)) {
+            self.say(format!("remove {kind} {name}"));
+        }
+        let mut same = Vec::new();
+        for (name, value) in new {
+            match old.get(name) {
+                None => self.say(format!("add {kind} {name}")),
+                Some(before) if before == value => same.push(name.clone()),
+                Some(before) => changed(self, name, before, value),
+            }
+        }
+        same
+    }
+
+    fn cluster(&mut self, old: &Config, new: &Config) {
+        let (before, after) = (&old.cluster, &new.cluster);
+        self.value("cluster name", &before.name, &after.name);
+        if before.key_file != after.key_file {
+            self.say("cluster: another key file");
+        }
+        self.value("heartbeat", shown(before.heartbeat), shown(after.heartbeat));
+        self.value("port", before.port, after.port);
+        self.value("replicate", old.replicate, new.replicate);
+    }
+
+    fn node(&mut self, name: &str, old: &Node, new: &Node) {
+        self.value(&format!("node {name}: priority"), old.priority, new.priority);
+        self.value(&format!("node {name}: foreign"), old.foreign, new.foreign);
+    }
+
+    fn link(&mut self, name: &str, old: &Link, new: &Link) {
+        let what = format!("link {name}");
+        self.value(
+            &format!("{what}: interface"),
+            per_node(Some(&old.interface)),
+            per_node(Some(&new.interface)),
+        );
+        let each = |link: &Link| per_node(link.address.clone().map(PerNode::Each).as_ref());
+        self.value(&format!("{what}: address"), each(old), each(new));
+    }
+
+    fn group(&mut self, name: &str, old: &Group, new: &Group) {
+        let what = format!("group {name}");
+        for node in old.priorities.keys().filter(|node| !new.priorities.contains_key(*node)) {
+            self.say(format!("{what}: no longer runs on {node}"));
+        }
+        for (node, priority) in &new.priorities {
+            match old.priorities.get(node) {
+                None => self.say(format!("{what}: runs on {node} with priority {priority}")),
+                Some(before) => {
+                    self.value(&format!("{what}: priority of {node}"), before, priority);
+                }
+            }
+        }
+        self.value(&format!("{what}: failback"), failback(old.failback), failback(new.failback));
+        self.vrrp(&what, &old.vrrp, &new.vrrp);
+        let kind = format!("{what}: router");
+        self.named(&kind, &old.routers, &new.routers, |plan, router, old, new| {
+            plan.router(&format!("router {name}/{router}"), old, new);
+        });
+    }
+
+    fn vrrp(&mut self, what: &str, old: &Vrrp, new: &Vrrp) {
+        self.value(&format!("{what}: version"), old.version, new.version);
+        self.value(&format!("{what}: advert"), shown(old.advert), shown(new.advert));
+        if old.checksum != new.checksum {
+            self.say(format!("{what}: another checksum"));
+        }
+    }
+
+    fn router(&mut self, what: &str, old: &Router, new: &Router) {
+        let vrid = |router: &Router| router.vrid.map_or("none".to_owned(), |vrid| vrid.to_string());
+        self.value(&format!("{what}: vrid"), vrid(old), vrid(new));
+        self.value(
+            &format!("{what}: interface"),
+            per_node(Some(&old.interface)),
+            per_node(Some(&new.interface)),
+        );
+        for address in old.addresses.iter().filter(|address| !new.addresses.contains(address)) {
+            self.say(format!("{what}: remove {address}"));
+        }
+        for address in new.addresses.iter().filter(|address| !old.addresses.contains(address)) {
+            self.say(format!("{what}: add {address}"));
+        }
+        let common = |a: &Router, b: &Router| {
+            let kept = a.addresses.iter().filter(|address| b.addresses.contains(address));
+            kept.copied().collect::<Vec<_>>()
+        };
+        if common(old, new) != common(new, old) {
+            self.say(format!("{what}: another order of addresses"));
+        }
+        let source = |router: &Router| per_node(router.source.as_ref());
+        self.value(&format!("{what}: source"), source(old), source(new));
+        self.value(&format!("{what}: heartbeat"), old.heartbeat, new.heartbeat);
+        self.value(&format!("{what}: announce"), announce(old.announce), announce(new.announce));
+        if old.unicast_peers != new.unicast_peers {
+            self.say(format!("{what}: other unicast peers"));
+        }
+    }
+}
+
+fn per_node<T: Display>(value: Option<&PerNode<T>>) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(PerNode::Same(value)) => value.to_string(),
+        Some(PerNode::Each(values)) => {
+            let values: Vec<String> =
+                values.iter().map(|(node, value)| format!("{node} {value}")).collect();
+            values.join(", ")
+        }
+    }
+}
+
+fn failback(failback: Failback) -> String {
+    match failback {
+        Failback::Auto => "auto".to_owned(),
+        Failback::Manual => "manual".to_owned(),
+        Failback::After(delay) => shown(delay),
+    }
+}
+
+fn announce(announce: Announce) -> String {
+    match announce {
+        Announce::Never => "never".to_owned(),
+        Announce::OnTakeover => "on takeover".to_owned(),
+        Announce::Every(interval) => format!("every {}", shown(interval)),
+    }
+}

@@ -1,0 +1,218 @@
+//! The JSON Schema of the configuration, for editors: completion, hints and early errors.
+
+use serde_json::{Value, json};
+
+use super::model::{
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, INTERFACE_NAME_MAX, NODES_MAX, PORT_DEFAULT,
+    PRIORITY_DEFAULT, PRIORITY_MAX, UNICAST_PEERS_MAX,
+};
+use super::words::NAME_MAX;
+
+/// The schema, draft 2020-12.
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Evergate configuration",
+        "description": "One file, the same on every node.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["cluster", "node", "group"],
+        "properties": {
+            "cluster": cluster(),
+            "node": named("The boxes of the cluster, by name.", node()),
+            "link": named("Paths of our own between the nodes, by name.", link()),
+            "vrrp": vrrp("What all groups say on the wire unless they say otherwise."),
+            "group": named("What moves as one unit, by name.", group()),
+            "replicate": {
+                "type": "object",
+                "additionalProperties": false,
+                "description": "Replication of connections to every peer. Does nothing yet."
+            },
+        },
+        "$defs": {
+            "duration": {
+                "type": "string",
+                "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|min|h|d)$",
+                "examples": ["10ms", "1.5s", "2min"]
+            },
+            "interface": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": INTERFACE_NAME_MAX,
+                "pattern": "^[^\\s/:]+$"
+            },
+            "ip": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+$" },
+            "priority": { "type": "integer", "minimum": 1, "maximum": PRIORITY_MAX },
+        }
+    })
+}
+
+fn described(mut schema: Value, text: &str) -> Value {
+    schema["description"] = json!(text);
+    schema
+}
+
+fn table(properties: Value, required: &[&str]) -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": required,
+        "properties": properties
+    })
+}
+
+fn named(text: &str, inner: Value) -> Value {
+    json!({
+        "type": "object",
+        "description": text,
+        "minProperties": 1,
+        "propertyNames": { "pattern": format!("^[A-Za-z0-9_.-]{{1,{NAME_MAX}}}$") },
+        "additionalProperties": inner
+    })
+}
+
+fn reference(name: &str, text: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}"), "description": text })
+}
+
+/// A value, or a table of values by node name.
+fn per_node(name: &str, text: &str) -> Value {
+    let value = json!({ "$ref": format!("#/$defs/{name}") });
+    json!({
+        "description": format!("{text} One value, or a table by node name."),
+        "anyOf": [value, { "type": "object", "additionalProperties": value }]
+    })
+}
+
+fn cluster() -> Value {
+    let properties = json!({
+        "name": {
+            "type": "string",
+            "pattern": format!("^[A-Za-z0-9_.-]{{1,{NAME_MAX}}}$"),
+            "description": "The name of the cluster."
+        },
+        "key_file": {
+            "type": "string",
+            "minLength": 1,
+            "description": "The file with the key, relative to this file, readable by its owner \
+                            only. Made by `evergate key`; needed with two nodes of ours."
+        },
+        "heartbeat": reference(
+            "duration",
+            "The interval between heartbeats, 1ms to 1s; default 10ms. A node is dead after 3."
+        ),
+        "port": {
+            "type": "integer", "minimum": 1, "maximum": 65535, "default": PORT_DEFAULT,
+            "description": "The UDP port of heartbeats and replication."
+        },
+    });
+    described(table(properties, &["name"]), "The cluster as a whole.")
+}
+
+fn node() -> Value {
+    let mut priority = reference("priority", "The priority in every group that names none.");
+    priority["default"] = json!(PRIORITY_DEFAULT);
+    let properties = json!({
+        "priority": priority,
+        "foreign": {
+            "type": "boolean", "default": false,
+            "description": "A router of another make: it speaks VRRP and nothing else."
+        },
+    });
+    described(table(properties, &[]), "A box of the cluster.")
+}
+
+fn link() -> Value {
+    let properties = json!({
+        "interface": per_node("interface", "The interface."),
+        "address": {
+            "type": "object",
+            "additionalProperties": { "$ref": "#/$defs/ip" },
+            "description": "Each node's own address; makes the link unicast."
+        },
+    });
+    described(table(properties, &["interface"]), "A path for heartbeats and replication.")
+}
+
+fn vrrp(text: &str) -> Value {
+    let properties = json!({
+        "version": {
+            "enum": [2, 3], "default": 3,
+            "description": "The version of VRRP for IPv4; IPv6 is always version 3."
+        },
+        "advert": reference(
+            "duration",
+            "The advertisement interval; default 1s. Version 2: whole seconds; version 3: steps \
+             of 10 ms up to 40.95s."
+        ),
+        "checksum": {
+            "enum": ["auto", "pseudo", "plain"], "default": "auto",
+            "description": "Version 3 over IPv4: with pseudo-header, without, or as heard."
+        },
+        "auth": { "enum": ["none"], "default": "none", "description": "Authentication." },
+    });
+    described(table(properties, &[]), text)
+}
+
+fn shared() -> Value {
+    json!({
+        "virtual_mac": { "enum": [false], "default": false, "description": "Not supported yet." },
+        "accept": {
+            "enum": [true], "default": true,
+            "description": "Accept packets to the virtual addresses; false is not supported yet."
+        },
+        "heartbeat": {
+            "type": "boolean", "default": true,
+            "description": "Do heartbeats run on the interface of the router?"
+        },
+        "announce": {
+            "description": "Announce addresses after a takeover; a duration repeats it.",
+            "default": true,
+            "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/duration" }]
+        },
+        "unicast_peers": {
+            "type": "array", "maxItems": UNICAST_PEERS_MAX, "items": { "$ref": "#/$defs/ip" },
+            "description": "All speakers; adverts go to each of them. A node skips itself."
+        },
+    })
+}
+
+fn group() -> Value {
+    let mut properties = shared();
+    properties["election"] = json!({
+        "enum": ["vrrp"], "default": "vrrp",
+        "description": "How the active node is chosen; \"cluster\" is not supported yet."
+    });
+    properties["nodes"] = json!({
+        "type": "array", "minItems": 1, "maxItems": NODES_MAX, "uniqueItems": true,
+        "items": { "type": "string" },
+        "description": "The nodes that it runs on; default all."
+    });
+    properties["priority"] = per_node("priority", "Overrides the priority of the node.");
+    properties["failback"] = json!({
+        "description": "When the preferred node gets the group back: once it is ready, when an \
+                        operator says so, or after a delay.",
+        "default": "auto",
+        "anyOf": [{ "enum": ["auto", "manual"] }, { "$ref": "#/$defs/duration" }]
+    });
+    properties["vrrp"] = vrrp("What the routers of the group say on the wire.");
+    properties["router"] = named("The virtual routers of the group, by name.", router());
+    described(table(properties, &["router"]), "What moves as one unit.")
+}
+
+fn router() -> Value {
+    let mut properties = shared();
+    properties["interface"] = per_node("interface", "The interface.");
+    properties["vrid"] = json!({
+        "type": "integer", "minimum": 1, "maximum": 255,
+        "description": "The virtual router identifier; without it no adverts are sent."
+    });
+    properties["addresses"] = json!({
+        "type": "array", "minItems": 1, "maxItems": ADDRESSES_IPV4_MAX + ADDRESSES_IPV6_MAX,
+        "items": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" },
+        "description": "The virtual addresses with their prefix lengths."
+    });
+    properties["source"] = per_node("ip", "The source address of adverts.");
+    let text = "A virtual router: one interface, one or two address families.";
+    described(table(properties, &["interface", "addresses"]), text)
+}

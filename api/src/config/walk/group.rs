@@ -1,0 +1,202 @@
+//! `[group.NAME]` and `[vrrp]`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Walker;
+use crate::config::model::{
+    Checksum, Election, FAILBACK_MAX, Failback, Group, Node as NodeConfig, Router, Vrrp,
+    VrrpVersion,
+};
+use crate::config::report::Problem;
+use crate::config::tree::{Node, Table, Value};
+use crate::config::words::{Place, shown};
+
+impl Walker<'_> {
+    pub(super) fn groups(
+        &mut self,
+        tree: &Table,
+        nodes: &BTreeMap<String, NodeConfig>,
+    ) -> BTreeMap<String, Group> {
+        let defaults = match self.table(tree, "vrrp") {
+            Some(table) => self.vrrp(table, Place::Vrrp, &[], Vrrp::default()),
+            None => Vrrp::default(),
+        };
+        let mut groups = BTreeMap::new();
+        for (name, node, table) in self.named(tree, "group") {
+            let group = self.group(name, node, table, nodes, defaults);
+            groups.insert(name.to_owned(), group);
+        }
+        groups
+    }
+
+    fn group(
+        &mut self,
+        name: &str,
+        node: &Node,
+        table: &Table,
+        nodes: &BTreeMap<String, NodeConfig>,
+        defaults: Vrrp,
+    ) -> Group {
+        self.unknown(table, Place::Group, &[name]);
+        self.later(table);
+        let members = self.members(table, nodes);
+        let priorities = self.priorities(table, &members, nodes);
+        let failback = table.entries.get("failback").and_then(|e| self.failback(&e.node));
+        let vrrp = match self.table(table, "vrrp") {
+            Some(inner) => self.vrrp(inner, Place::GroupVrrp, &[name], defaults),
+            None => defaults,
+        };
+        let own: Vec<&str> = members.iter().filter(|n| !is_foreign(nodes, n)).copied().collect();
+        let routers = self.routers(name, table, &own);
+        if !table.entries.contains_key("router") {
+            let text = format!("[group.{name}] has no router, so there is nothing to serve");
+            let help =
+                format!("add: [group.{name}.router.NAME] with interface, vrid and addresses");
+            self.push(Problem::error("missing", text).at(node.at).help(help));
+        }
+        Group {
+            election: Election::Vrrp,
+            priorities,
+            failback: failback.unwrap_or(Failback::Auto),
+            vrrp,
+            routers,
+        }
+    }
+
+    /// What a later version will do.
+    fn later(&mut self, table: &Table) {
+        if let Some(entry) = table.entries.get("election") {
+            let words = [("vrrp", true), ("cluster", false)];
+            if self.word(&entry.node, "election", &words) == Some(false) {
+                self.not_yet(entry.node.at, "`election = \"cluster\"`");
+            }
+        }
+        if let Some(entry) = table.entries.get("track") {
+            match &entry.node.value {
+                Value::Table(checks) if checks.entries.is_empty() => {}
+                Value::Table(_) => self.not_yet(entry.key, "`track`"),
+                _ => self.wrong_type(&entry.node, "track", "a table by check name"),
+            }
+        }
+        for key in ["activate", "deactivate"] {
+            if let Some(entry) = table.entries.get(key) {
+                match &entry.node.value {
+                    Value::Array(steps) if steps.is_empty() => {}
+                    Value::Array(_) => self.not_yet(entry.key, &format!("`{key}`")),
+                    _ => self.wrong_type(&entry.node, key, "an array of procedures"),
+                }
+            }
+        }
+    }
+
+    /// The nodes that a group runs on: those it names, otherwise all.
+    fn members<'n>(
+        &mut self,
+        table: &'n Table,
+        nodes: &'n BTreeMap<String, NodeConfig>,
+    ) -> Vec<&'n str> {
+        let Some(entry) = table.entries.get("nodes") else {
+            return nodes.keys().map(String::as_str).collect();
+        };
+        let mut members: Vec<&str> = Vec::new();
+        for item in self.array(&entry.node, "nodes", super::super::model::NODES_MAX) {
+            let Some(name) = self.string(item, "nodes") else { continue };
+            self.known_node(name, item.at);
+            if members.contains(&name) {
+                self.wrong(item.at, format!("`{}` is named twice", shown(name)));
+            } else if nodes.contains_key(name) {
+                members.push(name);
+            }
+        }
+        let empty = matches!(&entry.node.value, Value::Array(items) if items.is_empty());
+        if empty {
+            self.wrong(entry.node.at, "`nodes` is empty, so the group runs nowhere".to_owned());
+        }
+        members
+    }
+
+    fn priorities(
+        &mut self,
+        table: &Table,
+        members: &[&str],
+        nodes: &BTreeMap<String, NodeConfig>,
+    ) -> BTreeMap<String, u8> {
+        let entry = table.entries.get("priority");
+        let written = entry.and_then(|e| self.per_node(&e.node, |w, node| w.priority(node)));
+        if let (Some(entry), Some(written)) = (entry, &written) {
+            let own: Vec<&str> =
+                members.iter().filter(|n| !is_foreign(nodes, n)).copied().collect();
+            self.complete(written, &own, &entry.node, "priority");
+        }
+        let of = |name: &str| {
+            let written = written.as_ref().and_then(|written| written.get(name)).copied();
+            let base = nodes.get(name).map(|node| node.priority);
+            written.or(base).map(|priority| (name.to_owned(), priority))
+        };
+        members.iter().filter_map(|name| of(name)).collect()
+    }
+
+    fn failback(&mut self, node: &Node) -> Option<Failback> {
+        match &node.value {
+            Value::Text(text) if text == "auto" => Some(Failback::Auto),
+            Value::Text(text) if text == "manual" => Some(Failback::Manual),
+            Value::Boolean(_) => {
+                let text = "`failback` must be \"auto\", \"manual\" or a delay such as \"30s\"";
+                self.wrong(node.at, text.to_owned());
+                None
+            }
+            Value::Text(text) if !text.starts_with(|c: char| c.is_ascii_digit()) => {
+                let words = [("auto", Failback::Auto), ("manual", Failback::Manual)];
+                self.word(node, "failback", &words)
+            }
+            _ => {
+                let limits = (Duration::ZERO, FAILBACK_MAX);
+                self.duration(node, "failback", limits).map(Failback::After)
+            }
+        }
+    }
+
+    fn vrrp(&mut self, table: &Table, place: Place, names: &[&str], defaults: Vrrp) -> Vrrp {
+        self.unknown(table, place, names);
+        let mut vrrp = defaults;
+        if let Some(entry) = table.entries.get("version")
+            && let Some(number) = self.octet(&entry.node, "version", 2, 3)
+        {
+            vrrp.version = if number == 2 { VrrpVersion::V2 } else { VrrpVersion::V3 };
+        }
+        if let Some(entry) = table.entries.get("advert") {
+            let limits = (Duration::from_millis(10), Duration::from_secs(255));
+            vrrp.advert = self.duration(&entry.node, "advert", limits).unwrap_or(vrrp.advert);
+        }
+        if let Some(entry) = table.entries.get("checksum") {
+            let words = [
+                ("auto", Checksum::Auto),
+                ("pseudo", Checksum::Pseudo),
+                ("plain", Checksum::Plain),
+            ];
+            vrrp.checksum = self.word(&entry.node, "checksum", &words).unwrap_or(vrrp.checksum);
+        }
+        if let Some(entry) = table.entries.get("auth") {
+            match &entry.node.value {
+                Value::Text(text) if text == "none" => {}
+                _ => self.not_yet(entry.key, "`auth` other than \"none\""),
+            }
+        }
+        vrrp
+    }
+
+    fn routers(&mut self, group: &str, table: &Table, own: &[&str]) -> BTreeMap<String, Router> {
+        let defaults = self.router_defaults(table);
+        let mut routers = BTreeMap::new();
+        for (name, node, inner) in self.named(table, "router") {
+            let router = self.router((group, name), node, inner, own, &defaults);
+            routers.insert(name.to_owned(), router);
+        }
+        routers
+    }
+}
+
+fn is_foreign(nodes: &BTreeMap<String, NodeConfig>, name: &str) -> bool {
+    nodes.get(name).is_some_and(|node| node.foreign)
+}

@@ -1,0 +1,184 @@
+//! The vocabulary: which keys exist where, what people may have meant, how a text is shown.
+
+/// The longest name of a cluster, node, link, group or router, in bytes.
+pub const NAME_MAX: usize = 63;
+/// How much of a text of the user is repeated in a message, in characters.
+const SHOWN_MAX: usize = 60;
+
+/// A kind of table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Root,
+    Cluster,
+    Node,
+    Link,
+    Vrrp,
+    Group,
+    GroupVrrp,
+    Router,
+}
+
+impl Place {
+    /// Where a key without a place of its own may belong, the likeliest first.
+    const ALL: [Self; 8] = [
+        Self::Router,
+        Self::Group,
+        Self::GroupVrrp,
+        Self::Cluster,
+        Self::Node,
+        Self::Link,
+        Self::Vrrp,
+        Self::Root,
+    ];
+
+    /// The keys that it may have.
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Root => &["cluster", "node", "link", "vrrp", "group", "check", "replicate"],
+            Self::Cluster => &["name", "key_file", "heartbeat", "port"],
+            Self::Node => &["priority", "foreign"],
+            Self::Link => &["interface", "address"],
+            Self::Vrrp | Self::GroupVrrp => &["version", "advert", "auth", "checksum"],
+            Self::Group => &[
+                "router",
+                "priority",
+                "nodes",
+                "election",
+                "failback",
+                "vrrp",
+                "track",
+                "activate",
+                "deactivate",
+                "virtual_mac",
+                "heartbeat",
+                "accept",
+                "announce",
+                "unicast_peers",
+            ],
+            Self::Router => &[
+                "interface",
+                "vrid",
+                "addresses",
+                "source",
+                "virtual_mac",
+                "heartbeat",
+                "accept",
+                "announce",
+                "unicast_peers",
+            ],
+        }
+    }
+
+    /// Its header, with NAME where the user chooses.
+    pub fn header(self) -> &'static str {
+        match self {
+            Self::Root => "the top of the file",
+            Self::Cluster => "[cluster]",
+            Self::Node => "[node.NAME]",
+            Self::Link => "[link.NAME]",
+            Self::Vrrp => "[vrrp]",
+            Self::Group => "[group.NAME]",
+            Self::GroupVrrp => "[group.NAME.vrrp]",
+            Self::Router => "[group.NAME.router.NAME]",
+        }
+    }
+
+    /// The kind of table that a key would be right in.
+    pub fn home_of(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.keys().contains(&key))
+    }
+}
+
+/// What other tools call a thing of ours.
+pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "virtual_router_id" => "we call it `vrid`, under [group.NAME.router.NAME]",
+        "virtual_ipaddress" | "vips" | "vip" | "address_list" => {
+            "we call it `addresses`, under [group.NAME.router.NAME]"
+        }
+        "advert_int" | "advertisement_interval" | "interval" => {
+            "we call it `advert`, under [vrrp] or [group.NAME.vrrp]"
+        }
+        "nopreempt" => "we call it `failback = \"manual\"`, under [group.NAME]",
+        "preempt" | "preempt_delay" => {
+            "we call it `failback`, \"auto\", \"manual\" or a delay, under [group.NAME]"
+        }
+        "auth_pass" | "auth_type" => "we call it `auth`, under [vrrp] or [group.NAME.vrrp]",
+        "unicast_peer" => "we call it `unicast_peers`",
+        "use_vmac" => "we call it `virtual_mac`",
+        "state" => "nobody starts as master here: the priority alone decides",
+        _ => return None,
+    })
+}
+
+/// The candidate that is most like a misspelt word, if any is like it.
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    if word.len() > NAME_MAX {
+        return None;
+    }
+    let limit = (word.chars().count() / 3).clamp(1, 3);
+    let scored = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    scored.filter(|(score, _)| *score <= limit).min().map(|(_, candidate)| candidate)
+}
+
+/// The number of letters to insert, delete, replace or swap with the next to get from a to b.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut rows = vec![vec![0_usize; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for j in 0..=b.len() {
+        rows[0][j] = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let change = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            best = best.min(rows[i - 1][j - 1] + change);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+/// A text of the user, safe to print: control characters escaped, cut when long.
+pub(crate) fn shown(text: &str) -> String {
+    let mut out: String = text.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_MAX).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// May this be the name of a cluster, node, link, group or router?
+pub(crate) fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !text.is_empty() && text.len() <= NAME_MAX && text.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_finds_its_word_and_a_stranger_finds_none() {
+        let words = Place::Node.keys().iter().copied();
+        assert_eq!(nearest("priorty", words.clone()), Some("priority"));
+        assert_eq!(nearest("foriegn", words.clone()), Some("foreign"));
+        assert_eq!(nearest("weather", words), None);
+    }
+
+    #[test]
+    fn control_characters_are_never_shown_as_they_are() {
+        assert_eq!(shown("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+        assert!(shown(&"x".repeat(1000)).chars().count() <= SHOWN_MAX + 1);
+    }
+}

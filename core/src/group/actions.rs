@@ -1,0 +1,342 @@
+//! The transitions and what they send. The order of effects matters: adverts leave before the kernel
+//! is asked, so that another holder lets go before our announcements go out.
+
+use std::time::Duration;
+
+use super::{Announcing, Group, Predecessor, Scene, State};
+use crate::config::LEASE;
+use crate::effect::{Cause, Effect, Note};
+use crate::fault::Fault;
+use crate::heartbeat::{GroupReport, Role};
+use crate::ident::{NodeId, RouterId};
+use crate::input::Refused;
+use crate::time::Instant;
+use crate::vrrp::Speaker;
+
+/// The time between two announcements while a former holder may still answer for the addresses.
+pub const ANNOUNCE_EVERY: Duration = Duration::from_millis(500);
+/// How long announcements are repeated when the former holder has resigned.
+pub const ANNOUNCE_FOR: Duration = Duration::from_secs(1);
+/// How many times a minute addresses that others delete are put back.
+pub const PUT_BACK_MAX: usize = 5;
+/// The minute of [`PUT_BACK_MAX`], and how long contested addresses stay a fault.
+pub const PUT_BACK_WINDOW: Duration = Duration::from_secs(60);
+/// The wait after the kernel has refused the addresses; doubled with every refusal in a row.
+pub const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// The longest such wait.
+pub const RETRY_MAX: Duration = Duration::from_secs(32);
+
+impl Group {
+    /// Begins: as standby, as holder of what a former process has left, or as owner.
+    pub fn start(&mut self, scene: &Scene, adopted: bool, locked: bool, out: &mut Vec<Effect>) {
+        self.locked = locked;
+        self.enter(scene, State::Standby, Cause::Started, out);
+        self.listen(scene);
+        let fit = self.is_fit(scene.config, scene.me);
+        let owner = scene.config.priority(scene.me) == Some(crate::ident::Priority::OWNER);
+        if adopted && fit {
+            self.claim(scene, Cause::Adopted, Duration::ZERO, out);
+        } else if adopted {
+            self.own(scene, None, out);
+        } else if owner && fit {
+            self.claim(scene, Cause::Started, Duration::ZERO, out);
+        }
+    }
+
+    /// Listens for another holder for the whole down interval, as if just begun.
+    pub fn listen(&mut self, scene: &Scene) {
+        self.started_at = scene.now;
+        self.listening = true;
+        self.last_active = None;
+        let Some(priority) = scene.config.priority(scene.me) else { return };
+        let advert = scene.config.advert;
+        let fresh = |router: &crate::config::RouterConfig| {
+            Speaker::new(router.version, advert, priority, scene.now)
+        };
+        self.speakers = scene.config.routers.iter().map(fresh).collect();
+        self.peer_advert_at.resize(self.speakers.len(), None);
+    }
+
+    /// Lets time pass.
+    pub fn tick(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        let now = scene.now;
+        if now >= self.bootstrap_at(scene.config) {
+            self.listening = false;
+        }
+        self.kernel_timers(scene, out);
+        self.forget_request(now, out);
+        self.decide(scene, out);
+        let State::Active { since, mut advert_at, mut renew_at } = self.state else { return };
+        if advert_at <= now {
+            self.advertise(scene, scene.config.priority(scene.me).map_or(0, |p| p.get()), out);
+            advert_at = next_beat(advert_at, scene.config.advert, now);
+        }
+        if renew_at <= now {
+            if self.kernel.pending.is_none() {
+                self.own(scene, Some(scene.lease), out);
+            }
+            renew_at = next_beat(renew_at, crate::config::RENEW_EVERY, now);
+        }
+        self.state = State::Active { since, advert_at, renew_at };
+        self.announce_again(scene, out);
+    }
+
+    fn announce_again(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        let now = scene.now;
+        if let Some(announcing) = self.announcing.as_mut().filter(|it| it.next <= now) {
+            out.push(Effect::Announce(self.id));
+            announcing.next = now + ANNOUNCE_EVERY;
+            if announcing.next > announcing.until {
+                self.announcing = None;
+            }
+        }
+        let over = |rival: &mut super::Rival| rival.announce_at <= now;
+        if let Some(rival) = self.rival.take_if(over) {
+            out.push(Effect::Announce(self.id));
+            let still = rival.node.is_some_and(|node| self.rivals(scene).any(|(r, _)| r == node));
+            if still {
+                let announce_at = now + scene.config.advert;
+                self.rival = Some(super::Rival { node: rival.node, announce_at });
+            }
+        }
+    }
+
+    fn kernel_timers(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        let now = scene.now;
+        if self.kernel.retry_at.take_if(|at| *at <= now).is_some() {
+            self.set_fault(scene, Fault::KernelRefused, false, out);
+        }
+        if self.kernel.contested_until.take_if(|at| *at <= now).is_some() {
+            self.kernel.put_back.clear();
+            self.set_fault(scene, Fault::AddressContested, false, out);
+        }
+        if self.kernel.pending.is_some_and(|asked| now >= asked + LEASE) {
+            self.set_fault(scene, Fault::KernelStuck, true, out);
+            self.kernel.pending = None;
+            if matches!(self.state, State::Releasing { .. }) {
+                // What the kernel holds lapses by itself; whatever it says later is an old answer.
+                self.enter(scene, State::Standby, Cause::Kernel, out);
+            }
+        }
+    }
+
+    /// Takes a peer's report.
+    pub fn hear_report(&mut self, scene: &Scene, node: NodeId, report: &GroupReport, out: &mut Vec<Effect>) {
+        self.term = self.term.max(report.term);
+        if report.role == Role::Active
+            && !self.holds()
+            && let Some(priority) = scene.config.priority(scene.me)
+        {
+            // The heartbeat of an active peer is as good as its advert on every router.
+            for speaker in &mut self.speakers {
+                speaker.heard = None;
+                speaker.wait(scene.now, priority);
+            }
+        }
+        self.reports[node.index()] = Some(report.clone());
+        self.take_request(scene, node, out);
+        self.read_answer(scene, node, out);
+    }
+
+    /// Adds or removes a reason for fault. After the last one has gone, the node listens anew.
+    pub fn set_fault(&mut self, scene: &Scene, fault: Fault, present: bool, out: &mut Vec<Effect>) {
+        let former = self.role();
+        if !self.faults.set(fault, present) {
+            return;
+        }
+        out.push(Effect::Note(Note::Fault { group: self.id, fault, present }));
+        if self.faults.is_empty() && matches!(self.state, State::Standby) {
+            self.listen(scene);
+        }
+        let cause = if present { Cause::Fault } else { Cause::FaultCleared };
+        self.note_role(scene, former, cause, out);
+    }
+
+    /// Locks this node out, or lets it take part again.
+    pub fn set_locked(&mut self, scene: &Scene, locked: bool, out: &mut Vec<Effect>) {
+        let former = self.role();
+        if self.locked == locked {
+            return;
+        }
+        self.locked = locked;
+        if locked {
+            self.make_way(scene, super::Origin::Lock);
+        } else if matches!(self.state, State::Standby) {
+            self.listen(scene);
+        }
+        self.note_role(scene, former, Cause::Operator, out);
+    }
+
+    /// Decides to take over.
+    pub(super) fn claim(&mut self, scene: &Scene, cause: Cause, detect: Duration, out: &mut Vec<Effect>) {
+        let from = match cause {
+            Cause::HandedOver(node) => Some(node),
+            _ => None,
+        };
+        self.term = self.term.wrapping_add(1);
+        self.enter(scene, State::Claiming { cause, since: scene.now, detect }, cause, out);
+        match from {
+            Some(node) => {
+                let held = self.reports[node.index()].as_ref().is_some_and(|report| report.held);
+                self.set_held(held, out);
+                let until = scene.now + super::HANDOVER_LIMIT;
+                self.predecessor = Some(Predecessor { node, until });
+            }
+            None => {
+                self.set_held(false, out);
+                self.advertise(scene, scene.config.priority(scene.me).map_or(0, |p| p.get()), out);
+            }
+        }
+        self.own(scene, Some(scene.lease), out);
+    }
+
+    /// Gives the group up.
+    pub(crate) fn leave(&mut self, scene: &Scene, cause: Cause, out: &mut Vec<Effect>) {
+        // Who goes for another reason than that somebody else is there says so: a standby then waits
+        // for its skew time only (RFC 9568 §6.4.3 (655)).
+        let resigns = match cause {
+            Cause::Outranked | Cause::Unheard | Cause::Paused | Cause::HandsOver(_) => false,
+            _ => true,
+        };
+        if cause == Cause::Outranked || cause == Cause::Unheard {
+            self.note_conflict(false, out);
+        }
+        if resigns {
+            self.advertise(scene, 0, out);
+        }
+        self.announcing = None;
+        self.rival = None;
+        self.better = None;
+        self.set_held(false, out);
+        self.enter(scene, State::Releasing { since: scene.now }, cause, out);
+        self.own(scene, None, out);
+        self.listen(scene);
+        self.last_active = match cause {
+            Cause::HandsOver(node) => Some(node),
+            _ => self.peers_in(scene, Role::Active).next(),
+        };
+        if let (Some(handover), Cause::HandsOver(_)) = (&mut self.handover, cause) {
+            handover.released_at = Some(scene.now);
+        } else {
+            self.handover = None;
+        }
+    }
+
+    /// This process did not run for longer than peers wait: what it holds may be held by another.
+    pub fn paused(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        if self.holds() {
+            self.leave(scene, Cause::Paused, out);
+        }
+        self.reports.iter_mut().for_each(|report| *report = None);
+        self.listen(scene);
+    }
+
+    /// The kernel's answer to the newest request.
+    pub fn owned(&mut self, scene: &Scene, serial: u32, result: Result<(), Refused>, out: &mut Vec<Effect>) {
+        let stuck = self.faults.contains(Fault::KernelStuck);
+        if stuck {
+            self.set_fault(scene, Fault::KernelStuck, false, out);
+        }
+        if serial != self.kernel.serial {
+            return;
+        }
+        self.kernel.pending = None;
+        match (self.state, result) {
+            (State::Claiming { cause, since, detect }, Ok(())) => {
+                self.kernel.refusals = 0;
+                self.become_active(scene, cause, since, detect, out);
+            }
+            (State::Claiming { .. } | State::Active { .. }, Err(_)) => self.refused(scene, out),
+            (State::Releasing { .. }, _) => {
+                self.enter(scene, State::Standby, Cause::Kernel, out);
+                self.complete_handover(scene, out);
+            }
+            (State::Active { .. }, Ok(())) | (State::Init | State::Standby, _) => {}
+        }
+    }
+
+    fn become_active(&mut self, scene: &Scene, cause: Cause, since: Instant, detect: Duration, out: &mut Vec<Effect>) {
+        let now = scene.now;
+        let advert_at = now + scene.config.advert;
+        let renew_at = now + crate::config::RENEW_EVERY;
+        self.enter(scene, State::Active { since: now, advert_at, renew_at }, cause, out);
+        if let Cause::HandedOver(_) = cause {
+            self.advertise(scene, scene.config.priority(scene.me).map_or(0, |p| p.get()), out);
+        }
+        out.push(Effect::Announce(self.id));
+        // A former holder that has not resigned may answer for the addresses until its lease ends.
+        let silent = matches!(cause, Cause::Died(_) | Cause::DownTimer | Cause::FirstInRank);
+        let until = now + if silent { LEASE + ANNOUNCE_FOR } else { ANNOUNCE_FOR };
+        self.announcing = Some(Announcing { next: now + ANNOUNCE_EVERY, until });
+        let addresses = now.since(since);
+        out.push(Effect::Note(Note::TookOver { group: self.id, cause, detect, addresses }));
+    }
+
+    fn refused(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        let wait = RETRY_FIRST * 2u32.saturating_pow(self.kernel.refusals.min(5));
+        self.kernel.refusals = self.kernel.refusals.saturating_add(1);
+        self.kernel.retry_at = Some(scene.now + wait.min(RETRY_MAX));
+        self.set_fault(scene, Fault::KernelRefused, true, out);
+    }
+
+    /// An address is gone that we hold. Removed by others it is put back; but if the lease may have
+    /// ended, we have not been holding it, and that is a resignation.
+    pub fn address_lost(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        let State::Active { .. } = self.state else { return };
+        let now = scene.now;
+        self.kernel.put_back.retain(|at| now.since(*at) < PUT_BACK_WINDOW);
+        if self.kernel.put_back.len() >= PUT_BACK_MAX {
+            self.kernel.contested_until = Some(now + PUT_BACK_WINDOW);
+            self.set_fault(scene, Fault::AddressContested, true, out);
+            return;
+        }
+        self.kernel.put_back.push(now);
+        self.own(scene, Some(scene.lease), out);
+        out.push(Effect::Announce(self.id));
+        out.push(Effect::Note(Note::PutBack(self.id)));
+    }
+
+    /// Asks the kernel once more for everything, under the present configuration.
+    pub(crate) fn hold_again(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        self.own(scene, Some(scene.lease), out);
+        out.push(Effect::Announce(self.id));
+    }
+
+    fn own(&mut self, scene: &Scene, lease: Option<Duration>, out: &mut Vec<Effect>) {
+        self.kernel.serial = self.kernel.serial.wrapping_add(1);
+        self.kernel.pending = Some(scene.now);
+        out.push(Effect::Own { group: self.id, lease, serial: self.kernel.serial });
+    }
+
+    fn advertise(&self, scene: &Scene, priority: u8, out: &mut Vec<Effect>) {
+        for router in 0..scene.config.routers.len() {
+            self.speak(scene, RouterId::at(router), priority, out);
+        }
+    }
+
+    pub(super) fn speak(&self, scene: &Scene, router: RouterId, priority: u8, out: &mut Vec<Effect>) {
+        if scene.config.routers.get(router.index()).is_some_and(|router| router.vrid.is_some()) {
+            out.push(Effect::Advertise { group: self.id, router, priority });
+        }
+    }
+
+    pub(super) fn enter(&mut self, scene: &Scene, next: State, cause: Cause, out: &mut Vec<Effect>) {
+        let former = self.role();
+        self.state = next;
+        self.note_role(scene, former, cause, out);
+    }
+
+    fn note_role(&mut self, scene: &Scene, from: Role, cause: Cause, out: &mut Vec<Effect>) {
+        let to = self.role();
+        if from != to {
+            self.last_change = (scene.now, cause);
+            out.push(Effect::Note(Note::Role { group: self.id, from, to, cause }));
+        }
+    }
+}
+
+/// The next moment of a regular event, without catching up on what was missed.
+pub(crate) fn next_beat(due: Instant, every: Duration, now: Instant) -> Instant {
+    let next = due + every;
+    if next > now { next } else { now + every }
+}

@@ -1,0 +1,117 @@
+//! VRRP as the standard has it (RFC 9568 §6.4, RFC 3768 §6.4), for routers of another make, and for
+//! our own as long as their heartbeats do not reach us.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Group, Rival, Scene, State};
+use crate::config::Failback;
+use crate::effect::{Cause, Effect};
+use crate::heartbeat::Role;
+use crate::ident::{NodeId, RouterId};
+use crate::vrrp::Heard;
+
+/// An advert that its codec has accepted, with the node that it comes from if that is one of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Advert {
+    /// The router that it is for.
+    pub router: RouterId,
+    /// Where it came from.
+    pub source: IpAddr,
+    /// Its priority; 0 is a resignation.
+    pub priority: u8,
+    /// Its interval.
+    pub interval: Duration,
+    /// The peer of ours that speaks from this address.
+    pub node: Option<NodeId>,
+}
+
+impl Group {
+    /// Takes an advert.
+    pub fn advert(&mut self, scene: &Scene, advert: Advert, out: &mut Vec<Effect>) {
+        if advert.router.index() >= self.speakers.len() {
+            return;
+        }
+        let ours = advert.node.filter(|node| scene.sight(*node).lives());
+        if ours.is_some() && advert.priority > 0 {
+            self.peer_advert_at[advert.router.index()] = Some(scene.now);
+        }
+        match (self.state, ours) {
+            (State::Init, _) => {}
+            (State::Standby | State::Releasing { .. }, Some(node)) => {
+                self.advert_of_peer(scene, node, advert);
+            }
+            (State::Standby | State::Releasing { .. }, None) => self.standby_hears(scene, advert),
+            // Between living nodes of ours the heartbeats decide, with more knowledge and sooner.
+            (State::Claiming { .. } | State::Active { .. }, Some(_)) => {}
+            (State::Claiming { .. } | State::Active { .. }, None) => {
+                self.active_hears(scene, advert, out);
+            }
+        }
+    }
+
+    /// A standby hears the advert of a living peer: a sign that it holds the group, or that it has
+    /// just resigned, which may be known before its next heartbeat.
+    fn advert_of_peer(&mut self, scene: &Scene, node: NodeId, advert: Advert) {
+        let Some(priority) = scene.config.priority(scene.me) else { return };
+        let report = self.reports[node.index()].as_mut();
+        if advert.priority == 0 {
+            if let Some(report) = report.filter(|report| report.role == Role::Active) {
+                report.role = Role::Releasing;
+                report.ready = false;
+            }
+        } else {
+            let speaker = &mut self.speakers[advert.router.index()];
+            speaker.heard = None;
+            speaker.wait(scene.now, priority);
+        }
+    }
+
+    /// RFC 9568 §6.4.2: Backup.
+    fn standby_hears(&mut self, scene: &Scene, advert: Advert) {
+        let Some(ours) = scene.config.priority(scene.me) else { return };
+        let heard = Heard { at: scene.now, source: advert.source, priority: advert.priority };
+        let yields = advert.priority < ours.get() && !self.tolerates(scene);
+        let speaker = &mut self.speakers[advert.router.index()];
+        if advert.priority == 0 {
+            speaker.resigned(scene.now, ours);
+        } else if !yields {
+            speaker.follow(heard, advert.interval, ours);
+        }
+    }
+
+    /// Whether a foreign router of lower priority keeps the group: no failback without an operator,
+    /// or not yet.
+    fn tolerates(&mut self, scene: &Scene) -> bool {
+        match scene.config.failback {
+            Failback::Manual => true,
+            Failback::After(delay) => scene.now < self.started_at + delay,
+        }
+    }
+
+    /// RFC 9568 §6.4.3: Active.
+    fn active_hears(&mut self, scene: &Scene, advert: Advert, out: &mut Vec<Effect>) {
+        let Some(ours) = scene.config.priority(scene.me) else { return };
+        if advert.priority == 0 {
+            return self.speak(scene, advert.router, ours.get(), out);
+        }
+        let own = scene.source(advert.router);
+        let higher = (advert.priority, Some(advert.source)) > (ours.get(), own);
+        if higher {
+            self.note_conflict(false, out);
+            let heard = Heard { at: scene.now, source: advert.source, priority: advert.priority };
+            self.leave(scene, Cause::Outranked, out);
+            self.speakers[advert.router.index()].follow(heard, advert.interval, ours);
+            return;
+        }
+        // The loser learns at once who holds the group (§6.4.3 (745)), and its announcements, which
+        // may have drawn traffic away, are answered by ours, now and when it must have let go.
+        self.speak(scene, advert.router, ours.get(), out);
+        if self.rival.is_none() {
+            self.note_conflict(true, out);
+            out.push(Effect::Announce(self.id));
+        }
+        let announce_at = scene.now + scene.config.advert;
+        self.rival = Some(Rival { node: None, announce_at });
+    }
+}

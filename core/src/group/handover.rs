@@ -1,0 +1,271 @@
+//! Planned handovers: the successor is up before the former holder lets go.
+//!
+//! ```text
+//!   active                        successor
+//!     │ report: successor = you ─────► │ claims: addresses, announcement
+//!     │ ◄──────────── report: active   │
+//!     │ releases                       │
+//!     │ report: standby ─────────────► │ announces again
+//! ```
+//!
+//! All of it is in the heartbeats, which are whole pictures, so a lost one costs an interval and no
+//! more. The same path serves an operator's switchover, failback, a lock and an orderly end.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::election::rank_of;
+use super::{Asking, Group, Scene, State};
+use crate::effect::{Cause, Effect, Note};
+use crate::heartbeat::{Answered, Outcome, Refusal, Request, RequestKind, Role};
+use crate::ident::NodeId;
+use crate::time::Instant;
+
+/// How long a planned handover without an operator may take.
+pub const HANDOVER_LIMIT: Duration = Duration::from_secs(1);
+/// How long a better node must have been ready without a break before it gets the group back.
+pub const READY_STABLE: Duration = Duration::from_secs(1);
+/// How long no further failback is tried after one that failed.
+pub const FAILBACK_PAUSE: Duration = Duration::from_secs(30);
+
+/// A planned handover that the active node carries out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Handover {
+    /// The successor.
+    pub to: NodeId,
+    /// Given up then.
+    pub until: Instant,
+    /// Whether the group is held on the successor afterwards.
+    pub hold: bool,
+    /// Who wants it.
+    pub origin: Origin,
+    /// When we let go, if we have.
+    pub released_at: Option<Instant>,
+}
+
+/// Who wants a handover, and so who is told what came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Origin {
+    /// An operator on this node.
+    Operator {
+        /// The token of the command.
+        token: u64,
+    },
+    /// An operator on another node.
+    Peer {
+        /// That node.
+        node: NodeId,
+        /// The serial of its request.
+        serial: u32,
+    },
+    /// The configuration: the preferred node is ready again.
+    Failback,
+    /// This node is being locked out of the group.
+    Lock,
+    /// This process ends.
+    Shutdown,
+}
+
+impl Group {
+    /// An operator's wish on this node. If a peer is active, it is asked; otherwise we act.
+    pub fn wish(&mut self, scene: &Scene, token: u64, kind: RequestKind, out: &mut Vec<Effect>) {
+        let origin = Origin::Operator { token };
+        if matches!(self.state, State::Active { .. }) {
+            return self.order(scene, origin, kind, out);
+        }
+        if self.peers_in(scene, Role::Active).next().is_none() {
+            return self.conclude(origin, Outcome::Refused(Refusal::NoActive), out);
+        }
+        if self.asking.is_some() {
+            return self.conclude(origin, Outcome::Refused(Refusal::Busy), out);
+        }
+        self.asked = self.asked.wrapping_add(1);
+        let (RequestKind::Switchover { within, .. } | RequestKind::Failback { within }) = kind;
+        let request = Request { serial: self.asked, kind };
+        self.asking = Some(Asking { request, token, until: scene.now + within });
+    }
+
+    /// Takes the request of a peer, once.
+    pub(super) fn take_request(&mut self, scene: &Scene, node: NodeId, out: &mut Vec<Effect>) {
+        let report = self.reports[node.index()].as_ref();
+        let Some(request) = report.and_then(|report| report.request) else { return };
+        if !matches!(self.state, State::Active { .. }) || self.taken[node.index()] == request.serial {
+            return;
+        }
+        self.taken[node.index()] = request.serial;
+        let origin = Origin::Peer { node, serial: request.serial };
+        self.order(scene, origin, request.kind, out);
+    }
+
+    /// Looks whether the request that we made was answered.
+    pub(super) fn read_answer(&mut self, scene: &Scene, node: NodeId, out: &mut Vec<Effect>) {
+        let Some(asking) = &self.asking else { return };
+        let report = self.reports[node.index()].as_ref();
+        let Some(answered) = report.and_then(|report| report.answered) else { return };
+        if answered.node == scene.me && answered.serial == asking.request.serial {
+            out.push(Effect::Answer { token: asking.token, outcome: answered.outcome });
+            self.asking = None;
+        }
+    }
+
+    /// We are active and shall hand over.
+    fn order(&mut self, scene: &Scene, origin: Origin, kind: RequestKind, out: &mut Vec<Effect>) {
+        let (target, within, hold) = match kind {
+            RequestKind::Switchover { to, within } => (Some(to), within, !self.prefers(scene, to)),
+            RequestKind::Failback { within } => {
+                self.set_held(false, out);
+                (self.preferred_peer(scene), within, false)
+            }
+        };
+        let Some(target) = target else {
+            return self.conclude(origin, Outcome::Done { gap: Duration::ZERO }, out);
+        };
+        match self.refusal(scene, target) {
+            Some(why) => self.conclude(origin, Outcome::Refused(why), out),
+            None => self.hand_to(scene, target, within, hold, origin),
+        }
+    }
+
+    /// Begins a handover.
+    fn hand_to(&mut self, scene: &Scene, to: NodeId, within: Duration, hold: bool, origin: Origin) {
+        let until = scene.now + within;
+        self.handover = Some(Handover { to, until, hold, origin, released_at: None });
+    }
+
+    /// Why a handover to this node cannot begin now.
+    fn refusal(&self, scene: &Scene, to: NodeId) -> Option<Refusal> {
+        if to == scene.me {
+            return Some(Refusal::AlreadyThere);
+        }
+        if self.handover.is_some() || self.predecessor.is_some() {
+            return Some(Refusal::Busy);
+        }
+        if !scene.sight(to).ours || scene.config.priority(to).is_none() {
+            return Some(Refusal::NotAMember);
+        }
+        let report = self.reports[to.index()].as_ref();
+        let ready = scene.sight(to).lives()
+            && scene.sight(to).hears_us
+            && report.is_some_and(|report| report.ready && report.role == Role::Standby);
+        (!ready).then_some(Refusal::NotReady)
+    }
+
+    /// Whether no other configured node has a higher priority than this one.
+    fn prefers(&self, scene: &Scene, node: NodeId) -> bool {
+        let best = scene.config.priorities.iter().flatten().max();
+        scene.config.priority(node).as_ref() == best
+    }
+
+    /// A ready peer that outranks us, if any: where a failback goes.
+    fn preferred_peer(&self, scene: &Scene) -> Option<NodeId> {
+        let ours = self.rank(scene);
+        self.best_peer(scene).filter(|(_, rank)| *rank > ours).map(|(node, _)| node)
+    }
+
+    /// Active: begins, supervises and abandons handovers.
+    pub(super) fn review_handover(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        let State::Active { .. } = self.state else { return };
+        let Some(handover) = self.handover else { return self.consider_failback(scene) };
+        let report = self.reports[handover.to.index()].as_ref();
+        let role = report.map(|report| report.role);
+        if scene.sight(handover.to).lives() && role == Some(Role::Active) {
+            return self.leave(scene, Cause::HandsOver(handover.to), out);
+        }
+        let hopeless = !scene.sight(handover.to).lives()
+            || !matches!(role, Some(Role::Standby | Role::Claiming))
+            || report.is_some_and(|report| !report.ready && report.role == Role::Standby);
+        if hopeless || handover.until <= scene.now {
+            self.abandon_handover(scene, out);
+        }
+    }
+
+    /// The successor did not make it: the group stays here, unless we have to go anyway.
+    fn abandon_handover(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        let Some(handover) = self.handover.take() else { return };
+        self.failback_not_before = scene.now + FAILBACK_PAUSE;
+        self.conclude(handover.origin, Outcome::Failed, out);
+        match handover.origin {
+            Origin::Lock => self.leave(scene, Cause::Operator, out),
+            Origin::Shutdown => self.leave(scene, Cause::Shutdown, out),
+            Origin::Operator { .. } | Origin::Peer { .. } | Origin::Failback => {}
+        }
+    }
+
+    /// The kernel has let go after a planned handover.
+    pub(super) fn complete_handover(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        if let Some(handover) = self.handover.take() {
+            // The successor was active before we let go.
+            let gap = Duration::ZERO;
+            let _ = scene;
+            self.conclude(handover.origin, Outcome::Done { gap }, out);
+        }
+    }
+
+    /// Active: a better node that stays ready gets the group back.
+    fn consider_failback(&mut self, scene: &Scene) {
+        let better = self.preferred_peer(scene);
+        self.better = better.map(|node| match self.better {
+            Some((known, since)) if known == node => (node, since),
+            Some(_) | None => (node, scene.now),
+        });
+        if self.failback_at(scene.config).is_some_and(|at| at <= scene.now)
+            && let Some(node) = better
+        {
+            self.hand_to(scene, node, HANDOVER_LIMIT, false, Origin::Failback);
+        }
+    }
+
+    /// Hands over before this node is locked out or ends, if anybody is ready; otherwise the group
+    /// is given up at once.
+    pub fn make_way(&mut self, scene: &Scene, origin: Origin) {
+        if !matches!(self.state, State::Active { .. }) || self.handover.is_some() {
+            return;
+        }
+        if let Some((node, _)) = self.best_peer(scene) {
+            self.hand_to(scene, node, HANDOVER_LIMIT, false, origin);
+        }
+    }
+
+    /// Tells whoever wanted a handover what came of it.
+    fn conclude(&mut self, origin: Origin, outcome: Outcome, out: &mut Vec<Effect>) {
+        match origin {
+            Origin::Operator { token } => out.push(Effect::Answer { token, outcome }),
+            Origin::Peer { node, serial } => {
+                self.answered = Some(Answered { node, serial, outcome });
+            }
+            Origin::Failback | Origin::Lock | Origin::Shutdown => {}
+        }
+        if let Outcome::Refused(why) = outcome {
+            out.push(Effect::Note(Note::HandoverRefused { group: self.id, why }));
+        }
+    }
+
+    /// Gives up waiting for an answer.
+    pub(super) fn forget_request(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if let Some(asking) = self.asking.take_if(|asking| asking.until <= now) {
+            let outcome = Outcome::Refused(Refusal::TimedOut);
+            out.push(Effect::Answer { token: asking.token, outcome });
+        }
+    }
+
+    /// The group is held here by an operator's word, or no longer.
+    pub(super) fn set_held(&mut self, held: bool, out: &mut Vec<Effect>) {
+        if self.held != held {
+            self.held = held;
+            out.push(Effect::Note(Note::Held { group: self.id, held }));
+        }
+    }
+
+    /// The best target for a switchover without a name.
+    pub fn default_target(&self, scene: &Scene) -> Option<NodeId> {
+        let active = self.active_node(scene)?;
+        if active == scene.me {
+            return self.best_peer(scene).map(|(node, _)| node);
+        }
+        let others = self.living(scene).filter(|(node, report)| *node != active && report.ready);
+        let ours = self.is_ready(scene).then(|| (scene.me, self.rank(scene)));
+        let ranked = others.map(|(node, report)| (node, rank_of(node, report))).chain(ours);
+        ranked.max_by_key(|(_, rank)| *rank).map(|(node, _)| node)
+    }
+}

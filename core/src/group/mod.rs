@@ -1,0 +1,321 @@
+//! A group: the unit of election. One state, one priority, any number of virtual routers.
+//!
+//! ```text
+//!             claim                     kernel: up
+//!   Standby ─────────► Claiming ─────────────────────► Active
+//!      ▲                   │  refused, outranked          │  fault, outranked, handed over,
+//!      │  kernel: gone     ▼                              ▼  paused, locked, shutdown
+//!      └──────────────── Releasing ◄──────────────────────┘
+//! ```
+//!
+//! A standby with a reason for fault shows as *fault*, one that an operator has locked as *locked*:
+//! both follow from the sets that hold the reasons, so nothing can forget to leave them.
+//!
+//! Who holds the addresses follows from the state alone: Claiming and Active ask the kernel to hold
+//! them, Releasing asks it to let go.
+//!
+//! * [`election`]: when to claim and when to give way. Level-triggered: one function looks at the
+//!   whole [`Scene`] after every fact.
+//! * [`handover`]: planned moves, in which the target is up before the former holder lets go.
+//! * [`adverts`]: VRRP as the standard has it, for routers of another make.
+//! * [`actions`]: the transitions themselves and what they send.
+mod actions;
+mod adverts;
+mod election;
+mod handover;
+mod scene;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use actions::next_beat;
+pub use adverts::Advert;
+pub use election::{Obstacle, Rank};
+pub use handover::{HANDOVER_LIMIT, Handover, Origin};
+pub use scene::{Scene, Sight};
+
+use crate::config::GroupConfig;
+use crate::effect::Cause;
+use crate::fault::Faults;
+use crate::heartbeat::{Answered, GroupReport, Request, Role};
+use crate::ident::{GroupId, NodeId};
+use crate::time::{Instant, earliest};
+use crate::vrrp::Speaker;
+
+/// The state of a group on this node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum State {
+    /// Not started.
+    Init,
+    /// Holds nothing.
+    Standby,
+    /// Has asked the kernel for the addresses.
+    Claiming {
+        /// Why.
+        cause: Cause,
+        /// Since when.
+        since: Instant,
+        /// From the last sign of life of the former holder to the decision.
+        detect: Duration,
+    },
+    /// Holds the addresses.
+    Active {
+        /// Since when.
+        since: Instant,
+        /// When the next adverts are due.
+        advert_at: Instant,
+        /// When the lease is renewed.
+        renew_at: Instant,
+    },
+    /// Has asked the kernel to let go.
+    Releasing {
+        /// Since when.
+        since: Instant,
+    },
+}
+
+/// A group on this node.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Group {
+    /// Which group this is.
+    pub id: GroupId,
+    /// Its state.
+    pub state: State,
+    /// Why this node may not hold it.
+    pub faults: Faults,
+    /// An operator has locked this node out.
+    pub locked: bool,
+    /// An operator has put the group on this node; priority alone does not move it.
+    pub held: bool,
+    /// How often the group has changed hands, as far as we know.
+    pub term: u32,
+    /// What each peer last said about the group, by [`NodeId`].
+    pub reports: Vec<Option<GroupReport>>,
+    /// The standby side of each router.
+    pub speakers: Vec<Speaker>,
+    /// Why the role was last changed, and when.
+    pub last_change: (Instant, Cause),
+    /// The planned handover that we, active, are carrying out.
+    pub handover: Option<Handover>,
+    kernel: KernelTalk,
+    announcing: Option<Announcing>,
+    /// Which other node held the group last, as far as we know.
+    last_active: Option<NodeId>,
+    /// The living peer that holds the group, and since when we know.
+    pub holder: Option<(NodeId, Instant)>,
+    /// When an advert of a peer of ours was last heard on each router.
+    pub peer_advert_at: Vec<Option<Instant>>,
+    /// The former holder, while a planned handover to us is not complete.
+    predecessor: Option<Predecessor>,
+    /// A better node and since when it has been ready without a break.
+    better: Option<(NodeId, Instant)>,
+    /// No failback is tried before this.
+    failback_not_before: Instant,
+    /// What we ask of the active node.
+    asking: Option<Asking>,
+    /// The last request that we, active, have answered.
+    answered: Option<Answered>,
+    /// The serial of the last request taken from each node.
+    taken: Vec<u32>,
+    /// Another holder was seen that has to give way to us; our addresses are announced again then.
+    rival: Option<Rival>,
+    /// Since when we have been listening for other holders.
+    started_at: Instant,
+    /// We have not listened long enough yet to be sure that nobody holds the group.
+    listening: bool,
+    asked: u32,
+}
+
+/// The requests to the kernel and its answers.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+struct KernelTalk {
+    serial: u32,
+    /// The request that is not answered yet, and since when.
+    pending: Option<Instant>,
+    /// After a refusal: when to try again, and how often it was refused in a row.
+    retry_at: Option<Instant>,
+    refusals: u32,
+    /// When addresses were put back, newest last.
+    put_back: Vec<Instant>,
+    /// Until when the addresses count as contested.
+    contested_until: Option<Instant>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Announcing {
+    next: Instant,
+    until: Instant,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Predecessor {
+    node: NodeId,
+    until: Instant,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Asking {
+    request: Request,
+    token: u64,
+    until: Instant,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Rival {
+    /// `None`: a router of another make.
+    node: Option<NodeId>,
+    announce_at: Instant,
+}
+
+impl Group {
+    /// A group that has not started.
+    pub fn new(id: GroupId, nodes: usize) -> Self {
+        Group {
+            id,
+            state: State::Init,
+            faults: Faults::default(),
+            locked: false,
+            held: false,
+            term: 0,
+            reports: vec![None; nodes],
+            speakers: Vec::new(),
+            last_change: (Instant::ZERO, Cause::Started),
+            handover: None,
+            kernel: KernelTalk::default(),
+            announcing: None,
+            last_active: None,
+            holder: None,
+            peer_advert_at: Vec::new(),
+            predecessor: None,
+            better: None,
+            failback_not_before: Instant::ZERO,
+            asking: None,
+            answered: None,
+            taken: vec![0; nodes],
+            rival: None,
+            started_at: Instant::ZERO,
+            listening: false,
+            asked: 0,
+        }
+    }
+
+    /// What this node does in the group, in one word.
+    pub fn role(&self) -> Role {
+        match self.state {
+            State::Init => Role::Init,
+            State::Claiming { .. } => Role::Claiming,
+            State::Active { .. } => Role::Active,
+            State::Releasing { .. } => Role::Releasing,
+            State::Standby if self.locked => Role::Locked,
+            State::Standby if !self.faults.is_empty() => Role::Fault,
+            State::Standby => Role::Standby,
+        }
+    }
+
+    /// Whether the kernel is asked to hold the addresses.
+    pub fn holds(&self) -> bool {
+        matches!(self.state, State::Claiming { .. } | State::Active { .. })
+    }
+
+    /// Whether this node could hold the group, or does.
+    pub fn is_fit(&self, config: &GroupConfig, me: NodeId) -> bool {
+        self.faults.is_empty()
+            && !self.locked
+            && !matches!(self.state, State::Init)
+            && config.priority(me).is_some()
+    }
+
+    /// Who is active, as far as we know: ourselves, or a peer that says so and lives.
+    pub fn active_node(&self, scene: &Scene) -> Option<NodeId> {
+        if matches!(self.state, State::Active { .. }) {
+            return Some(scene.me);
+        }
+        self.peers_in(scene, Role::Active).next()
+    }
+
+    /// The living peers that are in a role, in the order of their numbers.
+    pub fn peers_in<'a>(&'a self, scene: &'a Scene, role: Role) -> impl Iterator<Item = NodeId> + 'a {
+        self.living(scene).filter(move |(_, report)| report.role == role).map(|(node, _)| node)
+    }
+
+    /// The last word of every living peer.
+    pub fn living<'a>(
+        &'a self,
+        scene: &'a Scene,
+    ) -> impl Iterator<Item = (NodeId, &'a GroupReport)> + 'a {
+        self.reports.iter().enumerate().filter_map(move |(position, report)| {
+            let node = NodeId::at(position);
+            report.as_ref().filter(|_| scene.sight(node).lives()).map(|report| (node, report))
+        })
+    }
+
+    /// What to tell the peers.
+    pub fn report(&self, scene: &Scene) -> Option<GroupReport> {
+        let priority = scene.config.priority(scene.me)?;
+        Some(GroupReport {
+            group: self.id,
+            role: self.role(),
+            priority,
+            ready: self.is_ready(scene),
+            term: self.term,
+            tie: scene.tie(),
+            successor: self.handover.as_ref().map(|handover| handover.to),
+            held: self.handover.as_ref().map_or(self.held, |handover| handover.hold),
+            request: self.asking.as_ref().map(|asking| asking.request),
+            answered: self.answered,
+        })
+    }
+
+    /// Whether this node could take over now, or is active and well.
+    pub fn is_ready(&self, scene: &Scene) -> bool {
+        self.is_fit(scene.config, scene.me)
+            && !scene.stopping
+            && !scene.differs
+            && matches!(self.state, State::Standby | State::Active { .. })
+    }
+
+    /// When this group next wants a tick.
+    pub fn deadline(&self, config: &GroupConfig) -> Option<Instant> {
+        let state = match self.state {
+            State::Init => return None,
+            State::Standby => {
+                let bootstrap = self.listening.then(|| self.bootstrap_at(config));
+                earliest(self.down_at(config), bootstrap)
+            }
+            State::Claiming { .. } | State::Releasing { .. } => None,
+            State::Active { advert_at, renew_at, .. } => Some(advert_at.min(renew_at)),
+        };
+        let moments = [
+            self.kernel.pending.map(|asked| asked + crate::config::LEASE),
+            self.kernel.retry_at,
+            self.kernel.contested_until,
+            self.announcing.as_ref().map(|announcing| announcing.next),
+            self.predecessor.as_ref().map(|predecessor| predecessor.until),
+            self.handover.as_ref().map(|handover| handover.until),
+            self.asking.as_ref().map(|asking| asking.until),
+            self.rival.as_ref().map(|rival| rival.announce_at),
+            self.failback_at(config),
+        ];
+        moments.into_iter().fold(state, earliest)
+    }
+
+    /// Carries what is known of nodes to their new numbers in a list of `nodes`; `place` says where a
+    /// former number is now.
+    pub(crate) fn renumber_nodes(&mut self, nodes: usize, place: impl Fn(NodeId) -> Option<NodeId>) {
+        let mut reports = vec![None; nodes];
+        let mut taken = vec![0; nodes];
+        for (position, report) in std::mem::take(&mut self.reports).into_iter().enumerate() {
+            let Some(now) = place(NodeId::at(position)) else { continue };
+            reports[now.index()] = report;
+            taken[now.index()] = self.taken.get(position).copied().unwrap_or(0);
+        }
+        self.reports = reports;
+        self.taken = taken;
+        self.last_active = self.last_active.and_then(&place);
+        self.holder = self.holder.and_then(|(node, since)| Some((place(node)?, since)));
+        self.better = None;
+        self.handover = None;
+        self.predecessor = None;
+    }
+}

@@ -1,0 +1,92 @@
+//! What a group may know of the rest of the node: who lives, who hears us, what the links do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::GroupConfig;
+use crate::effect::View;
+use crate::ident::{NodeId, RouterId};
+use crate::input::Interface;
+use crate::time::Instant;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Everything around a group at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The moment.
+    pub now: Instant,
+    /// The group's configuration.
+    pub config: &'a GroupConfig,
+    /// We.
+    pub me: NodeId,
+    /// Each node as it is seen from here, by [`NodeId`]; our own entry and those of foreign nodes
+    /// never live.
+    pub sights: &'a [Sight],
+    /// The state of the interfaces.
+    pub interfaces: &'a [Interface],
+    /// How long the kernel may hold an address without being told again.
+    pub lease: Duration,
+    /// Our own segments of this group do not answer: we may be cut off.
+    pub isolated: bool,
+    /// The process is about to end.
+    pub stopping: bool,
+    /// Our configuration has differed from that of a living peer for too long.
+    pub differs: bool,
+    /// No router of another make is expected.
+    pub only_ours: bool,
+}
+
+/// A node as it is seen from here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Sight {
+    /// The verdict.
+    pub view: View,
+    /// Whether it hears us.
+    pub hears_us: bool,
+    /// When it was last heard.
+    pub heard_at: Option<Instant>,
+    /// It is a peer of our own make.
+    pub ours: bool,
+}
+
+impl Sight {
+    /// Whether it may act now: alive, or in doubt.
+    pub fn lives(&self) -> bool {
+        matches!(self.view, View::Alive | View::Doubt)
+    }
+}
+
+impl Scene<'_> {
+    /// A node as it is seen from here.
+    pub fn sight(&self, node: NodeId) -> Sight {
+        const NOBODY: Sight = Sight { view: View::Unknown, hears_us: false, heard_at: None, ours: false };
+        self.sights.get(node.index()).copied().unwrap_or(NOBODY)
+    }
+
+    /// Whether no living peer hears us, though there is one that we hear.
+    pub fn is_unheard(&self) -> bool {
+        let mut living = self.sights.iter().filter(|sight| sight.lives()).peekable();
+        living.peek().is_some() && living.all(|sight| !sight.hears_us)
+    }
+
+    /// The address that our adverts come from on a router.
+    pub fn source(&self, router: RouterId) -> Option<IpAddr> {
+        let router = self.config.routers.get(router.index())?;
+        let interface = self.interfaces.get(router.interface.index())?;
+        match router.family {
+            crate::ident::Family::V4 => interface.source_v4.map(IpAddr::V4),
+            crate::ident::Family::V6 => interface.source_v6.map(IpAddr::V6),
+        }
+    }
+
+    /// What decides between nodes of equal priority: the source address of the first router, as a
+    /// number; addresses are compared as addresses (RFC 9568 §6.4.3 (730)).
+    pub fn tie(&self) -> u128 {
+        match self.source(RouterId(0)) {
+            Some(IpAddr::V4(address)) => u128::from(u32::from(address)),
+            Some(IpAddr::V6(address)) => u128::from(address),
+            None => 0,
+        }
+    }
+}

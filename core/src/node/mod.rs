@@ -1,0 +1,359 @@
+//! The composition root: the peers, the segments and the groups of one node, and how the word of one
+//! becomes the knowledge of another.
+//!
+//! After every fact the same three steps follow: the peers are judged, the segments are tested where
+//! a peer is silent, and every group decides.
+mod beat;
+mod pause;
+mod reload;
+mod segments;
+mod watch;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use segments::Segment;
+
+use crate::Machine;
+use crate::config::{Config, LEASE, LONELY_AFTER, LONELY_LEASE};
+use crate::detector::{Lateness, Peer};
+use crate::effect::{Alarm, Discard, Effect, Note, View};
+use crate::fault::Fault;
+use crate::group::{Advert, Group, Origin, Scene, Sight, State};
+use crate::heartbeat::RequestKind;
+use crate::ident::{GroupId, Incarnation, InterfaceId, NodeId, RouterId};
+use crate::input::{Command, Input, Interface};
+use crate::time::{Instant, earliest};
+
+/// How long two configurations may differ before a node with another one is not ready any more.
+pub const DIFFERS_FOR: Duration = Duration::from_secs(60);
+
+/// A node of the cluster.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Node {
+    pub(crate) config: Config,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) sights: Vec<Sight>,
+    pub(crate) lateness: Lateness,
+    pub(crate) alarms: Vec<Alarm>,
+    /// Nothing that was not heard before this is held against anybody: we were not listening.
+    pub(crate) awake: Instant,
+    pub(crate) started_at: Instant,
+    beat_at: Instant,
+    slow_at: Instant,
+    look_at: Option<Instant>,
+    /// The deadline that was missed by so much that it counted as a pause; counted once.
+    paused_at_deadline: Option<Instant>,
+    /// Something has changed that the peers should know now.
+    urgent: bool,
+    stopping: bool,
+    stopped: bool,
+    running: bool,
+}
+
+impl Node {
+    /// A node that has not started. `incarnation` must be fresh random bits.
+    pub fn new(config: Config, incarnation: Incarnation, now: Instant) -> Self {
+        let nodes = config.nodes.len();
+        let peers = config.peers().map(|node| Peer::new(node, config.paths.len())).collect();
+        let groups = (0..config.groups.len()).map(|at| Group::new(GroupId::at(at), nodes)).collect();
+        let mut node = Node {
+            peers,
+            groups,
+            interfaces: vec![Interface::default(); config.interfaces.len()],
+            segments: segments::of(&config),
+            sights: Vec::new(),
+            lateness: Lateness::new(now),
+            alarms: Vec::new(),
+            awake: now,
+            started_at: now,
+            beat_at: now,
+            slow_at: now,
+            look_at: None,
+            paused_at_deadline: None,
+            urgent: false,
+            stopping: false,
+            stopped: false,
+            running: false,
+            config,
+            incarnation,
+        };
+        node.look_around(now);
+        node
+    }
+
+    /// The configuration that it runs.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The groups, by [`GroupId`].
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The peers of our own make.
+    pub fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    /// Its own incarnation.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// What is wrong without moving a group.
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.alarms
+    }
+
+    /// The worst lateness of our own wake-ups that is remembered.
+    pub fn lateness(&self) -> Duration {
+        self.lateness.worst()
+    }
+
+    /// The dead time that we apply to a peer now.
+    pub fn dead(&self, peer: &Peer) -> Duration {
+        peer.dead(&self.config, self.lateness.worst())
+    }
+
+    /// The shortest dead time that a living peer applies to us; `None` if none lives.
+    pub fn shortest_wait(&self) -> Option<Duration> {
+        let living = self.peers.iter().filter(|peer| peer.lives());
+        living.filter_map(|peer| peer.applies_to(self.config.me)).min()
+    }
+
+    /// Whether any peer of ours lives.
+    pub fn has_living_peer(&self) -> bool {
+        self.peers.iter().any(Peer::lives)
+    }
+
+    /// Calls `act` for one group with the scene around it.
+    pub fn with_scene<R>(&self, now: Instant, group: GroupId, act: impl FnOnce(&Scene, &Group) -> R) -> R {
+        let scene = self.scene(now, group);
+        act(&scene, &self.groups[group.index()])
+    }
+
+    fn scene(&self, now: Instant, group: GroupId) -> Scene<'_> {
+        let config = &self.config.groups[group.index()];
+        Scene {
+            now,
+            config,
+            me: self.config.me,
+            sights: &self.sights,
+            interfaces: &self.interfaces,
+            lease: self.lease(now),
+            isolated: self.is_isolated(now, config),
+            stopping: self.stopping,
+            differs: self.differs(now),
+            only_ours: !self.config.expects_foreign(),
+        }
+    }
+
+    /// Lets every group act, each in the scene around it.
+    fn each_group(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<Effect>,
+        mut act: impl FnMut(&mut Group, &Scene, &mut Vec<Effect>),
+    ) {
+        let mut groups = std::mem::take(&mut self.groups);
+        for group in &mut groups {
+            let before = (group.role(), group.handover, group.locked, group.held);
+            act(group, &self.scene(now, group.id), out);
+            self.urgent |= before != (group.role(), group.handover, group.locked, group.held);
+        }
+        self.groups = groups;
+    }
+
+    /// Lets one group act.
+    fn one_group(
+        &mut self,
+        now: Instant,
+        id: GroupId,
+        out: &mut Vec<Effect>,
+        mut act: impl FnMut(&mut Group, &Scene, &mut Vec<Effect>),
+    ) {
+        if id.index() >= self.groups.len() {
+            return;
+        }
+        self.each_group(now, out, |group, scene, out| {
+            if group.id == id {
+                act(group, scene, out);
+            }
+        });
+    }
+
+    fn lease(&self, now: Instant) -> Duration {
+        let heard = self.peers.iter().filter_map(|peer| peer.heard_at).max();
+        let quiet_since = heard.unwrap_or(self.started_at);
+        if now.since(quiet_since) >= LONELY_AFTER { LONELY_LEASE } else { LEASE }
+    }
+
+    fn differs(&self, now: Instant) -> bool {
+        let long = |since: Instant| now.since(since) >= DIFFERS_FOR;
+        self.peers.iter().any(|peer| peer.lives() && peer.differs_since.is_some_and(long))
+    }
+
+    fn take(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) {
+        match input {
+            Input::Start { adopted, locked } => self.start(now, &adopted, &locked, out),
+            Input::Interface(interface, state) => self.interface(now, interface, state, out),
+            Input::Advert { group, router, source, priority, interval } => {
+                let node = self.speaker_at(source);
+                let advert = Advert { router, source, priority, interval, node };
+                self.one_group(now, group, out, |group, scene, out| group.advert(scene, advert, out));
+            }
+            Input::Heartbeat(received) => self.heartbeat(now, &received, out),
+            Input::Will { from, incarnation } => self.will(now, from, incarnation, out),
+            Input::Owned { group, serial, result } => {
+                self.one_group(now, group, out, |group, scene, out| {
+                    group.owned(scene, serial, result, out);
+                });
+            }
+            Input::AddressLost(group) => {
+                self.one_group(now, group, out, |group, scene, out| group.address_lost(scene, out));
+            }
+            Input::Heard { interface, answered } => self.heard(now, interface, answered),
+            Input::Neighbours { interface, known } => self.neighbours(interface, known),
+            Input::Command(command) => self.command(now, command, out),
+            Input::Configure { config } => self.configure(now, *config, out),
+            Input::Shutdown => {
+                self.stopping = true;
+                self.urgent = true;
+                self.each_group(now, out, |group, scene, _| group.make_way(scene, Origin::Shutdown));
+            }
+        }
+    }
+
+    fn start(&mut self, now: Instant, adopted: &[GroupId], locked: &[GroupId], out: &mut Vec<Effect>) {
+        self.running = true;
+        self.started_at = now;
+        self.beat_at = now;
+        self.slow_at = now;
+        self.each_group(now, out, |group, scene, out| {
+            group.start(scene, adopted.contains(&group.id), locked.contains(&group.id), out);
+        });
+    }
+
+    fn interface(&mut self, now: Instant, id: InterfaceId, state: Interface, out: &mut Vec<Effect>) {
+        let Some(known) = self.interfaces.get_mut(id.index()) else { return };
+        *known = state;
+        self.interface_faults(now, out);
+    }
+
+    /// A group cannot be held here while one of its interfaces is missing or has no carrier.
+    fn interface_faults(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let interfaces = std::mem::take(&mut self.interfaces);
+        self.each_group(now, out, |group, scene, out| {
+            for (position, router) in scene.config.routers.iter().enumerate() {
+                let state = interfaces[router.interface.index()];
+                let router = RouterId::at(position);
+                group.set_fault(scene, Fault::InterfaceMissing(router), !state.present, out);
+                let down = state.present && !state.running;
+                group.set_fault(scene, Fault::LinkDown(router), down, out);
+            }
+        });
+        self.interfaces = interfaces;
+    }
+
+    fn command(&mut self, now: Instant, command: Command, out: &mut Vec<Effect>) {
+        match command {
+            Command::Switchover { token, group, to, within } => {
+                self.one_group(now, group, out, |group, scene, out| {
+                    let target = to.or_else(|| group.default_target(scene)).unwrap_or(scene.me);
+                    group.wish(scene, token, RequestKind::Switchover { to: target, within }, out);
+                });
+            }
+            Command::Failback { token, group, within } => {
+                self.one_group(now, group, out, |group, scene, out| {
+                    group.wish(scene, token, RequestKind::Failback { within }, out);
+                });
+            }
+            Command::Lock { group } => {
+                self.one_group(now, group, out, |group, scene, out| {
+                    group.set_locked(scene, true, out);
+                });
+            }
+            Command::Unlock { group } => {
+                self.one_group(now, group, out, |group, scene, out| {
+                    group.set_locked(scene, false, out);
+                });
+            }
+        }
+        self.urgent = true;
+    }
+
+    /// What follows from every fact and from the passing of time.
+    fn conclude(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.review_peers(now, out);
+        self.look_around(now);
+        self.review_segments(now, out);
+        self.each_group(now, out, |group, scene, out| group.decide(scene, out));
+        if std::mem::take(&mut self.urgent) {
+            self.send_heartbeat(now, self.config.full_rate_paths(), out);
+        }
+        let idle = |group: &Group| matches!(group.state, State::Standby | State::Init);
+        if self.stopping && !self.stopped && self.groups.iter().all(idle) {
+            self.stopped = true;
+            self.send_heartbeat(now, self.config.all_paths(), out);
+            out.push(Effect::Stopped);
+        }
+    }
+
+    fn discard(&self, from: NodeId, why: Discard, out: &mut Vec<Effect>) {
+        out.push(Effect::Note(Note::Discarded { from, why }));
+    }
+
+    /// Who of our peers sends its adverts from this address.
+    fn speaker_at(&self, source: std::net::IpAddr) -> Option<NodeId> {
+        let speaks = |peer: &&Peer| peer.last.as_ref().is_some_and(|last| last.sources.contains(&source));
+        self.peers.iter().find(speaks).map(|peer| peer.node)
+    }
+}
+
+impl Machine for Node {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) {
+        self.notice_pause(now, out);
+        self.take(now, input, out);
+        if self.running {
+            self.conclude(now, out);
+        }
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if !self.running || self.deadline().is_none_or(|at| now < at) {
+            return;
+        }
+        self.lateness.observe(now, self.deadline().map_or(Duration::ZERO, |at| now.since(at)));
+        self.notice_pause(now, out);
+        self.each_group(now, out, |group, scene, out| group.tick(scene, out));
+        self.conclude(now, out);
+        self.beat(now, out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if !self.running {
+            return None;
+        }
+        let mut next = earliest(Some(self.beat_at.min(self.slow_at)), self.look_at);
+        for (group, config) in self.groups.iter().zip(&self.config.groups) {
+            next = earliest(next, group.deadline(config));
+        }
+        for segment in &self.segments {
+            next = earliest(next, segment.tester.deadline());
+        }
+        next
+    }
+}
+
+/// How a node that is not a peer of ours is seen: not at all.
+const UNSEEN: Sight = Sight { view: View::Unknown, hears_us: false, heard_at: None, ours: false };

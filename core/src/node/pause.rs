@@ -1,0 +1,45 @@
+//! Our own pauses. A process that did not run for longer than its peers wait must assume that they
+//! have acted without it.
+
+use std::time::Duration;
+
+use super::Node;
+use crate::Machine;
+use crate::effect::{Effect, Note};
+use crate::time::Instant;
+use crate::vrrp::ADVERTS_MISSED;
+
+impl Node {
+    /// Compares the time with the moment at which we wanted to wake. The driver feeds packets before
+    /// it ticks, so what was sent to us during a pause is heard before anybody is judged.
+    pub(super) fn notice_pause(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let Some(due) = self.deadline() else { return };
+        let late = now.since(due);
+        if late < self.config.heartbeat {
+            return;
+        }
+        self.awake = now;
+        let Some(patience) = self.patience().filter(|patience| late >= *patience) else { return };
+        if self.paused_at_deadline == Some(due) {
+            return;
+        }
+        self.paused_at_deadline = Some(due);
+        let resigned = self.groups.iter().any(crate::group::Group::holds);
+        out.push(Effect::Note(Note::Paused { span: late, resigned }));
+        let _ = patience;
+        self.each_group(now, out, |group, scene, out| group.paused(scene, out));
+        self.urgent = true;
+    }
+
+    /// How long others wait for us before they act: living peers say so themselves, routers of
+    /// another make wait for the down interval. `None`: nobody would act.
+    fn patience(&self) -> Option<Duration> {
+        let adverts = self.config.groups.iter().map(|group| group.advert * ADVERTS_MISSED).min();
+        let foreign = adverts.filter(|_| self.config.expects_foreign());
+        let ours = self.shortest_wait();
+        match (ours, foreign) {
+            (Some(ours), Some(foreign)) => Some(ours.min(foreign)),
+            (one, None) | (None, one) => one,
+        }
+    }
+}

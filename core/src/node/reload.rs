@@ -1,0 +1,136 @@
+//! A new configuration while the node runs. What did not change is not touched: groups, routers and
+//! nodes are matched by name, so a renumbered list moves nothing.
+
+use super::{Node, segments};
+use crate::config::{Config, GroupConfig};
+use crate::detector::Peer;
+use crate::effect::{Cause, Effect};
+use crate::fault::Fault;
+use crate::group::Group;
+use crate::ident::{GroupId, NodeId, RouterId};
+use crate::input::Interface;
+use crate::time::Instant;
+
+impl Node {
+    /// Takes a configuration that was checked. Effects before [`Effect::Configured`] speak of the
+    /// former configuration, those after it of the new one.
+    pub(super) fn configure(&mut self, now: Instant, new: Config, out: &mut Vec<Effect>) {
+        let gone = |config: &GroupConfig| !new.groups.iter().any(|group| group.name == config.name);
+        self.each_group(now, out, |group, scene, out| {
+            if gone(scene.config) {
+                group.withdraw(scene, out);
+            }
+        });
+        let old = std::mem::replace(&mut self.config, new);
+        out.push(Effect::Configured);
+        self.carry_interfaces(&old);
+        self.carry_peers(&old);
+        self.segments = segments::of(&self.config);
+        let added = self.carry_groups(&old);
+        self.look_around(now);
+        self.each_group(now, out, |group, scene, out| {
+            if added.contains(&group.id) {
+                group.start(scene, false, false, out);
+            } else {
+                group.reconfigured(scene, out);
+            }
+        });
+        self.interface_faults(now, out);
+        self.urgent = true;
+    }
+
+    fn carry_interfaces(&mut self, old: &Config) {
+        let known = |name: &String| {
+            let position = old.interfaces.iter().position(|former| former == name);
+            position.map_or(Interface::default(), |at| self.interfaces[at])
+        };
+        self.interfaces = self.config.interfaces.iter().map(known).collect();
+    }
+
+    fn carry_peers(&mut self, old: &Config) {
+        let former = std::mem::take(&mut self.peers);
+        for node in self.config.peers() {
+            let name = self.config.name(node);
+            let mut peer = match former.iter().find(|peer| old.name(peer.node) == name) {
+                Some(known) => known.clone(),
+                None => Peer::new(node, 0),
+            };
+            let views = self.config.paths.iter().map(|path| {
+                let position = old.paths.iter().position(|known| known.name == path.name);
+                position.and_then(|at| peer.paths.get(at).cloned()).unwrap_or_default()
+            });
+            peer.paths = views.collect();
+            peer.node = node;
+            // Its last words are numbered by the former configuration; the next ones come at once.
+            if old.nodes != self.config.nodes || old.paths != self.config.paths {
+                peer.last = None;
+            }
+            self.peers.push(peer);
+        }
+    }
+
+    /// Matches the groups by name; returns those that are new.
+    fn carry_groups(&mut self, old: &Config) -> Vec<GroupId> {
+        let former = std::mem::take(&mut self.groups);
+        let nodes = self.config.nodes.len();
+        let mut added = Vec::new();
+        for (position, config) in self.config.groups.iter().enumerate() {
+            let id = GroupId::at(position);
+            let known = old.groups.iter().position(|group| group.name == config.name);
+            let Some(at) = known else {
+                added.push(id);
+                self.groups.push(Group::new(id, nodes));
+                continue;
+            };
+            let mut group = former[at].clone();
+            group.renumber(id, &old.groups[at], config);
+            let place = |node: NodeId| {
+                let name = old.name(node);
+                self.config.nodes.iter().position(|n| n.name == name).map(NodeId::at)
+            };
+            group.renumber_nodes(nodes, place);
+            self.groups.push(group);
+        }
+        added
+    }
+}
+
+impl Group {
+    /// The group is not in the new configuration.
+    fn withdraw(&mut self, scene: &crate::group::Scene, out: &mut Vec<Effect>) {
+        if self.holds() {
+            self.leave(scene, Cause::Configured, out);
+        }
+    }
+
+    /// Carries the routers that are still there to their new numbers.
+    fn renumber(&mut self, id: GroupId, old: &GroupConfig, new: &GroupConfig) {
+        self.id = id;
+        let former = |router: &crate::config::RouterConfig| {
+            old.routers.iter().position(|known| known.id == router.id)
+        };
+        let speakers = new.routers.iter().filter_map(former);
+        let carried: Vec<_> = speakers.filter_map(|at| self.speakers.get(at).cloned()).collect();
+        let complete = carried.len() == new.routers.len();
+        self.speakers = if complete { carried } else { Vec::new() };
+        self.peer_advert_at = vec![None; new.routers.len()];
+        // What concerns an interface or a segment is found out anew at once.
+        self.faults.clear(|fault| {
+            matches!(
+                fault,
+                Fault::InterfaceMissing(RouterId(_)) | Fault::LinkDown(_) | Fault::SegmentSilent(_)
+            )
+        });
+    }
+
+    /// Goes on under the new configuration; what is held is told to the kernel again, so that added
+    /// addresses come and removed ones go.
+    fn reconfigured(&mut self, scene: &crate::group::Scene, out: &mut Vec<Effect>) {
+        if self.speakers.len() != scene.config.routers.len() {
+            self.listen(scene);
+        }
+        if self.holds() && scene.config.priority(scene.me).is_some() {
+            self.hold_again(scene, out);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Bytes: every format that Evergate puts on a wire or takes from one.
+//!
+//! ```text
+//!   vrrp, ah        the standard's adverts, in front of whoever speaks it     (RFC 3768, RFC 9568)
+//!   arp, ndp        announcements of an address and questions to a neighbour  (RFC 826, RFC 4861)
+//!   header          the outside of our own datagrams: who, where, which one
+//!   heartbeat, tlv  the inside of them, once the driver has opened the seal
+//! ```
+//!
+//! Every decoder is total: any bytes give a value or a [`Cause`], never a panic, and no list grows
+//! past a named bound. What is refused is refused for one cause, so that it can be counted.
+//! `docs/wire.md` describes our own protocol for other implementations.
+
+pub mod ah;
+pub mod arp;
+mod bytes;
+mod cause;
+pub mod checksum;
+pub mod header;
+pub mod heartbeat;
+pub mod names;
+pub mod ndp;
+pub mod tlv;
+pub mod vrrp;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use cause::Cause;

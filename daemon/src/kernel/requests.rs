@@ -1,0 +1,200 @@
+//! Asking the kernel: batches of changes, each answered by its own verdict, and lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nix::errno::Errno;
+
+use super::addresses::AddressSpec;
+use super::error::NetlinkError;
+use super::netlink_socket::{DATAGRAM_MAX, NetlinkSocket};
+use super::rtnetlink::Record;
+use super::rtnetlink::encode::Requests;
+use super::rtnetlink::parse::{Message, Messages};
+
+/// The most requests in one call. The kernel works through a call in one go, and a longer one
+/// would gain nothing, hold up others and overrun the buffer for the answers.
+const BATCH_MAX: usize = 128;
+/// The most records that a list may have.
+const RECORDS_MAX: usize = 1 << 16;
+/// How often a list that changed while it was read is read again.
+const LIST_ATTEMPTS: usize = 4;
+
+/// The verdict on one request.
+pub type Verdict = Result<(), NetlinkError>;
+
+/// A door to the kernel for requests. Every call waits for the kernel, which may hold a lock of its
+/// own for long: never call from a thread that must not be late.
+#[derive(Debug)]
+pub struct Kernel {
+    socket: NetlinkSocket,
+    buffer: Box<[u8]>,
+    requests: Requests,
+    sequence: u32,
+    /// The addresses that this process holds: renewed without a look at who has them.
+    pub(super) leased: BTreeSet<AddressSpec>,
+    /// The links whose secondary addresses this process protects: true where that was off before.
+    pub(super) protected: BTreeMap<u32, bool>,
+}
+
+impl Kernel {
+    /// Opens the door in the calling thread's network namespace.
+    pub fn open() -> Result<Self, NetlinkError> {
+        let socket =
+            NetlinkSocket::for_requests().map_err(|error| NetlinkError::from_call(&error))?;
+        Ok(Self {
+            socket,
+            buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
+            requests: Requests::default(),
+            sequence: 0,
+            leased: BTreeSet::new(),
+            protected: BTreeMap::new(),
+        })
+    }
+
+    /// Sends one request for each item, as few calls as possible, and reads every verdict. The
+    /// verdicts are in the order of the items; one that failed does not stop the rest.
+    pub(super) fn change<T>(
+        &mut self,
+        items: &[T],
+        write: impl Fn(&mut Requests, u32, &T),
+    ) -> Vec<Verdict> {
+        let mut verdicts = Vec::with_capacity(items.len());
+        for batch in items.chunks(BATCH_MAX) {
+            self.requests.clear();
+            let first = self.sequence.wrapping_add(1);
+            for item in batch {
+                self.sequence = self.sequence.wrapping_add(1);
+                write(&mut self.requests, self.sequence, item);
+            }
+            verdicts.extend(self.verdicts(first, batch.len()));
+        }
+        verdicts
+    }
+
+    /// Sends the prepared batch and reads the verdicts on the requests from number `first` on.
+    fn verdicts(&mut self, first: u32, count: usize) -> Vec<Verdict> {
+        if let Err(error) = self.socket.send(self.requests.bytes()) {
+            return vec![Err(NetlinkError::from_call(&error)); count];
+        }
+        let mut verdicts: Vec<Option<Verdict>> = vec![None; count];
+        let mut missing = count;
+        while missing > 0 {
+            match self.read_verdicts(first, &mut verdicts) {
+                Ok(found) => missing = missing.saturating_sub(found),
+                Err(error) => {
+                    return verdicts.into_iter().map(|v| v.unwrap_or(Err(error.clone()))).collect();
+                }
+            }
+        }
+        verdicts.into_iter().map(|verdict| verdict.unwrap_or(Err(NetlinkError::Silent))).collect()
+    }
+
+    /// Reads one datagram; returns how many verdicts it brought. Answers to older requests, whose
+    /// reader has given up, are passed over.
+    fn read_verdicts(
+        &mut self,
+        first: u32,
+        verdicts: &mut [Option<Verdict>],
+    ) -> Result<usize, NetlinkError> {
+        let mut found = 0;
+        for message in Messages::new(receive(&self.socket, &mut self.buffer)?) {
+            let message = message.map_err(|_| NetlinkError::Malformed)?;
+            let position =
+                usize::try_from(message.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+            let Some(verdict) = verdicts.get_mut(position) else { continue };
+            if i32::from(message.kind) == libc::NLMSG_ERROR && verdict.is_none() {
+                *verdict = Some(read_verdict(&message));
+                found += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks for a list and returns those of its records that `select` wants. A list that changed
+    /// under the reader is read again.
+    pub(super) fn list<T>(
+        &mut self,
+        write: impl Fn(&mut Requests, u32),
+        select: impl Fn(Record) -> Option<T>,
+    ) -> Result<Vec<T>, NetlinkError> {
+        for _ in 0..LIST_ATTEMPTS {
+            if let Some(records) = self.list_once(&write, &select)? {
+                return Ok(records);
+            }
+        }
+        Err(NetlinkError::Unsettled)
+    }
+
+    /// `None` if the list changed while it was read.
+    fn list_once<T>(
+        &mut self,
+        write: impl Fn(&mut Requests, u32),
+        select: impl Fn(Record) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, NetlinkError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.requests.clear();
+        write(&mut self.requests, self.sequence);
+        self.socket.send(self.requests.bytes()).map_err(|error| NetlinkError::from_call(&error))?;
+        let (mut records, mut interrupted) = (Vec::new(), false);
+        loop {
+            for message in Messages::new(receive(&self.socket, &mut self.buffer)?) {
+                let message = message.map_err(|_| NetlinkError::Malformed)?;
+                if message.sequence != self.sequence {
+                    continue;
+                }
+                interrupted |= message.is_interrupted();
+                match i32::from(message.kind) {
+                    libc::NLMSG_DONE | libc::NLMSG_ERROR => {
+                        read_verdict(&message)?;
+                        return Ok(if interrupted { None } else { Some(records) });
+                    }
+                    _ => {}
+                }
+                let record = message.record().map_err(|_| NetlinkError::Malformed)?;
+                records.extend(select(record));
+                if records.len() > RECORDS_MAX {
+                    return Err(NetlinkError::TooMany);
+                }
+            }
+        }
+    }
+
+    /// Asks for one record; the kernel answers with it or with an error.
+    pub(super) fn get(
+        &mut self,
+        write: impl Fn(&mut Requests, u32),
+    ) -> Result<Record, NetlinkError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.requests.clear();
+        write(&mut self.requests, self.sequence);
+        self.socket.send(self.requests.bytes()).map_err(|error| NetlinkError::from_call(&error))?;
+        loop {
+            for message in Messages::new(receive(&self.socket, &mut self.buffer)?) {
+                let message = message.map_err(|_| NetlinkError::Malformed)?;
+                if message.sequence != self.sequence {
+                    continue;
+                }
+                if i32::from(message.kind) == libc::NLMSG_ERROR {
+                    return read_verdict(&message).and(Err(NetlinkError::Malformed));
+                }
+                return message.record().map_err(|_| NetlinkError::Malformed);
+            }
+        }
+    }
+}
+
+fn receive<'a>(socket: &NetlinkSocket, buffer: &'a mut [u8]) -> Result<&'a [u8], NetlinkError> {
+    let datagram = socket.receive(buffer).map_err(|error| NetlinkError::from_call(&error))?;
+    let datagram = datagram.ok_or(NetlinkError::Silent)?;
+    if datagram.truncated { Err(NetlinkError::Malformed) } else { Ok(&buffer[..datagram.length]) }
+}
+
+fn read_verdict(message: &Message<'_>) -> Verdict {
+    match message.verdict() {
+        Ok((0, _)) => Ok(()),
+        Ok((number, text)) => Err(NetlinkError::from_answer(Errno::from_raw(number), text)),
+        // The end of a list has carried a verdict only since Linux 2.6.
+        Err(_) if i32::from(message.kind) == libc::NLMSG_DONE => Ok(()),
+        Err(_) => Err(NetlinkError::Malformed),
+    }
+}

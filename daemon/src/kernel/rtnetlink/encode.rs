@@ -1,0 +1,228 @@
+//! Requests to the kernel: a row of netlink messages in one buffer.
+
+use std::net::IpAddr;
+
+use super::OUR_PROTOCOL;
+
+/// Netlink pads every message and attribute to this many bytes.
+const ALIGNMENT: usize = 4;
+const HEADER_BYTES: usize = 16;
+const SCOPE_UNIVERSE: u8 = 0;
+const SCOPE_LINK: u8 = 253;
+/// Leaves traffic counters out of an answer about links.
+const EXT_MASK_SKIP_STATS: u32 = 1 << 3;
+/// Who added an address (Linux 5.18 and later keep it; the C library does not name it yet).
+pub(super) const IFA_PROTO: u16 = 11;
+/// The index of `promote_secondaries` among the IPv4 settings of a link.
+pub(super) const DEVCONF_PROMOTE_SECONDARIES: u16 = 20;
+pub(super) const IFLA_INET_CONF: u16 = 1;
+
+/// An address of ours on an interface.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AddressSpec {
+    /// The interface's index.
+    pub ifindex: u32,
+    /// The address.
+    pub address: IpAddr,
+    /// The length of its prefix, 0 to 32 or 128.
+    pub prefix_length: u8,
+}
+
+/// How an address is to be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressLease {
+    /// Seconds until the kernel removes it by itself.
+    pub valid_s: u32,
+    /// True: renew what exists, whoever made it. False: fail if it exists.
+    pub replace: bool,
+    /// True: add no route for the prefix; the interface has one by another address (IPv6 only).
+    pub without_route: bool,
+}
+
+/// Several requests, to be sent in one call. Sequence numbers tell their answers apart.
+#[derive(Debug, Default)]
+pub struct Requests {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Requests {
+    /// The messages, ready to be sent.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many messages there are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Forgets all messages and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+
+    /// Adds or renews an address, with all its attributes: what is left out would be cleared.
+    pub fn add_address(&mut self, sequence: u32, spec: &AddressSpec, lease: AddressLease) {
+        let mode = if lease.replace { libc::NLM_F_REPLACE } else { libc::NLM_F_EXCL };
+        let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | mode;
+        // An IPv6 address that is never preferred is never chosen as a source by mistake.
+        let preferred_s = if spec.address.is_ipv4() { lease.valid_s } else { 0 };
+        let mut flag_bits = 0;
+        if spec.address.is_ipv6() {
+            flag_bits |= libc::IFA_F_NODAD;
+            if lease.without_route {
+                flag_bits |= libc::IFA_F_NOPREFIXROUTE;
+            }
+        }
+        let mut lifetimes = [0; 16];
+        lifetimes[..4].copy_from_slice(&preferred_s.to_ne_bytes());
+        lifetimes[4..8].copy_from_slice(&lease.valid_s.to_ne_bytes());
+        self.message(libc::RTM_NEWADDR, flags, sequence, &address_header(spec), |message| {
+            message.address_attributes(spec);
+            message.attribute(libc::IFA_FLAGS, &flag_bits.to_ne_bytes());
+            message.attribute(IFA_PROTO, &[OUR_PROTOCOL]);
+            message.attribute(libc::IFA_CACHEINFO, &lifetimes);
+        });
+    }
+
+    /// Removes an address, whoever made it.
+    pub fn remove_address(&mut self, sequence: u32, spec: &AddressSpec) {
+        let header = address_header(spec);
+        self.message(libc::RTM_DELADDR, libc::NLM_F_ACK, sequence, &header, |message| {
+            message.address_attributes(spec);
+        });
+    }
+
+    /// Asks for all addresses of a family (`AF_INET` or `AF_INET6`), on one interface or (0) all.
+    pub fn list_addresses(&mut self, sequence: u32, family: u8, ifindex: u32) {
+        let mut header = [family, 0, 0, 0, 0, 0, 0, 0];
+        header[4..].copy_from_slice(&ifindex.to_ne_bytes());
+        self.message(libc::RTM_GETADDR, libc::NLM_F_DUMP, sequence, &header, |_| {});
+    }
+
+    /// Asks for all links, without their counters.
+    pub fn list_links(&mut self, sequence: u32) {
+        let header = link_header(0);
+        self.message(libc::RTM_GETLINK, libc::NLM_F_DUMP, sequence, &header, |message| {
+            message.attribute(libc::IFLA_EXT_MASK, &EXT_MASK_SKIP_STATS.to_ne_bytes());
+        });
+    }
+
+    /// Asks for one link, without its counters.
+    pub fn get_link(&mut self, sequence: u32, ifindex: u32) {
+        let header = link_header(ifindex);
+        self.message(libc::RTM_GETLINK, 0, sequence, &header, |message| {
+            message.attribute(libc::IFLA_EXT_MASK, &EXT_MASK_SKIP_STATS.to_ne_bytes());
+        });
+    }
+
+    /// Sets whether secondary IPv4 addresses of a link survive the removal of their primary.
+    pub fn set_promote_secondaries(&mut self, sequence: u32, ifindex: u32, on: bool) {
+        let header = link_header(ifindex);
+        self.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, sequence, &header, |message| {
+            let (all, inet, settings) = (libc::IFLA_AF_SPEC, libc::AF_INET, IFLA_INET_CONF);
+            message.nested(all, |families| {
+                families.nested(u16::try_from(inet).unwrap_or(2), |family| {
+                    family.nested(settings, |list| {
+                        list.attribute(DEVCONF_PROMOTE_SECONDARIES, &u32::from(on).to_ne_bytes());
+                    });
+                });
+            });
+        });
+    }
+
+    /// Asks for all neighbours of a family.
+    pub fn list_neighbours(&mut self, sequence: u32, family: u8) {
+        let mut header = [0; 12];
+        header[0] = family;
+        self.message(libc::RTM_GETNEIGH, libc::NLM_F_DUMP, sequence, &header, |_| {});
+    }
+
+    fn message(
+        &mut self,
+        kind: u16,
+        flags: i32,
+        sequence: u32,
+        family_header: &[u8],
+        fill: impl FnOnce(&mut Self),
+    ) {
+        let flags = u16::try_from(libc::NLM_F_REQUEST | flags).expect("netlink flags have 16 bits");
+        let start = self.bytes.len();
+        self.bytes.extend([0; 4]);
+        self.bytes.extend(kind.to_ne_bytes());
+        self.bytes.extend(flags.to_ne_bytes());
+        self.bytes.extend(sequence.to_ne_bytes());
+        self.bytes.extend([0; 4]);
+        debug_assert_eq!(self.bytes.len() - start, HEADER_BYTES);
+        self.bytes.extend(family_header);
+        self.pad();
+        fill(self);
+        let length =
+            u32::try_from(self.bytes.len() - start).expect("a request is a few hundred bytes");
+        self.bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
+        self.count += 1;
+    }
+
+    fn address_attributes(&mut self, spec: &AddressSpec) {
+        let mut octets = [0; 16];
+        let length = write_octets(spec.address, &mut octets);
+        self.attribute(libc::IFA_LOCAL, &octets[..length]);
+        self.attribute(libc::IFA_ADDRESS, &octets[..length]);
+    }
+
+    fn attribute(&mut self, kind: u16, value: &[u8]) {
+        self.nested(kind, |message| message.bytes.extend(value));
+    }
+
+    fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len();
+        self.bytes.extend([0; 2]);
+        self.bytes.extend(kind.to_ne_bytes());
+        fill(self);
+        let length = u16::try_from(self.bytes.len() - start).expect("attributes are short");
+        self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+        self.pad();
+    }
+
+    fn pad(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
+    }
+}
+
+fn write_octets(address: IpAddr, out: &mut [u8; 16]) -> usize {
+    match address {
+        IpAddr::V4(v4) => {
+            out[..4].copy_from_slice(&v4.octets());
+            4
+        }
+        IpAddr::V6(v6) => {
+            *out = v6.octets();
+            16
+        }
+    }
+}
+
+fn address_header(spec: &AddressSpec) -> [u8; 8] {
+    let link_local = match spec.address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let scope = if link_local { SCOPE_LINK } else { SCOPE_UNIVERSE };
+    let mut header = [family_of(spec.address), spec.prefix_length, 0, scope, 0, 0, 0, 0];
+    header[4..].copy_from_slice(&spec.ifindex.to_ne_bytes());
+    header
+}
+
+fn link_header(ifindex: u32) -> [u8; 16] {
+    let mut header = [0; 16];
+    header[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+    header
+}
+
+/// The kernel's number for the family of an address.
+pub fn family_of(address: IpAddr) -> u8 {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    u8::try_from(family).expect("address families are small numbers")
+}

@@ -1,0 +1,57 @@
+//! Socket options and binding, for what the socket crates do not offer.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::address::RawAddress;
+use super::checked;
+
+/// Sets an option whose value is a C `int`.
+pub fn set_int(socket: impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    set_bytes(socket, level, name, &value.to_ne_bytes())
+}
+
+/// Sets an option whose value is a structure, given as its bytes.
+pub fn set_bytes(socket: impl AsFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+    let length = socket_length(value.len())?;
+    // SAFETY: the kernel reads at most `length` bytes from `value`, which lives through the call.
+    checked(unsafe {
+        let descriptor = socket.as_fd().as_raw_fd();
+        libc::setsockopt(descriptor, level, name, value.as_ptr().cast(), length).into()
+    })?;
+    Ok(())
+}
+
+/// Binds a socket to an address.
+pub fn bind(socket: impl AsFd, address: &RawAddress) -> io::Result<()> {
+    let bytes = address.filled();
+    let length = socket_length(bytes.len())?;
+    // SAFETY: the kernel reads at most `length` bytes from `bytes`, which lives through the call.
+    checked(unsafe {
+        libc::bind(socket.as_fd().as_raw_fd(), bytes.as_ptr().cast(), length).into()
+    })?;
+    Ok(())
+}
+
+/// The address that a socket is bound to.
+pub fn bound_address(socket: impl AsFd) -> io::Result<RawAddress> {
+    let mut address = RawAddress::default();
+    let mut length = socket_length(address.space().len())?;
+    // SAFETY: the kernel writes at most `length` bytes, the size of the space, and sets `length`.
+    checked(unsafe {
+        let space = address.space().as_mut_ptr().cast();
+        libc::getsockname(socket.as_fd().as_raw_fd(), space, &raw mut length).into()
+    })?;
+    address.set_length(length as usize);
+    Ok(address)
+}
+
+/// Asks for a receive buffer of `bytes`, beyond the system's limit where we are allowed to.
+pub fn set_receive_buffer(socket: impl AsFd, bytes: i32) -> io::Result<()> {
+    let forced = set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes);
+    forced.or_else(|_| set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))
+}
+
+fn socket_length(length: usize) -> io::Result<libc::socklen_t> {
+    libc::socklen_t::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+}

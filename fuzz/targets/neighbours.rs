@@ -1,0 +1,24 @@
+//! Any bytes as an ARP frame and as a message of neighbour discovery: no panic.
+#![no_main]
+
+use std::net::Ipv6Addr;
+
+use evergate_core::wire::{arp, checksum::Sum, ndp};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(packet) = arp::Arp::decode(bytes) {
+        assert_eq!(arp::Arp::decode(&packet.broadcast()), Ok(packet));
+    }
+    let source: Ipv6Addr = "fe80::a".parse().expect("an address");
+    let mut message = bytes.to_vec();
+    if let (Ok(length), true) = (u16::try_from(message.len()), message.len() >= 4) {
+        // The checksum is made right, so that the fuzzer gets past it.
+        message[2..4].fill(0);
+        let sum = Sum::new().pseudo_v6(source, ndp::ALL_NODES, ndp::PROTOCOL, length);
+        let sum = sum.bytes(&message).checksum();
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+    let _ = ndp::decode(&message, source, ndp::ALL_NODES, ndp::HOP_LIMIT);
+    let _ = ndp::decode(bytes, source, ndp::ALL_NODES, ndp::HOP_LIMIT);
+});

@@ -1,0 +1,149 @@
+//! Leaves nothing behind: after success, failure, panic and Ctrl-C, and after a run that was killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::clock;
+use crate::error::{LabError, Result};
+use crate::netns::{NETNS_DIR, processes_in};
+use crate::shell;
+
+/// How often processes are killed before a namespace is given up; a core may restart its guardian meanwhile.
+const KILL_ROUNDS: usize = 10;
+/// Time between two such rounds.
+const KILL_PAUSE: Duration = Duration::from_millis(5);
+/// Directories of labs in the temporary directory begin with this.
+const DIRECTORY_STEM: &str = "evergate-lab-";
+
+/// What the lab of this process has put into the world, if there is one.
+static SITE: Mutex<Option<Site>> = Mutex::new(None);
+
+#[derive(Clone)]
+struct Site {
+    prefix: String,
+    directory: PathBuf,
+}
+
+/// The prefix of all names of this process's lab.
+pub fn own_prefix() -> String {
+    format!("eg{}-", std::process::id())
+}
+
+/// The directory of this process's lab, for configuration, keys, sockets and logs.
+pub fn own_directory() -> PathBuf {
+    std::env::temp_dir().join(format!("{DIRECTORY_STEM}{}", std::process::id()))
+}
+
+/// Notes that this process has a lab from now on; one at a time.
+pub fn register(prefix: &str, directory: &Path) -> Result<()> {
+    let mut site = lock();
+    if site.is_some() {
+        return Err(LabError::Usage("this process has a lab already; one at a time".to_owned()));
+    }
+    *site = Some(Site { prefix: prefix.to_owned(), directory: directory.to_owned() });
+    Ok(())
+}
+
+/// Removes this process's lab, if there is one.
+pub fn remove_own() {
+    let site = lock().take();
+    if let Some(site) = site {
+        remove(&site.prefix, &site.directory);
+    }
+}
+
+/// Cleans up on Ctrl-C, on a termination signal and on a panic.
+pub fn install_handlers() -> Result<()> {
+    let doing = "watch for signals";
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(LabError::io(doing))?;
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            remove_own();
+            eprintln!("\nInterrupted; everything is removed.");
+            std::process::exit(128 + signal);
+        }
+    });
+    // The release profile aborts on panic, so no destructor would run: clean up in the hook.
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        previous(panic);
+        remove_own();
+    }));
+    Ok(())
+}
+
+/// Removes what labs of processes that are gone have left; gives how many namespaces.
+pub fn sweep() -> usize {
+    let mut swept = 0;
+    for name in names_in(Path::new(NETNS_DIR)) {
+        let Some((owner, _)) = name.strip_prefix("eg").and_then(|rest| rest.split_once('-')) else {
+            continue;
+        };
+        if owner.parse::<u32>().is_ok_and(is_gone) {
+            remove(&name, Path::new(""));
+            swept += 1;
+        }
+    }
+    let temporary = std::env::temp_dir();
+    for name in names_in(&temporary) {
+        let owner = name.strip_prefix(DIRECTORY_STEM).and_then(|rest| rest.parse::<u32>().ok());
+        if owner.is_some_and(is_gone) {
+            // Another user's directory may stay: that user's next lab removes it.
+            let _ = fs::remove_dir_all(temporary.join(name));
+        }
+    }
+    swept
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<Site>> {
+    SITE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn is_gone(pid: u32) -> bool {
+    !Path::new("/proc").join(pid.to_string()).exists()
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+/// Kills what lives in the namespaces that begin with `prefix`, removes them, then the directory.
+fn remove(prefix: &str, directory: &Path) {
+    let root = Path::new(NETNS_DIR);
+    let names: Vec<_> =
+        names_in(root).into_iter().filter(|name| name.starts_with(prefix)).collect();
+    for _ in 0..KILL_ROUNDS {
+        let living: Vec<i32> = names
+            .iter()
+            .flat_map(|name| processes_in(&root.join(name)).unwrap_or_default())
+            .map(|process| process.pid)
+            .collect();
+        if living.is_empty() {
+            break;
+        }
+        for pid in living {
+            // One may have ended since; there is nobody to tell.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        clock::sleep(KILL_PAUSE);
+    }
+    for name in &names {
+        if let Err(error) = shell::run("ip", &["netns", "del", name]) {
+            eprintln!("could not remove the namespace {name}: {error}");
+        }
+    }
+    if directory.starts_with(std::env::temp_dir())
+        && directory.exists()
+        && let Err(error) = fs::remove_dir_all(directory)
+    {
+        eprintln!("could not remove {}: {error}", directory.display());
+    }
+}

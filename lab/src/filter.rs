@@ -1,0 +1,96 @@
+//! Frames that the switches lose: nftables rules in the bridge family, always replaced as a whole.
+
+use std::fmt::Write;
+
+use crate::error::Result;
+use crate::netns::Namespace;
+use crate::topology::{Gateway, Segment, port};
+
+/// Which frames are lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// On which switch.
+    pub segment: Segment,
+    /// Only frames that come from this gateway.
+    pub from: Option<Gateway>,
+    /// Only frames that go to this gateway.
+    pub to: Option<Gateway>,
+    /// Only packets of this IP protocol, such as 112 for VRRP.
+    pub protocol: Option<u8>,
+    /// How many of a thousand.
+    pub permille: u16,
+}
+
+impl Loss {
+    /// All frames of a switch are lost, until narrowed by the fields.
+    pub fn all(segment: Segment) -> Self {
+        Self { segment, from: None, to: None, protocol: None, permille: 1000 }
+    }
+
+    fn rules(&self) -> Vec<String> {
+        let mut head = format!("meta ibrname \"{}\"", self.segment);
+        if let Some(from) = self.from {
+            let _ = write!(head, " iifname \"{}\"", port(from, self.segment));
+        }
+        if let Some(to) = self.to {
+            let _ = write!(head, " oifname \"{}\"", port(to, self.segment));
+        }
+        let tail = match self.permille {
+            1000.. => "drop".to_owned(),
+            some => format!("numgen random mod 1000 < {some} drop"),
+        };
+        match self.protocol {
+            None => vec![format!("{head} {tail}")],
+            Some(number) => vec![
+                format!("{head} ip protocol {number} {tail}"),
+                format!("{head} ip6 nexthdr {number} {tail}"),
+            ],
+        }
+    }
+}
+
+/// Puts exactly these losses in force, in one transaction.
+pub fn apply(switch: &Namespace, losses: &[Loss]) -> Result<()> {
+    switch.run("nft", &["-f", "-"], &ruleset(losses)).map(drop)
+}
+
+fn ruleset(losses: &[Loss]) -> String {
+    // Naming the table first makes the delete valid whether it exists or not.
+    let mut text = "table bridge evergate_lab\ndelete table bridge evergate_lab\n".to_owned();
+    if losses.is_empty() {
+        return text;
+    }
+    text.push_str("table bridge evergate_lab {\n  chain forward {\n");
+    text.push_str("    type filter hook forward priority 0; policy accept;\n");
+    for rule in losses.iter().flat_map(Loss::rules) {
+        let _ = writeln!(text, "    {rule}");
+    }
+    text.push_str("  }\n}\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{GW1, GW2};
+
+    #[test]
+    fn a_one_way_cut_names_both_ports() {
+        let loss = Loss { from: Some(GW1), to: Some(GW2), ..Loss::all(Segment::Sync) };
+        let text = ruleset(&[loss]);
+        assert!(text.contains(r#"ibrname "sync" iifname "gw1-sync" oifname "gw2-sync" drop"#), "{text}");
+    }
+
+    #[test]
+    fn a_filtered_protocol_is_filtered_in_both_families() {
+        let loss = Loss { protocol: Some(112), permille: 50, ..Loss::all(Segment::Lan) };
+        let rules = loss.rules();
+        assert!(rules[0].ends_with("ip protocol 112 numgen random mod 1000 < 50 drop"));
+        assert!(rules[1].contains("ip6 nexthdr 112"));
+    }
+
+    #[test]
+    fn nothing_lost_means_no_table() {
+        assert!(ruleset(&[]).ends_with("delete table bridge evergate_lab\n"));
+    }
+}

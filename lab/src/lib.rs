@@ -1,0 +1,27 @@
+//! The lab of Evergate: a client, two gateways and a server in network namespaces, with faults and probes.
+//!
+//! It drives the built programs `evergated` and `evergate` as a user would and imports nothing of ours but the
+//! contract, `evergate-api`. Read on with [`lab::Lab`] (what is up), [`fault::Fault`] (what can be broken),
+//! [`probe::Probe`] and [`load::Load`] (what the client sees), [`watch::AddressWatch`] (who holds what).
+
+#![forbid(unsafe_code)]
+
+pub mod binaries;
+pub mod cleanup;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod error;
+pub mod fault;
+pub mod filter;
+pub mod gap;
+pub mod lab;
+pub mod load;
+pub mod netns;
+pub mod node;
+pub mod peer;
+pub mod privilege;
+pub mod probe;
+pub mod shell;
+pub mod topology;
+pub mod watch;

@@ -1,0 +1,2 @@
+//! evergate-lab.
+fn main() {}

@@ -1,0 +1,212 @@
+//! keepalived as a peer: found on this machine or unpacked aside, never installed and never started by the system.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::binaries::cache_directory;
+use crate::error::{LabError, Result};
+use crate::shell;
+use crate::topology::Gateway;
+
+/// A keepalived that can be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keepalived {
+    program: PathBuf,
+    libraries: Option<PathBuf>,
+}
+
+impl Keepalived {
+    /// Looks for an unpacked package, then in the usual directories, then fetches the Debian package and unpacks it aside.
+    pub fn find() -> Result<Self> {
+        let root = cache_directory().join("keepalived");
+        if let Some(unpacked) = Self::unpacked(&root) {
+            return Ok(unpacked);
+        }
+        for directory in ["/usr/sbin", "/usr/local/sbin"] {
+            let program = Path::new(directory).join("keepalived");
+            if program.is_file() {
+                return Ok(Self { program, libraries: None });
+            }
+        }
+        fetch(&root)?;
+        Self::unpacked(&root).ok_or_else(missing)
+    }
+
+    /// A command that starts it, without arguments yet.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(libraries) = &self.libraries {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        command
+    }
+
+    /// Its version, as it says.
+    pub fn version(&self) -> Result<String> {
+        let output =
+            self.command().arg("--version").output().map_err(LabError::io("start keepalived"))?;
+        // It says so on standard error.
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let word = text.split_whitespace().find(|word| word.starts_with('v'));
+        Ok(word.map_or("unknown", |word| &word[1..]).to_owned())
+    }
+
+    fn unpacked(root: &Path) -> Option<Self> {
+        let program = root.join("usr/sbin/keepalived");
+        let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
+        let libraries = root.join("usr/lib").join(triplet);
+        program.is_file().then_some(Self { program, libraries: Some(libraries) })
+    }
+}
+
+fn missing() -> LabError {
+    LabError::Tool { program: "keepalived".to_owned(), package: "keepalived".to_owned() }
+}
+
+/// Downloads keepalived and the libraries that this machine lacks, and unpacks them without installing.
+fn fetch(root: &Path) -> Result<()> {
+    let plan = shell::run("apt-get", &["install", "--simulate", "--no-install-recommends", "keepalived"])
+        .map_err(|_| missing())?;
+    let packages: Vec<&str> = plan
+        .lines()
+        .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())
+        .collect();
+    let downloads = root.with_extension("debs");
+    for directory in [root, &downloads] {
+        fs::create_dir_all(directory)
+            .map_err(LabError::io(format!("make {}", directory.display())))?;
+    }
+    eprintln!("fetching {} to {} (not installed)", packages.join(", "), root.display());
+    let mut command = Command::new("apt-get");
+    command.arg("download").args(&packages).current_dir(&downloads);
+    let output = command.output().map_err(LabError::io("start apt-get"))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(LabError::Command { line: "apt-get download".to_owned(), text });
+    }
+    let entries = fs::read_dir(&downloads).map_err(LabError::io("list the downloads"))?;
+    for package in entries.flatten() {
+        let (file, root) = (package.path(), root.to_string_lossy());
+        shell::run("dpkg-deb", &["-x", &file.to_string_lossy(), &root])?;
+    }
+    Ok(())
+}
+
+/// A configuration of keepalived that serves the same addresses as our example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// VRRP version for IPv4, 2 or 3.
+    pub version: u8,
+    /// Time between adverts, in milliseconds; version 2 knows whole seconds only.
+    pub advert_ms: u32,
+    /// Serve IPv4 addresses.
+    pub ipv4: bool,
+    /// Serve IPv6 addresses.
+    pub ipv6: bool,
+    /// Take over from a living node of lower priority.
+    pub preempt: bool,
+}
+
+impl Default for PeerConfig {
+    fn default() -> Self {
+        Self { version: 2, advert_ms: 1000, ipv4: true, ipv6: false, preempt: true }
+    }
+}
+
+/// One virtual router of the example: name, family, identifier and addresses.
+struct Router {
+    name: &'static str,
+    segment: &'static str,
+    ipv6: bool,
+    vrid: u8,
+    addresses: &'static [&'static str],
+}
+
+const ROUTERS: [Router; 4] = [
+    Router { name: "lan", segment: "lan", ipv6: false, vrid: 51, addresses: &["10.91.0.1/24"] },
+    Router { name: "wan", segment: "wan", ipv6: false, vrid: 52, addresses: &["10.92.0.1/24"] },
+    Router {
+        name: "lan6",
+        segment: "lan",
+        ipv6: true,
+        vrid: 51,
+        addresses: &["fe80::91:1/64", "fd91::1/64"],
+    },
+    Router {
+        name: "wan6",
+        segment: "wan",
+        ipv6: true,
+        vrid: 52,
+        addresses: &["fe80::92:1/64", "fd92::1/64"],
+    },
+];
+
+impl PeerConfig {
+    /// Version 3 with adverts this many milliseconds apart.
+    pub fn tuned(advert_ms: u32) -> Self {
+        Self { version: 3, advert_ms, ..Self::default() }
+    }
+
+    /// The file for a gateway: priority 200 on the first, 100 on the others.
+    pub fn to_text(&self, gateway: Gateway) -> String {
+        let routers: Vec<&Router> = ROUTERS
+            .iter()
+            .filter(|router| if router.ipv6 { self.ipv6 } else { self.ipv4 })
+            .collect();
+        let mut text = format!("global_defs {{\n  router_id {gateway}\n  vrrp_version {}\n", self.version);
+        // Scripts and mail are not used; saying so silences the start-up warnings.
+        text.push_str("  script_user root\n}\n\nvrrp_sync_group gateway {\n  group {\n");
+        for router in &routers {
+            let _ = writeln!(text, "    {}", router.name);
+        }
+        text.push_str("  }\n}\n");
+        for router in routers {
+            text.push_str(&self.instance(gateway, router));
+        }
+        text
+    }
+
+    fn instance(&self, gateway: Gateway, router: &Router) -> String {
+        let priority = if gateway.number() == 1 { 200 } else { 100 };
+        let mut text = format!("\nvrrp_instance {} {{\n  state BACKUP\n", router.name);
+        let _ = writeln!(text, "  interface {}", router.segment);
+        let _ = writeln!(text, "  virtual_router_id {}", router.vrid);
+        let _ = writeln!(text, "  priority {priority}");
+        let _ = writeln!(text, "  advert_int {}", f64::from(self.advert_ms) / 1000.0);
+        if !self.preempt {
+            text.push_str("  nopreempt\n");
+        }
+        text.push_str("  virtual_ipaddress {\n");
+        for address in router.addresses {
+            let _ = writeln!(text, "    {address} dev {}", router.segment);
+        }
+        text.push_str("  }\n}\n");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{GW1, GW2};
+
+    #[test]
+    fn the_default_is_what_most_people_run() {
+        let text = PeerConfig::default().to_text(GW2);
+        assert!(text.contains("vrrp_version 2"));
+        assert!(text.contains("advert_int 1\n"));
+        assert!(text.contains("priority 100"));
+        assert!(!text.contains("lan6"));
+    }
+
+    #[test]
+    fn a_tuned_peer_speaks_version_3_in_fractions_of_a_second() {
+        let config = PeerConfig { ipv6: true, ..PeerConfig::tuned(10) };
+        let text = config.to_text(GW1);
+        assert!(text.contains("vrrp_version 3"));
+        assert!(text.contains("advert_int 0.01\n"));
+        assert_eq!(text.matches("vrrp_instance").count(), 4);
+    }
+}

@@ -1,0 +1,296 @@
+//! One measured disturbance: probes and connections run, something is done, and the client's view is recorded.
+
+use std::time::Duration;
+
+use evergate_api::status::PhasesMs;
+use serde_json::{Value, json};
+
+use crate::clock::{self, ms};
+use crate::control::{Control, GROUP};
+use crate::error::{LabError, Result};
+use crate::fault::Fault;
+use crate::gap::Record;
+use crate::lab::Lab;
+use crate::load::{Load, LoadReport};
+use crate::node::Part;
+use crate::probe::Probe;
+use crate::topology::{Gateway, SERVER, Segment};
+use crate::watch::{AddressLog, AddressWatch};
+
+/// How long the service may take to come back before a run is given up.
+pub const RECOVERY_LIMIT: Duration = Duration::from_secs(15);
+/// Undisturbed time before a disturbance and after the recovery.
+const CALM: Duration = Duration::from_millis(600);
+/// Time between two steps of a run's observer.
+const STEP: Duration = Duration::from_millis(10);
+
+/// What is done to the active gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Its power is cut.
+    Power,
+    /// The process that decides is killed; of another make, the whole daemon.
+    Daemon,
+    /// The process that decides is frozen; of another make, the whole daemon.
+    Freeze,
+    /// Its uplink is pulled.
+    Link,
+    /// The service is handed over as planned; of another make, its daemon is stopped.
+    Switchover,
+}
+
+impl Act {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Power, Self::Daemon, Self::Freeze, Self::Link, Self::Switchover];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Power => "power",
+            Self::Daemon => "daemon",
+            Self::Freeze => "freeze",
+            Self::Link => "link",
+            Self::Switchover => "switchover",
+        }
+    }
+
+    /// A sentence for people.
+    pub fn describe(self, gateway: Gateway) -> String {
+        match self {
+            Self::Power => format!("the power of {gateway} is cut"),
+            Self::Daemon => format!("the daemon of {gateway} is killed"),
+            Self::Freeze => format!("the daemon of {gateway} is frozen"),
+            Self::Link => format!("the uplink of {gateway} is pulled"),
+            Self::Switchover => format!("{gateway} is asked to hand over"),
+        }
+    }
+
+    fn fault(self, lab: &Lab, gateway: Gateway) -> Option<Fault> {
+        let part = if lab.is_ours(gateway) { Part::Core } else { Part::All };
+        match self {
+            Self::Power => Some(Fault::Power(gateway)),
+            Self::Daemon => Some(Fault::Killed(gateway, part)),
+            Self::Freeze => Some(Fault::Frozen(gateway, part)),
+            Self::Link => Some(Fault::Carrier(gateway, Segment::Wan)),
+            Self::Switchover => None,
+        }
+    }
+}
+
+/// What is measured beside the probes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    /// TCP connections through the gateways.
+    pub connections: usize,
+    /// Undisturbed time to show before the disturbance, beyond the usual.
+    pub before: Duration,
+    /// Time to show after the recovery, beyond the usual.
+    pub after: Duration,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was done.
+    pub act: Act,
+    /// To whom.
+    pub victim: Gateway,
+    /// Who served at the end, if exactly one did.
+    pub successor: Option<Gateway>,
+    /// Every probe.
+    pub record: Record,
+    /// When it was done, on the clock of the record.
+    pub at: Duration,
+    /// The same in microseconds since 1970 UTC, the clock of the address log.
+    pub at_us: u64,
+    /// Who held which address when.
+    pub addresses: AddressLog,
+    /// How the connections fared, if there were any.
+    pub load: Option<LoadReport>,
+    /// The phases of the handover as the successor tells them.
+    pub phases: Option<PhasesMs>,
+    /// The dead time in force before, in milliseconds, if a daemon tells it.
+    pub dead_time_ms: Option<f64>,
+    /// Did the service come back for good?
+    pub recovered: bool,
+}
+
+/// Told about the progress of a run, from the thread that runs it.
+pub trait Observer {
+    /// Probes and connections are under way.
+    fn started(&mut self, _lab: &Lab) {}
+    /// Called every few milliseconds.
+    fn step(&mut self, _lab: &Lab, _probe: &Probe, _load: Option<&Load>) {}
+    /// It was done just now.
+    fn acted(&mut self, _act: Act, _victim: Gateway) {}
+}
+
+/// Observes nothing.
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// Does it to the gateway that serves and records what the client saw. The cluster must be ready.
+pub fn run(lab: &mut Lab, act: Act, plan: Plan, observer: &mut dyn Observer) -> Result<Outcome> {
+    let victim = lab.wait_one_holder(RECOVERY_LIMIT)?;
+    let dead_time_ms = dead_time(lab, victim.other());
+    let watch = AddressWatch::start(lab)?;
+    let probe = Probe::start(&lab.topology, SERVER)?;
+    probe.wait_steady(Duration::from_millis(200), RECOVERY_LIMIT)?;
+    let load = match plan.connections {
+        0 => None,
+        some => Some(Load::start(&lab.topology, SERVER, some)?),
+    };
+    observer.started(lab);
+    observe(lab, &probe, load.as_ref(), CALM + plan.before, observer);
+    let (at, at_us) = (probe.elapsed(), clock::wall_us());
+    match act.fault(lab, victim) {
+        Some(fault) => drop(lab.inflict(&fault)?),
+        None => hand_over(lab, victim)?,
+    }
+    observer.acted(act, victim);
+    let recovered = recover(lab, &probe, load.as_ref(), observer);
+    observe(lab, &probe, load.as_ref(), CALM + plan.after, observer);
+    let load = load.map(Load::stop);
+    let record = probe.stop();
+    let successor = lab.one_holder()?;
+    let phases = successor.and_then(|gateway| phases_of(lab, gateway));
+    Ok(Outcome {
+        act,
+        victim,
+        successor,
+        recovered: recovered && record.recovered(),
+        record,
+        at,
+        at_us,
+        addresses: watch.stop()?,
+        load,
+        phases,
+        dead_time_ms,
+    })
+}
+
+fn hand_over(lab: &mut Lab, from: Gateway) -> Result<()> {
+    if !lab.is_ours(from) {
+        return lab.stop(from);
+    }
+    let answer = lab.control(from)?.ask(&["switchover", GROUP])?;
+    if answer.code == 0 {
+        return Ok(());
+    }
+    let text = format!("exit code {}: {}{}", answer.code, answer.text, answer.errors);
+    Err(LabError::Answer { question: format!("evergate switchover {GROUP}"), text })
+}
+
+/// Waits until probes have come back steadily after the disturbance.
+fn recover(lab: &Lab, probe: &Probe, load: Option<&Load>, observer: &mut dyn Observer) -> bool {
+    /// Answers without such a pause count as steady.
+    const PAUSE: Duration = Duration::from_millis(25);
+    /// How long they must be steady: longer than the slowest detection of a tuned daemon.
+    const STEADY: Duration = Duration::from_millis(400);
+    let start = clock::now();
+    let mut good_since = clock::now();
+    while start.elapsed() < RECOVERY_LIMIT {
+        observer.step(lab, probe, load);
+        clock::sleep(STEP);
+        if probe.silence() > PAUSE {
+            good_since = clock::now();
+        } else if good_since.elapsed() > STEADY {
+            return true;
+        }
+    }
+    false
+}
+
+fn observe(lab: &Lab, probe: &Probe, load: Option<&Load>, span: Duration, observer: &mut dyn Observer) {
+    let start = clock::now();
+    while start.elapsed() < span {
+        observer.step(lab, probe, load);
+        clock::sleep(STEP);
+    }
+}
+
+fn phases_of(lab: &Lab, gateway: Gateway) -> Option<PhasesMs> {
+    let control = lab.is_ours(gateway).then(|| lab.control(gateway).ok())??;
+    Some(control.group().ok()??.last_handover?.phases_ms)
+}
+
+/// The dead time that a node applies, from the figures of its `why`.
+fn dead_time(lab: &Lab, gateway: Gateway) -> Option<f64> {
+    let control: Control = lab.is_ours(gateway).then(|| lab.control(gateway).ok())??;
+    let why = control.ask(&["why", GROUP, "--json"]).ok()?.json("why").ok()?;
+    find_dead_time(&why)
+}
+
+fn find_dead_time(value: &Value) -> Option<f64> {
+    match value {
+        Value::Object(fields) => fields.iter().find_map(|(key, inner)| match inner.as_f64() {
+            Some(number) if key.starts_with("dead") && key.ends_with("_ms") => Some(number),
+            _ => find_dead_time(inner),
+        }),
+        Value::Array(items) => items.iter().find_map(find_dead_time),
+        _ => None,
+    }
+}
+
+impl Outcome {
+    /// Did the service come back with every connection alive?
+    pub fn is_good(&self) -> bool {
+        self.recovered && self.load.as_ref().is_none_or(LoadReport::all_alive)
+    }
+
+    /// The client's outage in milliseconds.
+    pub fn outage_ms(&self) -> f64 {
+        ms(self.record.outage())
+    }
+
+    /// Who got which virtual address when, in milliseconds after the disturbance, in order.
+    pub fn address_moves(&self) -> Vec<(f64, Gateway, String, bool)> {
+        let mut moves = Vec::new();
+        for (gateway, changes) in &self.addresses.changes {
+            let mut addresses: Vec<&String> = changes.iter().map(|change| &change.address).collect();
+            addresses.sort();
+            addresses.dedup();
+            for address in addresses {
+                for (from, to) in self.addresses.spans(*gateway, address) {
+                    let after = |at: u64| {
+                        let micros = i64::try_from(at).unwrap_or(0) - i64::try_from(self.at_us).unwrap_or(0);
+                        (micros >= 0).then_some(micros as f64 / 1000.0)
+                    };
+                    moves.extend(after(from).map(|at| (at, *gateway, address.clone(), true)));
+                    if to < self.addresses.end_us {
+                        moves.extend(after(to).map(|at| (at, *gateway, address.clone(), false)));
+                    }
+                }
+            }
+        }
+        moves.sort_by(|one, other| one.0.total_cmp(&other.0));
+        moves
+    }
+
+    /// The outcome for machines.
+    pub fn to_json(&self) -> Value {
+        let moves: Vec<Value> = self
+            .address_moves()
+            .into_iter()
+            .map(|(at, node, address, present)| {
+                json!({"at_ms": at, "node": node.to_string(), "address": address, "present": present})
+            })
+            .collect();
+        json!({
+            "fault": self.act.name(),
+            "victim": self.victim.to_string(),
+            "active": self.successor.map(|gateway| gateway.to_string()),
+            "recovered": self.recovered,
+            "outage_ms": self.outage_ms(),
+            "probes": {"sent": self.record.samples.len(), "lost": self.record.lost()},
+            "gaps": self.record.gaps().iter().map(|gap| json!({
+                "from_ms": ms(gap.from) - ms(self.at), "length_ms": ms(gap.length()), "lost": gap.lost,
+            })).collect::<Vec<_>>(),
+            "connections": self.load.as_ref().map(LoadReport::to_json),
+            "phases_ms": self.phases,
+            "dead_time_ms": self.dead_time_ms,
+            "address_moves": moves,
+        })
+    }
+}
