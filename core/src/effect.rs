@@ -240,6 +240,8 @@ pub enum Discard {
     Replayed,
     /// Its process has not answered our challenge yet.
     Unproved,
+    /// A later process of the same node has taken its place.
+    Superseded,
     /// Its process has left its will.
     Ended,
     /// It claims to be from us.

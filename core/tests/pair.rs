@@ -1,6 +1,7 @@
 //! Two nodes and nothing else: no loss, no delay, a kernel that obeys at once. The rough world is the
 //! simulator's; here stands what must hold in the best one, in the order in which it must happen.
 
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -66,6 +67,7 @@ struct Pair {
     answers: Vec<Outcome>,
     deaf: [bool; 2],
     stopped: [bool; 2],
+    wire: VecDeque<(usize, Input)>,
 }
 
 impl Pair {
@@ -79,6 +81,7 @@ impl Pair {
             answers: Vec::new(),
             deaf: [false; 2],
             stopped: [false; 2],
+            wire: VecDeque::new(),
         };
         pair.boot(0, 1, Vec::new());
         pair.boot(1, 2, Vec::new());
@@ -111,11 +114,19 @@ impl Pair {
         self.feed(at, Input::Interface(InterfaceId(interface), state));
     }
 
+    /// Tells a node a fact, and everybody what follows from it, in order.
     fn feed(&mut self, at: usize, input: Input) {
-        let mut out = Vec::new();
-        let Some(node) = &mut self.nodes[at] else { return };
-        node.handle(self.now, input, &mut out);
-        self.carry_out(at, out);
+        self.wire.push_back((at, input));
+        self.deliver();
+    }
+
+    fn deliver(&mut self) {
+        while let Some((at, input)) = self.wire.pop_front() {
+            let mut out = Vec::new();
+            let Some(node) = &mut self.nodes[at] else { continue };
+            node.handle(self.now, input, &mut out);
+            self.carry_out(at, out);
+        }
     }
 
     fn carry_out(&mut self, at: usize, effects: Vec<Effect>) {
@@ -131,7 +142,7 @@ impl Pair {
                         let body = body.clone();
                         let received = Received { path, from, incarnation, sequence, stamp: 0, body };
                         if !self.deaf[1 - at] {
-                            self.feed(1 - at, Input::Heartbeat(received));
+                            self.wire.push_back((1 - at, Input::Heartbeat(received)));
                         }
                     }
                 }
@@ -140,15 +151,15 @@ impl Pair {
                     let interval = Duration::from_secs(1);
                     let advert = Input::Advert { group, router, source, priority, interval };
                     if !self.deaf[1 - at] {
-                        self.feed(1 - at, advert);
+                        self.wire.push_back((1 - at, advert));
                     }
                 }
                 Effect::Own { group, lease, serial } => {
                     self.holds[at] = lease.is_some();
-                    self.feed(at, Input::Owned { group, serial, result: Ok(()) });
+                    self.wire.push_back((at, Input::Owned { group, serial, result: Ok(()) }));
                 }
                 Effect::Probe(interface) => {
-                    self.feed(at, Input::Heard { interface, answered: true });
+                    self.wire.push_back((at, Input::Heard { interface, answered: true }));
                 }
                 Effect::Answer { outcome, .. } => self.answers.push(outcome),
                 Effect::Note(note) => self.notes.push((at, note)),
@@ -173,6 +184,7 @@ impl Pair {
                 }
                 self.carry_out(at, out);
             }
+            self.deliver();
         }
         self.now = end;
     }
@@ -245,7 +257,7 @@ fn a_switchover_is_held_against_priority_until_an_operator_says_otherwise() {
     pair.feed(0, Input::Command(command(Some(NodeId(1)))));
     pair.run(100 * MS);
     assert_eq!(pair.roles(), [Role::Standby, Role::Active]);
-    assert_eq!(pair.answers, [Outcome::Done { gap: Duration::ZERO }]);
+    assert_eq!(pair.answers, [Outcome::Done { gap: Duration::ZERO }], "{:?}", pair.notes);
     pair.run(120_000 * MS);
     assert_eq!(pair.roles(), [Role::Standby, Role::Active]);
     assert!(pair.nodes[1].as_ref().is_some_and(|node| node.groups()[0].held));
@@ -302,6 +314,7 @@ fn a_node_that_was_stopped_gives_up_and_rejoins_as_standby() {
     );
     assert!(!out.iter().any(|effect| matches!(effect, Effect::Advertise { .. })), "{out:?}");
     pair.carry_out(0, out);
+    pair.deliver();
     pair.run(500 * MS);
     assert_eq!(pair.roles(), [Role::Standby, Role::Active]);
 }

@@ -6,13 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod binaries;
 pub mod cleanup;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod error;
 pub mod fault;
+pub mod figures;
 pub mod filter;
 pub mod gap;
 pub mod lab;
@@ -22,6 +25,10 @@ pub mod node;
 pub mod peer;
 pub mod privilege;
 pub mod probe;
+pub mod run;
+pub mod scenario;
 pub mod shell;
+pub mod terminal;
 pub mod topology;
+pub mod wait;
 pub mod watch;

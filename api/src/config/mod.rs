@@ -55,8 +55,9 @@ pub fn parse(sources: Sources) -> Outcome {
     let mut tree = Table::default();
     for (index, file) in sources.files.iter().enumerate() {
         let (table, errors) = toml::de::DeTable::parse_recoverable(&file.text);
-        problems.extend(syntax::problems(index, &file.text, &errors));
-        tree.merge(Table::from_toml(index, &file.text, table.get_ref()), "", &mut problems);
+        let table = Table::from_toml(index, &file.text, table.get_ref());
+        problems.extend(syntax::problems(index, &file.text, &errors, &table));
+        tree.merge(table, "", &mut problems);
     }
     let broken = !problems.is_empty();
     let mut found = Vec::new();

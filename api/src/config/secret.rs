@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// What a line of a key file begins with; the number is the version of its form.
 pub const KEY_PREFIX: &str = "evergate-key-1:";
@@ -19,7 +19,7 @@ const FILE_BYTES_MAX: usize = 4096;
 const MODE_OTHERS: u32 = 0o077;
 
 /// A key of 32 bytes; wiped when dropped, never printed.
-#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; KEY_BYTES]);
 
 impl Secret {
@@ -39,6 +39,12 @@ impl Secret {
         line.push_str(KEY_PREFIX);
         encode(&self.0, &mut line);
         line
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -23,7 +23,13 @@ pub struct Session {
     candidate: Option<Echo>,
     /// How many incarnations have been accepted: our challenge.
     accepted: u32,
+    /// Those that later ones have superseded, newest last. The challenge keeps recordings of them
+    /// out; this keeps out a former process that still lives and could answer.
+    superseded: Vec<Incarnation>,
 }
+
+/// How many superseded incarnations are remembered.
+pub const SUPERSEDED_MAX: usize = 8;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Current {
@@ -66,6 +72,9 @@ impl Session {
             }
             return Ok(Accepted { new_process: false, newest });
         }
+        if self.superseded.contains(&incarnation) {
+            return Err(Discard::Superseded);
+        }
         let Some(report) = report else { return Err(Discard::Unproved) };
         let proof = Echo { incarnation: ours, answer: self.accepted };
         if report.echo != Some(proof) {
@@ -75,8 +84,15 @@ impl Session {
         self.accepted = self.accepted.wrapping_add(1);
         self.candidate = None;
         let challenge = report.challenge;
-        let current = Current { incarnation, ended: false, newest: sequence, seen: 1, challenge };
-        self.current = Some(current);
+        // Lower numbers never count: they were sent before this process had proved itself.
+        let seen = u64::MAX;
+        let current = Current { incarnation, ended: false, newest: sequence, seen, challenge };
+        if let Some(former) = self.current.replace(current) {
+            if self.superseded.len() == SUPERSEDED_MAX {
+                self.superseded.remove(0);
+            }
+            self.superseded.push(former.incarnation);
+        }
         Ok(Accepted { new_process: true, newest: true })
     }
 

@@ -47,7 +47,10 @@ fn a_recording_of_a_superseded_process_never_counts_again() {
     let recorded = report(0, Some((OURS, 1)));
     assert!(session.receive(OURS, FIRST, 2, Some(&recorded)).is_ok());
     assert!(session.receive(OURS, SECOND, 1, Some(&report(0, Some((OURS, 1))))).is_ok());
-    assert_eq!(session.receive(OURS, FIRST, 3, Some(&recorded)), Err(Discard::Unproved));
+    assert_eq!(session.receive(OURS, FIRST, 3, Some(&recorded)), Err(Discard::Superseded));
+    // Not even if it still lives and knows the new challenge.
+    let living = report(0, Some((OURS, 2)));
+    assert_eq!(session.receive(OURS, FIRST, 4, Some(&living)), Err(Discard::Superseded));
     assert_eq!(session.incarnation(), Some(SECOND));
 }
 

@@ -185,7 +185,7 @@ impl Group {
         }
         let ours = self.rank(scene);
         let mut rivals = self.rivals(scene).peekable();
-        if rivals.peek().is_some() && scene.is_unheard() {
+        if rivals.peek().is_some() && scene.unheard {
             return Some(Cause::Unheard);
         }
         rivals.any(|(_, rank)| rank > ours).then_some(Cause::Outranked)

@@ -29,6 +29,8 @@ pub struct Scene<'a> {
     pub lease: Duration,
     /// Our own segments of this group do not answer: we may be cut off.
     pub isolated: bool,
+    /// No living peer hears us, though there is one that we hear.
+    pub unheard: bool,
     /// The process is about to end.
     pub stopping: bool,
     /// Our configuration has differed from that of a living peer for too long.
@@ -62,12 +64,6 @@ impl Scene<'_> {
     pub fn sight(&self, node: NodeId) -> Sight {
         const NOBODY: Sight = Sight { view: View::Unknown, hears_us: false, heard_at: None, ours: false };
         self.sights.get(node.index()).copied().unwrap_or(NOBODY)
-    }
-
-    /// Whether no living peer hears us, though there is one that we hear.
-    pub fn is_unheard(&self) -> bool {
-        let mut living = self.sights.iter().filter(|sight| sight.lives()).peekable();
-        living.peek().is_some() && living.all(|sight| !sight.hears_us)
     }
 
     /// The address that our adverts come from on a router.

@@ -47,6 +47,8 @@ pub struct Node {
     beat_at: Instant,
     slow_at: Instant,
     look_at: Option<Instant>,
+    /// Since when living peers say, all of them, that they do not hear us.
+    unheard_since: Option<Instant>,
     /// The deadline that was missed by so much that it counted as a pause; counted once.
     paused_at_deadline: Option<Instant>,
     /// Something has changed that the peers should know now.
@@ -75,6 +77,7 @@ impl Node {
             beat_at: now,
             slow_at: now,
             look_at: None,
+            unheard_since: None,
             paused_at_deadline: None,
             urgent: false,
             stopping: false,
@@ -149,6 +152,7 @@ impl Node {
             interfaces: &self.interfaces,
             lease: self.lease(now),
             isolated: self.is_isolated(now, config),
+            unheard: self.unheard_at().is_some_and(|at| at <= now),
             stopping: self.stopping,
             differs: self.differs(now),
             only_ours: !self.config.expects_foreign(),

@@ -9,6 +9,9 @@ use crate::input::Received;
 use crate::time::{Instant, earliest};
 use crate::vrrp::ADVERTS_MISSED;
 
+/// How many dead times all living peers must say that they do not hear us, before we believe it.
+const UNHEARD_FOR: u32 = 2;
+
 impl Node {
     pub(super) fn heartbeat(&mut self, now: Instant, received: &Received, out: &mut Vec<Effect>) {
         let me = self.config.me;
@@ -82,7 +85,8 @@ impl Node {
             }
         }
         let look = |peer: &super::Peer| peer.next_look(&self.config, now, self.awake, self.dead(peer));
-        self.look_at = self.peers.iter().map(look).fold(None, earliest);
+        let unheard = self.unheard_at().filter(|at| *at > now);
+        self.look_at = self.peers.iter().map(look).fold(unheard, earliest);
     }
 
     /// Whether another living peer hears this one.
@@ -95,7 +99,7 @@ impl Node {
     }
 
     /// Writes down how each node is seen, for the groups.
-    pub(super) fn look_around(&mut self, _now: Instant) {
+    pub(super) fn look_around(&mut self, now: Instant) {
         let me = self.config.me;
         self.sights.clear();
         self.sights.resize(self.config.nodes.len(), UNSEEN);
@@ -107,6 +111,16 @@ impl Node {
                 ours: true,
             };
         }
+        let mut living = self.sights.iter().filter(|sight| sight.lives()).peekable();
+        let unheard = living.peek().is_some() && living.all(|sight| !sight.hears_us);
+        self.unheard_since = unheard.then(|| self.unheard_since.unwrap_or(now));
+    }
+
+    /// When it becomes certain that no living peer hears us. What a peer says in the first moment of
+    /// a healed split it said before it could have heard us.
+    pub(super) fn unheard_at(&self) -> Option<Instant> {
+        let waits = self.peers.iter().filter(|peer| peer.lives()).map(|peer| self.dead(peer));
+        Some(self.unheard_since? + waits.max()? * UNHEARD_FOR)
     }
 
     /// What is wrong although nothing moves for it; looked at once a second.

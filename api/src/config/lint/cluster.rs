@@ -69,7 +69,7 @@ impl Lint<'_> {
             return;
         }
         let paths = self.config.all_paths();
-        if paths.is_empty() {
+        if paths.is_empty() && routers > 0 {
             let at = self.place(&["node"]);
             let text = "no path between the nodes of ours: a takeover waits for VRRP alone";
             let help = "add a [link.NAME], or let heartbeats run on the interface of a router";

@@ -104,9 +104,15 @@ impl Lint<'_> {
             .routers
             .keys()
             .all(|router| self.tree.get(&["group", name, "router", router, "vrid"]).is_none());
-        if silent && !group.routers.is_empty() {
+        let start = ["group", name];
+        // A misspelt `vrid` is told of already.
+        let explained = self.tree.get(&start).is_some_and(|node| {
+            let unknown = self.problems.iter().filter(|problem| problem.code == "unknown-key");
+            unknown.filter_map(|problem| problem.at).any(|at| at >= node.at)
+        });
+        if silent && !explained && !group.routers.is_empty() {
             let text = format!("no router of group `{name}` has a `vrid`, so nobody hears it");
-            let at = self.place(&["group", name]);
+            let at = self.place(&start);
             let help = "give at least one of its routers a vrid, 1 to 255";
             self.push(Problem::error("no-vrid", text).at(at).help(help));
         }

@@ -30,7 +30,10 @@ impl Walker<'_> {
         self.unknown(table, Place::Cluster, &[]);
         match table.entries.get("name") {
             Some(entry) => cluster.name = self.name(&entry.node).unwrap_or_default(),
-            None => self.missing(entry.node.at, "[cluster]", "name", "\"edge\""),
+            None => {
+                let place = (Place::Cluster, &[][..]);
+                self.missing((table, entry.node.at), place, "name", "\"edge\"");
+            }
         }
         if let Some(entry) = table.entries.get("key_file")
             && let Some(path) = self.string(&entry.node, "key_file")
@@ -63,8 +66,18 @@ impl Walker<'_> {
         None
     }
 
-    pub(super) fn missing(&mut self, at: Span, header: &str, key: &str, example: &str) {
-        let text = format!("{header} needs `{key}`");
+    /// Notes that a table lacks a key, unless a key that it should not have explains that.
+    pub(super) fn missing(
+        &mut self,
+        (table, at): (&Table, Span),
+        (place, names): (Place, &[&str]),
+        key: &str,
+        example: &str,
+    ) {
+        if super::unknown::explains(table, place, key) {
+            return;
+        }
+        let text = format!("{} needs `{key}`", super::unknown::header(place, names));
         let help = format!("add: {key} = {example}");
         self.push(Problem::error("missing", text).at(at).help(help));
     }
@@ -112,8 +125,7 @@ impl Walker<'_> {
         let mut links = BTreeMap::new();
         for (name, node, table) in self.named(tree, "link") {
             self.unknown(table, Place::Link, &[name]);
-            let header = format!("[link.{name}]");
-            let interface = self.interface(table, node.at, &header);
+            let interface = self.interface(table, node.at, (Place::Link, &[name]));
             let own = nodes.iter().filter(|(_, node)| !node.foreign).map(|(name, _)| name.as_str());
             let own: Vec<&str> = own.collect();
             if let (Some(entry), Some(value)) = (table.entries.get("interface"), &interface) {
@@ -159,10 +171,10 @@ impl Walker<'_> {
         &mut self,
         table: &Table,
         at: Span,
-        header: &str,
+        place: (Place, &[&str]),
     ) -> Option<PerNode<String>> {
         let Some(entry) = table.entries.get("interface") else {
-            self.missing(at, header, "interface", "\"eth0\"");
+            self.missing((table, at), place, "interface", "\"eth0\"");
             return None;
         };
         self.per_node(&entry.node, Self::interface_name)

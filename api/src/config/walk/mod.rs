@@ -216,7 +216,10 @@ impl Walker<'_> {
         };
         let mut values = BTreeMap::new();
         for (name, entry) in &table.entries {
-            self.known_node(name, entry.key);
+            // A table here is no node but a name with a dot; reading it says so.
+            if !matches!(entry.node.value, Value::Table(_)) {
+                self.known_node(name, entry.key);
+            }
             if let Some(value) = read(self, &entry.node) {
                 values.insert(name.clone(), value);
             }

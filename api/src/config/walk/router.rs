@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::Walker;
+use super::unknown::header;
 use crate::config::model::{
     ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, ANNOUNCE_MAX, ANNOUNCE_MIN, Address, Announce, PerNode,
     Router, UNICAST_PEERS_MAX,
@@ -77,8 +78,9 @@ impl Walker<'_> {
         defaults: &Shared,
     ) -> Router {
         self.unknown(table, Place::Router, &[group, name]);
-        let header = format!("[group.{group}.router.{name}]");
-        let interface = self.interface(table, node.at, &header);
+        let names = [group, name];
+        let place = (Place::Router, &names[..]);
+        let interface = self.interface(table, node.at, place);
         if let (Some(entry), Some(value)) = (table.entries.get("interface"), &interface) {
             self.complete(value, own, &entry.node, "interface");
         }
@@ -89,9 +91,9 @@ impl Walker<'_> {
             Some(source)
         });
         let addresses = match table.entries.get("addresses") {
-            Some(entry) => self.addresses(&entry.node, &header),
+            Some(entry) => self.addresses(&entry.node, &header(Place::Router, &names)),
             None => {
-                self.missing(node.at, &header, "addresses", "[\"10.0.0.1/24\"]");
+                self.missing((table, node.at), place, "addresses", "[\"10.0.0.1/24\"]");
                 Vec::new()
             }
         };

@@ -33,6 +33,18 @@ pub(super) fn header(place: Place, names: &[&str]) -> String {
     header
 }
 
+/// Does an unknown key of the table explain why a key is missing: a typo, another tool's word, or a
+/// name whose dot lacks quotes?
+pub(super) fn explains(table: &Table, place: Place, missing: &str) -> bool {
+    let unknown = table.entries.iter().filter(|(key, _)| !place.keys().contains(&key.as_str()));
+    let mut unknown = unknown.map(|(key, entry)| {
+        let typo = nearest(key, [missing]).is_some();
+        let word = foreign_word(key).is_some_and(|word| word.contains(&format!("`{missing}`")));
+        typo || word || matches!(&entry.node.value, Value::Table(inner) if !inner.inline)
+    });
+    unknown.any(|explained| explained)
+}
+
 fn help(key: &str, entry: &Entry, place: Place, names: &[&str]) -> String {
     let near = nearest(key, place.keys().iter().copied());
     if let (None, Some(whole)) = (near, dotted_name(key, entry, names)) {

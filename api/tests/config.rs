@@ -1,0 +1,258 @@
+//! The configuration: the example of the manual, its digest, its plan, and that nothing panics.
+
+use std::time::Duration;
+
+use evergate_api::config::model::{Failback, PerNode, VrrpVersion};
+use evergate_api::config::source::SourceFile;
+use evergate_api::config::{Config, Outcome, Sources, diff, parse, schema};
+
+const EDGE: &str = include_str!("config/edge.toml");
+
+fn outcome(text: &str) -> Outcome {
+    parse(Sources::from_text("edge.toml", text))
+}
+
+fn config(text: &str) -> Config {
+    let outcome = outcome(text);
+    outcome.config.unwrap_or_else(|| panic!("{}", outcome.report.render(false)))
+}
+
+fn edge_with(old: &str, new: &str) -> String {
+    assert!(EDGE.contains(old), "the example has `{old}`");
+    EDGE.replacen(old, new, 1)
+}
+
+#[test]
+fn the_example_is_good_but_for_replication() {
+    let outcome = outcome(EDGE);
+    let codes: Vec<&str> = outcome.report.problems().iter().map(|p| p.code).collect();
+    assert_eq!(codes, ["replicate-idle"], "{}", outcome.report.render(false));
+    assert_eq!(outcome.report.exit_code(), 1);
+    let config = outcome.config.expect("only warnings");
+    assert_eq!(config.cluster.name, "edge");
+    assert_eq!(config.cluster.heartbeat, Duration::from_millis(10));
+    let group = &config.groups["gateway"];
+    assert_eq!(group.priorities["gw1"], 200);
+    assert_eq!(group.vrrp.version, VrrpVersion::V3);
+    assert_eq!(group.vrrp.advert, Duration::from_secs(1));
+    assert_eq!(group.failback, Failback::Auto);
+    assert_eq!(group.routers["lan"].vrid, Some(51));
+    assert_eq!(group.routers["wan"].addresses[0].to_string(), "10.92.0.1/24");
+    let paths: Vec<String> = config.paths().into_iter().map(|path| path.name).collect();
+    assert_eq!(paths, ["link:sync", "router:gateway/lan", "router:gateway/wan"]);
+}
+
+#[test]
+fn one_node_without_key_or_link_is_a_whole_configuration() {
+    let text = "[cluster]\nname = \"solo\"\n[node.gw1]\n[node.old]\nforeign = true\n\
+                [group.g.router.r]\ninterface = \"lan\"\nvrid = 1\naddresses = [\"10.0.0.1/24\"]\n";
+    let outcome = outcome(text);
+    assert!(outcome.report.is_empty(), "{}", outcome.report.render(false));
+}
+
+#[test]
+fn values_by_node_and_group_defaults_are_resolved() {
+    let text = edge_with(
+        "[group.gateway.router.lan]",
+        "[group.gateway]\n\
+        priority = { gw1 = 100, gw2 = 150 }\nfailback = \"1.5s\"\nheartbeat = false\n\
+        announce = \"30s\"\n[group.gateway.vrrp]\nversion = 2\n[group.gateway.router.lan]\n\
+        source = { gw1 = \"10.91.0.2\", gw2 = \"10.91.0.3\" }\nheartbeat = true",
+    );
+    let text = text.replace("\"lan\"", "{ gw1 = \"eth0\", gw2 = \"eth1.100\" }");
+    let config = config(&text);
+    let group = &config.groups["gateway"];
+    assert_eq!(group.priorities["gw2"], 150);
+    assert_eq!(group.failback, Failback::After(Duration::from_millis(1500)));
+    assert_eq!(group.vrrp.version, VrrpVersion::V2);
+    assert!(group.routers["lan"].heartbeat && !group.routers["wan"].heartbeat);
+    assert_eq!(group.routers["lan"].interface.get("gw2").map(String::as_str), Some("eth1.100"));
+    assert!(matches!(group.routers["wan"].interface, PerNode::Same(_)));
+}
+
+#[test]
+fn the_digest_depends_on_what_is_said_not_on_how() {
+    let (head, tail) = EDGE.split_at(EDGE.find("[group").expect("a group"));
+    let swapped = format!("# a comment\n{tail}\n{head}");
+    assert_eq!(config(&swapped).digest, config(EDGE).digest);
+    let file = |name: &str, text: &str| SourceFile { name: name.into(), text: text.into() };
+    let files = vec![file("10.toml", head), file("20.toml", tail)];
+    let two = parse(Sources { files, directory: "".into() });
+    assert_eq!(two.config.expect("good").digest, config(EDGE).digest);
+    let changed = edge_with("200", "201");
+    assert_ne!(config(&changed).digest, config(EDGE).digest);
+    assert_eq!(config(EDGE).digest.to_string().len(), 16);
+}
+
+#[test]
+fn the_plan_names_what_changes_and_what_does_not() {
+    let old = config(EDGE);
+    assert_eq!(diff(&old, &old).lines(), ["nothing changes"]);
+    let text = edge_with("[\"10.91.0.1/24\"]", "[\"10.91.0.1/24\", \"10.91.0.9/24\"]")
+        .replace("priority = 100", "priority = 120")
+        .replace("[link.sync] ", "[link.back]\ninterface = \"back\"\n[link.sync] ");
+    let plan = diff(&old, &config(&text));
+    assert_eq!(
+        plan.lines(),
+        [
+            "node gw2: priority: 100 becomes 120",
+            "add link back",
+            "group gateway: priority of gw2: 100 becomes 120",
+            "router gateway/lan: add 10.91.0.9/24",
+            "untouched nodes: gw1",
+            "untouched links: sync",
+        ]
+    );
+    assert_eq!(plan.groups, ["gateway"]);
+}
+
+/// Every field of the model that differs must show in the plan: a silent change is a trap.
+#[test]
+fn no_difference_is_silent() {
+    let edits = [
+        ("name = \"edge\"", "name = \"core\""),
+        ("cluster.key", "other.key"),
+        ("name = \"edge\"", "name = \"edge\"\nheartbeat = \"5ms\""),
+        ("name = \"edge\"", "name = \"edge\"\nport = 9000"),
+        ("priority = 200", "priority = 199"),
+        ("interface = \"sync\"", "interface = \"sync2\""),
+        ("vrid = 51", "vrid = 61"),
+        ("vrid = 51", "vrid = 51\nannounce = false"),
+        ("vrid = 51", "vrid = 51\nheartbeat = false"),
+        ("vrid = 51", "vrid = 51\nsource = \"10.91.0.2\""),
+        ("vrid = 51", "vrid = 51\nunicast_peers = [\"10.91.0.3\"]"),
+        ("10.91.0.1/24", "10.91.0.1/25"),
+        ("[replicate]", "[vrrp]\nadvert = \"2s\"\n[replicate]"),
+        ("[replicate]", "[vrrp]\nversion = 2\n[replicate]"),
+        ("[replicate]", "[vrrp]\nchecksum = \"plain\"\n[replicate]"),
+        ("[replicate]", "[group.gateway]\nfailback = \"manual\"\n[replicate]"),
+        ("[replicate]", "[group.gateway]\nnodes = [\"gw1\"]\n[replicate]"),
+        ("[replicate]", "# nothing replicated\n"),
+        (
+            "interface = \"sync\"",
+            "interface = \"sync\"\naddress = { gw1 = \"10.9.0.1\", gw2 = \"10.9.0.2\" }",
+        ),
+    ];
+    let old = config(EDGE);
+    for (from, to) in edits {
+        let new = config(&edge_with(from, to));
+        assert!(!diff(&old, &new).is_empty(), "`{to}` changes nothing");
+        assert!(!diff(&new, &old).is_empty(), "`{from}` changes nothing");
+    }
+}
+
+/// A small generator of our own (xorshift): failures repeat, no dependency.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit.max(1) as u64).expect("below a usize")
+    }
+}
+
+fn mutated(dice: &mut Dice, text: &str) -> String {
+    const PIECES: [&str; 16] = [
+        "\"",
+        "[",
+        "]",
+        "{",
+        "}",
+        "=",
+        ".",
+        "\n",
+        "é",
+        "\u{0}",
+        "-1",
+        "99999999999999999999",
+        "[group.",
+        "''",
+        "1979-05-27",
+        "\"\\u001b\"",
+    ];
+    let mut chars: Vec<char> = text.chars().collect();
+    for _ in 0..=dice.below(6) {
+        let at = dice.below(chars.len() + 1);
+        match dice.below(5) {
+            0 => chars.truncate(at.max(chars.len() / 2)),
+            1 => {
+                let end = (at + dice.below(12)).min(chars.len());
+                chars.drain(at..end);
+            }
+            2 | 3 => {
+                let piece = PIECES[dice.below(PIECES.len())];
+                chars.splice(at..at, piece.chars());
+            }
+            _ => {
+                let line = text.lines().nth(dice.below(text.lines().count())).unwrap_or("");
+                chars.splice(at..at, format!("\n{line}\n").chars());
+            }
+        }
+    }
+    chars.into_iter().collect()
+}
+
+#[test]
+fn no_text_makes_it_panic_and_every_refusal_has_words() {
+    let rich = format!(
+        "{EDGE}\n[vrrp]\nadvert = \"1s\"\n[check.isp]\nx = 1\n[group.b]\nnodes = [\"gw1\"]\n\
+         priority = {{ gw1 = 5 }}\n[group.b.router.r]\ninterface = {{ gw1 = \"a\" }}\n\
+         addresses = [\"2001:db8::1/64\", \"10.1.1.1\"]\nvrid = 51\n"
+    );
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    for round in 0..20_000 {
+        let text = mutated(&mut dice, if round % 2 == 0 { EDGE } else { &rich });
+        let outcome = outcome(&text);
+        assert_eq!(outcome.config.is_none(), outcome.report.has_errors(), "{text}");
+        if round % 10 == 0 {
+            let words = outcome.report.render(round % 20 == 0);
+            assert_eq!(words.is_empty(), outcome.report.is_empty(), "{text}");
+            outcome.report.views();
+        }
+    }
+}
+
+#[test]
+fn every_truncation_is_answered() {
+    for end in 0..EDGE.len() {
+        if let Some(text) = EDGE.get(..end) {
+            outcome(text).report.render(false);
+        }
+    }
+}
+
+#[test]
+fn hostile_nesting_and_size_are_bounded() {
+    for (open, count) in [("[", 100_000), ("{a=", 50_000), ("a.", 50_000)] {
+        let text = format!("x = {}", open.repeat(count));
+        assert!(outcome(&text).config.is_none());
+        assert!(outcome(&open.repeat(count)).config.is_none());
+    }
+    let many: String = (0..20_000).map(|n| format!("k{n} = 1\n")).collect();
+    assert_eq!(outcome(&many).report.problems().len(), 100);
+}
+
+#[test]
+fn what_the_parser_takes_the_schema_knows() {
+    let schema = schema();
+    let properties = |path: &str| {
+        let table = schema.pointer(path).unwrap_or_else(|| panic!("{path} is in the schema"));
+        table.as_object().expect("an object").keys().cloned().collect::<Vec<_>>()
+    };
+    let root = properties("/properties");
+    assert_eq!(root, ["cluster", "group", "link", "node", "replicate", "vrrp"]);
+    let cluster = properties("/properties/cluster/properties");
+    assert_eq!(cluster, ["heartbeat", "key_file", "name", "port"]);
+    let group = "/properties/group/additionalProperties/properties";
+    let router = format!("{group}/router/additionalProperties/properties");
+    for key in properties(group).iter().chain(&properties(&router)) {
+        // A key that the schema names must not be unknown to the parser.
+        let header = if properties(&router).contains(key) { ".router.lan" } else { "" };
+        let text = format!("[group.gateway{header}]\n{key} = 1979-05-27\n");
+        let report = outcome(&text).report;
+        let unknown = report.problems().iter().any(|problem| problem.code == "unknown-key");
+        assert!(!unknown, "{}", report.render(false));
+    }
+}

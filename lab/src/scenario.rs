@@ -1,0 +1,184 @@
+//! The tests of the lab by name, run one at a time: a lab measures time, so nothing else may run beside it.
+
+mod address;
+mod bad_input;
+mod calm;
+mod foreign;
+mod partition;
+mod process;
+mod speed;
+mod wiring;
+
+use std::time::Duration;
+
+use crate::binaries::Binaries;
+use crate::clock;
+use crate::config::Config;
+use crate::error::{LabError, Result};
+use crate::lab::{Lab, Options, Subject};
+use crate::privilege;
+use crate::topology::Gateway;
+use crate::wait::READY_LIMIT;
+
+/// What a scenario cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Namespaces only.
+    Nothing,
+    /// The built programs.
+    Daemon,
+    /// The built programs and root on this machine, for real-time priority.
+    Root,
+    /// The built programs and keepalived.
+    Peer,
+}
+
+/// A test of the lab.
+pub struct Scenario {
+    /// Its name, a claim in a few words.
+    pub name: &'static str,
+    /// What it shows.
+    pub shows: &'static str,
+    /// What it cannot do without.
+    pub needs: Needs,
+    /// Does it take minutes?
+    pub long: bool,
+    /// The test.
+    pub test: fn(&Bed) -> Result<()>,
+}
+
+/// What a scenario works with.
+pub struct Bed {
+    options: Options,
+}
+
+/// Which scenarios are run.
+#[derive(Clone, Debug)]
+pub struct TestOptions {
+    /// Beginnings of names; empty for all.
+    pub names: Vec<String>,
+    /// The long ones too.
+    pub long: bool,
+    /// How labs are built.
+    pub lab: Options,
+}
+
+impl Bed {
+    /// A lab without daemons.
+    pub fn lab(&self) -> Result<Lab> {
+        Lab::build(self.options.clone())
+    }
+
+    /// A lab with our daemon on every gateway, all ready; gives also who is active.
+    pub fn cluster(&self, config: Config) -> Result<(Lab, Gateway)> {
+        let mut lab = self.lab()?;
+        lab.start_all(&Subject::Evergate(config))?;
+        match lab.wait_ready(READY_LIMIT) {
+            Ok(active) => Ok((lab, active)),
+            Err(error) => {
+                let text = format!("{error}\n{}", lab.log_tails());
+                Err(LabError::Claim(text))
+            }
+        }
+    }
+}
+
+/// All scenarios in the order in which they run.
+pub fn all() -> Vec<&'static Scenario> {
+    let groups: [&'static [Scenario]; 8] = [
+        wiring::SCENARIOS,
+        speed::SCENARIOS,
+        process::SCENARIOS,
+        partition::SCENARIOS,
+        address::SCENARIOS,
+        foreign::SCENARIOS,
+        bad_input::SCENARIOS,
+        calm::SCENARIOS,
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+/// Prints names and what they show.
+pub fn list() {
+    for scenario in all() {
+        let long = if scenario.long { " (long)" } else { "" };
+        println!("{:<32} {}{long}", scenario.name, scenario.shows);
+    }
+}
+
+/// Runs scenarios one after the other and prints a line for each; true if none failed.
+pub fn run_all(options: &TestOptions) -> Result<bool> {
+    let chosen: Vec<_> = all().into_iter().filter(|scenario| is_chosen(scenario, options)).collect();
+    if chosen.is_empty() {
+        let text = format!("no scenario begins with {}; see --list", options.names.join(" or "));
+        return Err(LabError::Usage(text));
+    }
+    let bed = Bed { options: options.lab.clone() };
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for scenario in chosen {
+        let start = clock::now();
+        let result = match missing(scenario, &options.lab) {
+            Some(reason) => {
+                skipped += 1;
+                println!("SKIP  {:<32} skipped: {reason}", scenario.name);
+                continue;
+            }
+            None => (scenario.test)(&bed),
+        };
+        let took = start.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => {
+                passed += 1;
+                println!("PASS  {:<32} {took:6.1} s", scenario.name);
+            }
+            Err(error) => {
+                failed += 1;
+                println!("FAIL  {:<32} {took:6.1} s\n      {error}", scenario.name);
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    Ok(failed == 0)
+}
+
+fn is_chosen(scenario: &Scenario, options: &TestOptions) -> bool {
+    if options.names.is_empty() {
+        return options.long || !scenario.long;
+    }
+    options.names.iter().any(|name| scenario.name.starts_with(name.as_str()))
+}
+
+/// Why a scenario cannot run here, if it cannot.
+fn missing(scenario: &Scenario, lab: &Options) -> Option<String> {
+    let built = || Binaries::find(lab.bin_dir.as_deref()).err();
+    match scenario.needs {
+        Needs::Nothing => None,
+        Needs::Daemon => built().map(|_| "evergated is not built".to_owned()),
+        Needs::Root if !privilege::is_real_root() => Some("needs root".to_owned()),
+        Needs::Root => built().map(|_| "evergated is not built".to_owned()),
+        Needs::Peer => built()
+            .map(|_| "evergated is not built".to_owned())
+            .or_else(|| crate::peer::Keepalived::find().err().map(|error| error.to_string())),
+    }
+}
+
+/// An error with this sentence unless the claim holds.
+fn claim(holds: bool, otherwise: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(LabError::Claim(otherwise())) }
+}
+
+/// Watches for a while that an address moves nowhere; an error if it does.
+fn claim_still(lab: &mut Lab, span: Duration) -> Result<()> {
+    let before = lab.one_holder()?;
+    let start = clock::now();
+    while start.elapsed() < span {
+        clock::sleep(Duration::from_millis(50).min(span));
+        lab.check_alive()?;
+        let now = lab.one_holder()?;
+        claim(now == before && now.is_some(), || {
+            let name = |one: Option<Gateway>| one.map_or("nobody".to_owned(), |g| g.to_string());
+            format!("the service moved from {} to {}", name(before), name(now))
+        })?;
+    }
+    Ok(())
+}
