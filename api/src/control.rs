@@ -303,6 +303,14 @@ open_enum! {
         NotAllowed = "not-allowed",
         /// No answer in time (set by the client when nobody answers).
         NoAnswer = "no-answer",
+        /// What answered is no evergated, or one of another age (set by the client).
+        BadAnswer = "bad-answer",
+        /// The words on the command line make no sense (set by the client).
+        Usage = "usage",
+        /// A file cannot be read or written (set by the client).
+        File = "file",
+        /// The configuration has errors (set by the client).
+        BadConfig = "bad-config",
         /// Our own fault; please report it.
         Internal = "internal",
     }

@@ -2,7 +2,8 @@
 //!
 //! Read it in this order:
 //!
-//! * [`config`]: the configuration file, its errors in words, its JSON Schema, the plan of a reload;
+//! * [`config`]: the configuration file, its errors in words, its JSON Schema, the plan of a
+//!   reload;
 //! * [`control`]: the requests and replies on the control socket, and the events;
 //! * [`status`]: the truth about a node, as `evergate status --json` prints it.
 //!

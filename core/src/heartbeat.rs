@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ident::{GroupId, Incarnation, NodeId, PathId, Priority};
 
-/// The most groups whose reports go into one heartbeat; with more groups they take turns.
-pub const GROUP_REPORTS_MAX: usize = 32;
+/// The most groups whose reports go into one heartbeat, so that it fits a frame; with more groups
+/// they take turns, and what has just changed goes first.
+pub const GROUP_REPORTS_MAX: usize = 16;
 /// The most addresses that a node names as the sources of its adverts.
 pub const SOURCES_MAX: usize = 16;
 
@@ -207,4 +208,3 @@ pub enum Hearing {
     /// Nobody answered.
     Nobody,
 }
-

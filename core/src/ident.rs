@@ -128,7 +128,7 @@ impl PathSet {
     }
     /// The paths of the set, in order.
     pub fn iter(self) -> impl Iterator<Item = PathId> {
-        (0..Self::CAPACITY as u16).map(PathId).filter(move |path| self.contains(*path))
+        (0..Self::CAPACITY).map(PathId::at).filter(move |path| self.contains(*path))
     }
     /// Whether there is no path in the set.
     pub fn is_empty(self) -> bool {

@@ -10,7 +10,7 @@ use crate::heartbeat::Heartbeat;
 use crate::ident::{GroupId, Incarnation, InterfaceId, NodeId, PathId, RouterId};
 
 /// A fact that the driver tells a node.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// The node begins. `adopted` are the groups whose addresses a former process of ours has left
     /// in the kernel and that nobody has taken since.
@@ -83,7 +83,7 @@ pub enum Input {
 }
 
 /// An opened heartbeat with what its header said.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Received {
     /// The path it came on.
     pub path: PathId,

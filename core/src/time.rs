@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// Nanoseconds since an arbitrary epoch that never changes while a machine lives. The daemon uses
 /// `CLOCK_BOOTTIME`, which goes on while a machine is suspended; the simulator starts at zero.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Instant(u64);
 
 impl Instant {

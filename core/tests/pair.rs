@@ -2,7 +2,7 @@
 //! simulator's; here stands what must hold in the best one, in the order in which it must happen.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use evergate_core::config::{
@@ -57,6 +57,12 @@ fn config(me: u16) -> Config {
     }
 }
 
+/// The address of a host on the segment of an interface.
+fn address(interface: u16, host: usize) -> IpAddr {
+    let small = |number: usize| u8::try_from(number).expect("a small lab");
+    Ipv4Addr::new(10, 91 + small(interface.into()), 0, small(host)).into()
+}
+
 /// Both nodes, the time, and what they have said.
 struct Pair {
     now: Instant,
@@ -107,9 +113,8 @@ impl Pair {
     }
 
     fn link(&mut self, at: usize, interface: u16, running: bool) {
-        let host = u8::try_from(at).expect("two nodes") + 2;
-        let network = 91 + u8::try_from(interface).expect("three interfaces");
-        let source_v4 = Some(Ipv4Addr::new(10, network, 0, host));
+        let IpAddr::V4(source) = address(interface, at + 2) else { return };
+        let source_v4 = Some(source);
         let state = Interface { present: true, running, source_v4, source_v6: None };
         self.feed(at, Input::Interface(InterfaceId(interface), state));
     }
@@ -140,14 +145,15 @@ impl Pair {
                         let incarnation = node.incarnation();
                         let from = node.config().me;
                         let body = body.clone();
-                        let received = Received { path, from, incarnation, sequence, stamp: 0, body };
+                        let received =
+                            Received { path, from, incarnation, sequence, stamp: 0, body };
                         if !self.deaf[1 - at] {
                             self.wire.push_back((1 - at, Input::Heartbeat(received)));
                         }
                     }
                 }
                 Effect::Advertise { group, router, priority } => {
-                    let source = Ipv4Addr::new(10, 91 + router.0 as u8, 0, at as u8 + 2).into();
+                    let source = address(router.0, at + 2);
                     let interval = Duration::from_secs(1);
                     let advert = Input::Advert { group, router, source, priority, interval };
                     if !self.deaf[1 - at] {
@@ -308,10 +314,7 @@ fn a_node_that_was_stopped_gives_up_and_rejoins_as_standby() {
     if let Some(node) = &mut pair.nodes[0] {
         node.tick(pair.now, &mut out);
     }
-    assert!(
-        out.iter().any(|effect| matches!(effect, Effect::Own { lease: None, .. })),
-        "{out:?}"
-    );
+    assert!(out.iter().any(|effect| matches!(effect, Effect::Own { lease: None, .. })), "{out:?}");
     assert!(!out.iter().any(|effect| matches!(effect, Effect::Advertise { .. })), "{out:?}");
     pair.carry_out(0, out);
     pair.deliver();
@@ -395,7 +398,7 @@ fn a_foreign_router_of_higher_priority_keeps_the_group_by_its_adverts_alone() {
     pair.nodes[1] = None;
     for _ in 0..20 {
         for router in [RouterId(0), RouterId(1)] {
-            let source = Ipv4Addr::new(10, 91 + router.0 as u8, 0, 9).into();
+            let source = address(router.0, 9);
             let interval = Duration::from_secs(1);
             let advert = Input::Advert { group: GATEWAY, router, source, priority: 250, interval };
             pair.feed(0, advert);

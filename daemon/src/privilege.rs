@@ -42,8 +42,7 @@ pub const GUARDIAN_CAPABILITIES: [Capability; 6] = [
 ];
 
 /// What a core keeps once its sockets are open.
-pub const CORE_CAPABILITIES: [Capability; 2] =
-    [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
+pub const CORE_CAPABILITIES: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
 /// How a thread is scheduled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +72,15 @@ pub enum Memory {
     Locked,
     /// The limit is too low: grant `LimitMEMLOCK=infinity`. A busy disk may delay us.
     Limited,
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Memory::Locked => "locked",
+            Memory::Limited => "not locked",
+        })
+    }
 }
 
 /// What was granted to the calling thread and its process: for status and log.

@@ -3,7 +3,7 @@
 
 mod namespace;
 
-use evergate_daemon::kernel::addresses::AddressSpec;
+use evergate_daemon::kernel::addresses::{AddressSpec, own_source};
 use evergate_daemon::kernel::error::NetlinkError;
 use evergate_daemon::kernel::requests::Kernel;
 use evergate_daemon::kernel::rtnetlink::{AddressRecord, OUR_PROTOCOL};
@@ -102,7 +102,6 @@ fn the_hosts_own_address_added_after_ours_survives_release_and_lapse() {
             ip("addr add 2001:db8:91::7/64 dev evk1 nodad");
             assert!(find(&mut kernel, hosts[0]).unwrap().is_secondary());
             kernel.hold(&ours, if by_lapse { 1 } else { 3 }).unwrap();
-            println!("{}", ip("-6 route show dev evk1"));
             if by_lapse {
                 assert!(eventually(LAPSE_LIMIT_MS, || {
                     ours.into_iter().all(|wanted| find(&mut kernel, wanted).is_none())
@@ -225,5 +224,23 @@ fn the_protection_of_secondaries_is_undone_to_what_it_was() {
         assert_eq!(kernel.release(&ours).unwrap().removed.len(), 2);
         assert_eq!(setting(), before);
         assert_eq!(kernel.protect_secondaries(4_000), Err(NetlinkError::NoInterface));
+    });
+}
+
+#[test]
+fn our_packets_never_come_from_a_virtual_address() {
+    in_namespace(|| {
+        let (mut kernel, ours) = set_up();
+        let ifindex = ours[0].ifindex;
+        let link_local = spec(ifindex, "fe80::51:1/64");
+        kernel.hold(&[ours[0], ours[1], link_local], 60).unwrap();
+        assert_eq!(own_source(&kernel.addresses().unwrap(), ifindex, true), None);
+        ip("addr add 10.91.0.7/24 dev evk1");
+        ip("addr add fe80::7/64 dev evk1 nodad");
+        ip("addr add 2001:db8:91::7/64 dev evk1 nodad");
+        ip("addr add fe80::8/64 dev evk2 nodad");
+        let addresses = kernel.addresses().unwrap();
+        assert_eq!(own_source(&addresses, ifindex, true), Some("10.91.0.7".parse().unwrap()));
+        assert_eq!(own_source(&addresses, ifindex, false), Some("fe80::7".parse().unwrap()));
     });
 }

@@ -76,14 +76,22 @@ pub fn compare(options: &BenchOptions) -> Result<bool> {
         }
     }
     if options.json {
-        println!("{}", Value::from(cells.iter().map(|cell| to_json(cell, &cells)).collect::<Vec<_>>()));
+        println!(
+            "{}",
+            Value::from(cells.iter().map(|cell| to_json(cell, &cells)).collect::<Vec<_>>())
+        );
     } else {
         table(&mut screen, &cells, options.runs);
     }
     Ok(cells.iter().all(|cell| cell.failures.is_empty()))
 }
 
-fn measure(options: &BenchOptions, entrant: &Entrant, act: Act, screen: &mut Screen) -> Result<Cell> {
+fn measure(
+    options: &BenchOptions,
+    entrant: &Entrant,
+    act: Act,
+    screen: &mut Screen,
+) -> Result<Cell> {
     let mut cell = Cell {
         entrant: entrant.name,
         rival: entrant.rival,
@@ -94,7 +102,12 @@ fn measure(options: &BenchOptions, entrant: &Entrant, act: Act, screen: &mut Scr
         failures: Vec::new(),
     };
     for number in 1..=options.runs {
-        screen.live(&format!("   {} under {}: run {number} of {}", entrant.name, act.name(), options.runs));
+        screen.live(&format!(
+            "   {} under {}: run {number} of {}",
+            entrant.name,
+            act.name(),
+            options.runs
+        ));
         // A fresh lab for every run: no run inherits what another has left.
         let mut lab = Lab::build(options.lab.clone())?;
         lab.start_all(&entrant.subject)?;
@@ -161,5 +174,7 @@ fn table(screen: &mut Screen, cells: &[Cell], runs: usize) {
         }
     }
     screen.line("");
-    screen.line("   The ratio compares keepalived at 1 s with our default and at 10 ms with our 2 ms.");
+    screen.line(
+        "   The ratio compares keepalived at 1 s with our default and at 10 ms with our 2 ms.",
+    );
 }

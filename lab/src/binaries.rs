@@ -53,9 +53,11 @@ fn usual_places() -> Vec<PathBuf> {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned);
     for base in [std::env::current_dir().ok(), root].into_iter().flatten() {
-        places.push(base.join("target/release"));
-        places.push(base.join("target/debug"));
+        for place in [base.join("target/release"), base.join("target/debug")] {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
     }
-    places.dedup();
     places
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -20,6 +21,9 @@ const KILL_ROUNDS: usize = 10;
 const KILL_PAUSE: Duration = Duration::from_millis(5);
 /// Directories of labs in the temporary directory begin with this.
 const DIRECTORY_STEM: &str = "evergate-lab-";
+
+/// Set when a signal has ended this process's work.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// What the lab of this process has put into the world, if there is one.
 static SITE: Mutex<Option<Site>> = Mutex::new(None);
@@ -52,9 +56,18 @@ pub fn register(prefix: &str, directory: &Path) -> Result<()> {
 
 /// Removes this process's lab, if there is one.
 pub fn remove_own() {
-    let site = lock().take();
-    if let Some(site) = site {
+    // The lock is held to the end, so that whoever comes second returns only when all is gone.
+    let mut site = lock();
+    if let Some(site) = site.take() {
         remove(&site.prefix, &site.directory);
+    }
+}
+
+/// Never returns if a signal has ended this process's work: what failed since then failed for that reason only.
+pub fn stay_silent_if_interrupted() {
+    while INTERRUPTED.load(Ordering::SeqCst) {
+        // The thread that watches for signals ends the process.
+        std::thread::park();
     }
 }
 
@@ -65,6 +78,7 @@ pub fn install_handlers() -> Result<()> {
         .map_err(LabError::io(doing))?;
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
+            INTERRUPTED.store(true, Ordering::SeqCst);
             remove_own();
             eprintln!("\nInterrupted; everything is removed.");
             std::process::exit(128 + signal);
@@ -95,8 +109,10 @@ pub fn sweep() -> usize {
     for name in names_in(&temporary) {
         let owner = name.strip_prefix(DIRECTORY_STEM).and_then(|rest| rest.parse::<u32>().ok());
         if owner.is_some_and(is_gone) {
+            let directory = temporary.join(name);
+            kill_all(&processes_of(&directory));
             // Another user's directory may stay: that user's next lab removes it.
-            let _ = fs::remove_dir_all(temporary.join(name));
+            let _ = fs::remove_dir_all(directory);
         }
     }
     swept
@@ -106,8 +122,27 @@ fn lock() -> std::sync::MutexGuard<'static, Option<Site>> {
     SITE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Has this process ended? One that only waits to be reaped has.
 fn is_gone(pid: u32) -> bool {
-    !Path::new("/proc").join(pid.to_string()).exists()
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name in brackets may hold anything; the state follows the last bracket.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+}
+
+/// Processes that were started for a lab: they work in its directory. Without root this is the only trace of a lab that was killed.
+fn processes_of(directory: &Path) -> Vec<i32> {
+    let pids = names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok());
+    let works_there = |pid: &i32| {
+        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(directory))
+    };
+    pids.filter(works_there).collect()
+}
+
+fn kill_all(pids: &[i32]) {
+    for pid in pids {
+        // One may have ended since; there is nobody to tell.
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
 }
 
 fn names_in(directory: &Path) -> Vec<String> {
@@ -129,10 +164,7 @@ fn remove(prefix: &str, directory: &Path) {
         if living.is_empty() {
             break;
         }
-        for pid in living {
-            // One may have ended since; there is nobody to tell.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        kill_all(&living);
         clock::sleep(KILL_PAUSE);
     }
     for name in &names {

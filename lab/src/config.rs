@@ -117,7 +117,11 @@ mod tests {
     #[test]
     fn the_example_is_the_one_of_the_documentation() {
         let text = Config::example().to_toml();
-        assert!(text.starts_with("[cluster]\nname = \"edge\"\nkey_file = \"cluster.key\"\n\n[node.gw1]\n"));
+        assert!(
+            text.starts_with(
+                "[cluster]\nname = \"edge\"\nkey_file = \"cluster.key\"\n\n[node.gw1]\n"
+            )
+        );
         assert!(text.ends_with("vrid = 52\naddresses = [\"10.92.0.1/24\"]\n\n[replicate]\n"));
     }
 

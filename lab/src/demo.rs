@@ -40,7 +40,7 @@ pub struct DemoOptions {
     pub json: bool,
     /// Show keepalived at its defaults instead of Evergate, to compare.
     pub keepalived: bool,
-    /// Another heartbeat than the default, such as `2ms`.
+    /// Another heartbeat than the default, such as `2ms`; with keepalived, the time between its adverts.
     pub heartbeat: Option<String>,
     /// Where the chart goes.
     pub chart: PathBuf,
@@ -65,8 +65,7 @@ pub fn show(options: &DemoOptions) -> Result<bool> {
     let active = lab.wait_ready(READY_LIMIT).inspect_err(|_| eprintln!("{}", lab.log_tails()))?;
     stage.tell("ready", &format!("{active} is active, {} could take over now", active.other()));
     stage.follow(&lab, active.other());
-    let plan =
-        Plan { connections: options.connections, before: SHOW_BEFORE, after: SHOW_AFTER };
+    let plan = Plan { connections: options.connections, before: SHOW_BEFORE, after: SHOW_AFTER };
     let outcome = run::run(&mut lab, options.act, plan, &mut stage)?;
     let drawn = chart::draw(&outcome, name);
     std::fs::write(&options.chart, drawn)
@@ -88,7 +87,9 @@ pub fn show(options: &DemoOptions) -> Result<bool> {
 
 fn subject(options: &DemoOptions) -> Subject {
     if options.keepalived {
-        return Subject::Keepalived(PeerConfig::default());
+        let advert_ms =
+            options.heartbeat.as_ref().and_then(|text| text.strip_suffix("ms")?.parse().ok());
+        return Subject::Keepalived(advert_ms.map_or_else(PeerConfig::default, PeerConfig::tuned));
     }
     let config = Config::example();
     Subject::Evergate(match &options.heartbeat {
@@ -181,7 +182,9 @@ impl Observer for Stage {
             self.tell_as(Tone::Good, "takeover", &format!("{name} holds the addresses and serves"));
         }
         let dot = |gateway: Gateway| match holder {
-            Some(active) if active == gateway => self.screen.paint(Tone::Good, &format!("● {gateway}")),
+            Some(active) if active == gateway => {
+                self.screen.paint(Tone::Good, &format!("● {gateway}"))
+            }
             _ => self.screen.paint(Tone::Quiet, &format!("○ {gateway}")),
         };
         let nodes: Vec<String> = lab.gateways().into_iter().map(dot).collect();
@@ -196,7 +199,8 @@ impl Observer for Stage {
             let (alive, bytes) = load.counts();
             format!("   {alive} connections, {} checked", figures::bytes(bytes))
         });
-        self.screen.live(&format!("           {}   {probes} {flow}{connections}", nodes.join("  ")));
+        self.screen
+            .live(&format!("           {}   {probes} {flow}{connections}", nodes.join("  ")));
     }
 
     fn acted(&mut self, act: Act, victim: Gateway) {

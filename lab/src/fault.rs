@@ -89,9 +89,7 @@ impl Lab {
             Fault::Silent(gateway, segment) => self.forward(*gateway, &[*segment], true),
             Fault::Carrier(gateway, segment) => self.plug(*gateway, *segment, true),
             Fault::Killed(..) => Ok(()),
-            Fault::Frozen(gateway, part) => {
-                self.signal(*gateway, *part, Signal::SIGCONT).map(drop)
-            }
+            Fault::Frozen(gateway, part) => self.signal(*gateway, *part, Signal::SIGCONT).map(drop),
             Fault::Lost(_) | Fault::OneWay { .. } => {
                 let healed = losses_of(fault);
                 self.losses.retain(|loss| !healed.contains(loss));

@@ -1,5 +1,7 @@
 //! Figures as people read them.
 
+use std::time::Duration;
+
 /// The median of some figures; the mean of the middle two if their number is even; none of nothing.
 pub fn median(figures: &[f64]) -> Option<f64> {
     let mut sorted = figures.to_vec();
@@ -32,7 +34,11 @@ pub fn count(number: u64) -> String {
 
 /// Milliseconds with as many decimals as make sense.
 pub fn millis(value: f64) -> String {
-    if value >= 1000.0 { format!("{} ms", count(value.round() as u64)) } else { format!("{value:.1} ms") }
+    if value < 1000.0 {
+        return format!("{value:.1} ms");
+    }
+    let whole = Duration::from_secs_f64(value / 1000.0).as_millis();
+    format!("{} ms", count(u64::try_from(whole).unwrap_or(u64::MAX)))
 }
 
 /// An amount of bytes, such as `1.4 MB`.

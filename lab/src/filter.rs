@@ -28,10 +28,8 @@ impl Loss {
     }
 
     fn rules(&self) -> Vec<String> {
-        let mut head = format!("meta ibrname \"{}\"", self.segment);
-        if let Some(from) = self.from {
-            let _ = write!(head, " iifname \"{}\"", port(from, self.segment));
-        }
+        let from = self.from.map_or(format!("{}-*", self.segment), |one| port(one, self.segment));
+        let mut head = format!("iifname \"{from}\"");
         if let Some(to) = self.to {
             let _ = write!(head, " oifname \"{}\"", port(to, self.segment));
         }
@@ -78,7 +76,7 @@ mod tests {
     fn a_one_way_cut_names_both_ports() {
         let loss = Loss { from: Some(GW1), to: Some(GW2), ..Loss::all(Segment::Sync) };
         let text = ruleset(&[loss]);
-        assert!(text.contains(r#"ibrname "sync" iifname "gw1-sync" oifname "gw2-sync" drop"#), "{text}");
+        assert!(text.contains(r#"iifname "sync-gw1" oifname "sync-gw2" drop"#), "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A lab: the wiring, the daemons on the gateways and what is broken at the moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,8 @@ pub struct Lab {
     options: Options,
     nodes: BTreeMap<Gateway, Running>,
     subjects: BTreeMap<Gateway, Subject>,
+    /// Where the process that was started has been killed on purpose.
+    killed: BTreeSet<Gateway>,
     keepalived: Option<Keepalived>,
 }
 
@@ -86,6 +88,7 @@ impl Lab {
                 options,
                 nodes: BTreeMap::new(),
                 subjects: BTreeMap::new(),
+                killed: BTreeSet::new(),
                 keepalived: None,
             }),
             Err(error) => {
@@ -112,6 +115,9 @@ impl Lab {
 
     /// Starts a daemon on a gateway.
     pub fn start(&mut self, gateway: Gateway, subject: &Subject) -> Result<()> {
+        if self.killed.remove(&gateway) && self.daemon_processes(gateway)?.is_empty() {
+            self.nodes.remove(&gateway).iter_mut().for_each(Running::wait);
+        }
         if self.nodes.contains_key(&gateway) {
             return Err(LabError::Usage(format!("{gateway} runs a daemon already")));
         }
@@ -122,7 +128,7 @@ impl Lab {
                 let binaries = Binaries::find(self.options.bin_dir.as_deref())?;
                 let file = self.write_config(gateway, config)?;
                 let namespace = self.topology.gateway(gateway);
-                Running::evergated(namespace, gateway, &binaries, &file, &directory)?
+                Running::evergated(namespace, &gateway.to_string(), &binaries, &file, &directory)?
             }
             Subject::Keepalived(config) => {
                 let keepalived = match self.keepalived.take() {
@@ -130,13 +136,27 @@ impl Lab {
                     None => Keepalived::find()?,
                 };
                 let namespace = self.topology.gateway(gateway);
-                let running = Running::keepalived(namespace, gateway, &keepalived, config, &directory);
+                let running =
+                    Running::keepalived(namespace, gateway, &keepalived, config, &directory);
                 self.keepalived = Some(keepalived);
                 running?
             }
         };
         self.nodes.insert(gateway, running);
         self.subjects.insert(gateway, subject.clone());
+        Ok(())
+    }
+
+    /// Starts our daemon on a gateway under the name of another node and with a key of its own, as somebody without the key would.
+    pub fn start_impostor(&mut self, gateway: Gateway, node: &str, config: &Config) -> Result<()> {
+        let binaries = Binaries::find(self.options.bin_dir.as_deref())?;
+        let file = self.write_config(gateway, config)?;
+        let directory = self.node_directory(gateway);
+        let line = shell::run(&binaries.evergate.to_string_lossy(), &["key"])?;
+        write_private(&directory.join("cluster.key"), &line)?;
+        let namespace = self.topology.gateway(gateway);
+        let running = Running::evergated(namespace, node, &binaries, &file, &directory)?;
+        self.nodes.insert(gateway, running);
         Ok(())
     }
 
@@ -209,16 +229,16 @@ impl Lab {
     }
 
     /// Sends a signal to parts of a gateway's daemon at once; gives the time just before.
-    pub fn signal(&self, gateway: Gateway, part: Part, signal: Signal) -> Result<Instant> {
+    pub fn signal(&mut self, gateway: Gateway, part: Part, signal: Signal) -> Result<Instant> {
         let processes = self.daemon_processes(gateway)?;
-        let chosen: Vec<i32> = processes
-            .iter()
-            .filter(|(_, own)| part.includes(*own))
-            .map(|(pid, _)| *pid)
-            .collect();
+        let chosen: Vec<i32> =
+            processes.iter().filter(|(_, own)| part.includes(*own)).map(|(pid, _)| *pid).collect();
         if chosen.is_empty() {
             let text = format!("there is no {part} to send {signal} to");
             return Err(LabError::Node { node: gateway.to_string(), text });
+        }
+        if signal == Signal::SIGKILL && part != Part::Core && part != Part::Runner {
+            self.killed.insert(gateway);
         }
         let start = clock::now();
         for pid in chosen {
@@ -244,7 +264,8 @@ impl Lab {
 
     /// Says so if a daemon that was started has ended by itself.
     pub fn check_alive(&mut self) -> Result<()> {
-        for (gateway, running) in &mut self.nodes {
+        let expected = self.nodes.iter_mut().filter(|(gateway, _)| !self.killed.contains(gateway));
+        for (gateway, running) in expected {
             if let Some(status) = running.reap() {
                 let text = format!("its daemon ended with {status}\n{}", running.log_tail());
                 return Err(LabError::Node { node: gateway.to_string(), text });

@@ -4,7 +4,7 @@
 //! contract, `evergate-api`. Read on with [`lab::Lab`] (what is up), [`fault::Fault`] (what can be broken),
 //! [`probe::Probe`] and [`load::Load`] (what the client sees), [`watch::AddressWatch`] (who holds what).
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod bench;
 pub mod binaries;
@@ -18,6 +18,7 @@ pub mod fault;
 pub mod figures;
 pub mod filter;
 pub mod gap;
+pub mod idle;
 pub mod lab;
 pub mod load;
 pub mod netns;
@@ -28,6 +29,8 @@ pub mod probe;
 pub mod run;
 pub mod scenario;
 pub mod shell;
+pub mod spy;
+mod sys;
 pub mod terminal;
 pub mod topology;
 pub mod wait;

@@ -85,7 +85,9 @@ impl Load {
         }
         let address: SocketAddr = match target.parse() {
             Ok(ip) => SocketAddr::new(ip, PORT),
-            Err(_) => return Err(LabError::Usage(format!("`{target}` is no address to connect to"))),
+            Err(_) => {
+                return Err(LabError::Usage(format!("`{target}` is no address to connect to")));
+            }
         };
         let listener = topology.server.enter(|| TcpListener::bind(("::", PORT)))?;
         let listener = listener.map_err(LabError::io("listen in the server"))?;

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use evergate_lab::bench::{self, BenchOptions};
 use evergate_lab::cleanup;
 use evergate_lab::demo::{self, DemoOptions};
 use evergate_lab::error::{LabError, Result};
+use evergate_lab::idle;
 use evergate_lab::lab::Options;
 use evergate_lab::privilege;
 use evergate_lab::run::Act;
@@ -94,6 +96,17 @@ enum Verb {
         #[command(flatten)]
         lab: LabArguments,
     },
+    /// Measures memory and processor time of an idle pair at heartbeats of 10 ms and 2 ms.
+    Idle {
+        /// How long each node is measured, in seconds.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+        /// One JSON document instead of the lines.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        lab: LabArguments,
+    },
     /// Removes what labs that were killed have left behind.
     Sweep,
 }
@@ -105,8 +118,15 @@ fn act(text: &str) -> std::result::Result<Act, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let json = matches!(&arguments.verb, Verb::Demo { json: true, .. } | Verb::Bench { json: true, .. });
-    match run(arguments.verb) {
+    let json = matches!(
+        &arguments.verb,
+        Verb::Demo { json: true, .. }
+            | Verb::Bench { json: true, .. }
+            | Verb::Idle { json: true, .. }
+    );
+    let result = run(arguments.verb);
+    cleanup::stay_silent_if_interrupted();
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -162,6 +182,9 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Bench { runs, faults, only, json, lab } => {
             let acts = if faults.is_empty() { bench::USUAL_ACTS.to_vec() } else { faults };
             bench::compare(&BenchOptions { runs, acts, only, json, lab: lab.options() })
+        }
+        Verb::Idle { seconds, json, lab } => {
+            idle::measure(&lab.options(), Duration::from_secs(seconds), json).map(|()| true)
         }
         Verb::Sweep => {
             println!("{} namespaces removed", cleanup::sweep());

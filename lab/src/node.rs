@@ -61,11 +61,13 @@ impl fmt::Display for Part {
 /// alike: the first is the guardian of its children, and a test that says "both" means all of them.
 pub fn part_of(process: &Process) -> Option<Part> {
     match process.program() {
-        "evergated" | "exe" => Some(match process.arguments.get(1).map(String::as_str) {
-            Some("core") => Part::Core,
-            Some("runner") => Part::Runner,
-            _ => Part::Guardian,
-        }),
+        name if name.starts_with("evergated") => {
+            Some(match process.arguments.get(1).map(String::as_str) {
+                Some("core") => Part::Core,
+                Some("runner") => Part::Runner,
+                _ => Part::Guardian,
+            })
+        }
         "keepalived" => Some(Part::Core),
         _ => None,
     }
@@ -78,16 +80,16 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts our daemon as a user would.
+    /// Starts our daemon as a user would, as the node of this name.
     pub fn evergated(
         namespace: &Namespace,
-        gateway: Gateway,
+        node: &str,
         binaries: &Binaries,
         config: &Path,
         directory: &Path,
     ) -> Result<Self> {
         let mut command = Command::new(&binaries.evergated);
-        command.arg("--config").arg(config).args(["--node", &gateway.to_string()]);
+        command.arg("--config").arg(config).args(["--node", node]);
         command.arg("--socket").arg(directory.join("evergate.sock"));
         Self::start(namespace, command, directory)
     }

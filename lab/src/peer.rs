@@ -1,5 +1,6 @@
 //! keepalived as a peer: found on this machine or unpacked aside, never installed and never started by the system.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::topology::Gateway;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keepalived {
     program: PathBuf,
-    libraries: Option<PathBuf>,
+    libraries: Option<OsString>,
 }
 
 impl Keepalived {
@@ -56,7 +57,9 @@ impl Keepalived {
     fn unpacked(root: &Path) -> Option<Self> {
         let program = root.join("usr/sbin/keepalived");
         let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-        let libraries = root.join("usr/lib").join(triplet);
+        // Packages of before and after the merge of /lib and /usr/lib.
+        let places = ["usr/lib", "lib"].map(|base| root.join(base).join(&triplet));
+        let libraries = std::env::join_paths(places).ok()?;
         program.is_file().then_some(Self { program, libraries: Some(libraries) })
     }
 }
@@ -67,8 +70,9 @@ fn missing() -> LabError {
 
 /// Downloads keepalived and the libraries that this machine lacks, and unpacks them without installing.
 fn fetch(root: &Path) -> Result<()> {
-    let plan = shell::run("apt-get", &["install", "--simulate", "--no-install-recommends", "keepalived"])
-        .map_err(|_| missing())?;
+    let plan =
+        shell::run("apt-get", &["install", "--simulate", "--no-install-recommends", "keepalived"])
+            .map_err(|_| missing())?;
     let packages: Vec<&str> = plan
         .lines()
         .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())
@@ -155,7 +159,8 @@ impl PeerConfig {
             .iter()
             .filter(|router| if router.ipv6 { self.ipv6 } else { self.ipv4 })
             .collect();
-        let mut text = format!("global_defs {{\n  router_id {gateway}\n  vrrp_version {}\n", self.version);
+        let mut text =
+            format!("global_defs {{\n  router_id {gateway}\n  vrrp_version {}\n", self.version);
         // Scripts and mail are not used; saying so silences the start-up warnings.
         text.push_str("  script_user root\n}\n\nvrrp_sync_group gateway {\n  group {\n");
         for router in &routers {

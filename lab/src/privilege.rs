@@ -27,15 +27,10 @@ pub fn gain(arguments: &[String]) -> Result<()> {
             "this kernel grants no user namespaces to ordinary users; run it with sudo".to_owned(),
         ));
     }
-    let program =
-        std::env::current_exe().map_err(LabError::io("find the path of this program"))?;
+    let program = std::env::current_exe().map_err(LabError::io("find the path of this program"))?;
     let rest = arguments.iter().skip(1);
-    let failure = Command::new("unshare")
-        .args(["-Urnm", "--"])
-        .arg(program)
-        .arg(INSIDE)
-        .args(rest)
-        .exec();
+    let failure =
+        Command::new("unshare").args(["-Urnm", "--"]).arg(program).arg(INSIDE).args(rest).exec();
     Err(LabError::Io { doing: "start unshare".to_owned(), source: failure })
 }
 

@@ -144,7 +144,13 @@ fn echo(socket: &UdpSocket, shared: &Shared) {
     }
 }
 
-fn send(socket: &UdpSocket, to: SocketAddr, mark: u64, start: Instant, shared: &Shared) -> Vec<Duration> {
+fn send(
+    socket: &UdpSocket,
+    to: SocketAddr,
+    mark: u64,
+    start: Instant,
+    shared: &Shared,
+) -> Vec<Duration> {
     // A sender that wakes late would look like a slow network.
     let _ = nix::sys::prctl::set_timerslack(1);
     let mut sent = Vec::with_capacity(1 << 16);

@@ -41,7 +41,8 @@ pub enum Act {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Power, Self::Daemon, Self::Freeze, Self::Link, Self::Switchover];
+    pub const ALL: [Self; 5] =
+        [Self::Power, Self::Daemon, Self::Freeze, Self::Link, Self::Switchover];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -202,7 +203,13 @@ fn recover(lab: &Lab, probe: &Probe, load: Option<&Load>, observer: &mut dyn Obs
     false
 }
 
-fn observe(lab: &Lab, probe: &Probe, load: Option<&Load>, span: Duration, observer: &mut dyn Observer) {
+fn observe(
+    lab: &Lab,
+    probe: &Probe,
+    load: Option<&Load>,
+    span: Duration,
+    observer: &mut dyn Observer,
+) {
     let start = clock::now();
     while start.elapsed() < span {
         observer.step(lab, probe, load);
@@ -248,13 +255,15 @@ impl Outcome {
     pub fn address_moves(&self) -> Vec<(f64, Gateway, String, bool)> {
         let mut moves = Vec::new();
         for (gateway, changes) in &self.addresses.changes {
-            let mut addresses: Vec<&String> = changes.iter().map(|change| &change.address).collect();
+            let mut addresses: Vec<&String> =
+                changes.iter().map(|change| &change.address).collect();
             addresses.sort();
             addresses.dedup();
             for address in addresses {
                 for (from, to) in self.addresses.spans(*gateway, address) {
                     let after = |at: u64| {
-                        let micros = i64::try_from(at).unwrap_or(0) - i64::try_from(self.at_us).unwrap_or(0);
+                        let micros =
+                            i64::try_from(at).unwrap_or(0) - i64::try_from(self.at_us).unwrap_or(0);
                         (micros >= 0).then_some(micros as f64 / 1000.0)
                     };
                     moves.extend(after(from).map(|at| (at, *gateway, address.clone(), true)));

@@ -6,6 +6,7 @@ mod calm;
 mod foreign;
 mod partition;
 mod process;
+mod replay;
 mod speed;
 mod wiring;
 
@@ -85,7 +86,7 @@ impl Bed {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 8] = [
+    let groups: [&'static [Scenario]; 9] = [
         wiring::SCENARIOS,
         speed::SCENARIOS,
         process::SCENARIOS,
@@ -93,6 +94,7 @@ pub fn all() -> Vec<&'static Scenario> {
         address::SCENARIOS,
         foreign::SCENARIOS,
         bad_input::SCENARIOS,
+        replay::SCENARIOS,
         calm::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
@@ -108,7 +110,8 @@ pub fn list() {
 
 /// Runs scenarios one after the other and prints a line for each; true if none failed.
 pub fn run_all(options: &TestOptions) -> Result<bool> {
-    let chosen: Vec<_> = all().into_iter().filter(|scenario| is_chosen(scenario, options)).collect();
+    let chosen: Vec<_> =
+        all().into_iter().filter(|scenario| is_chosen(scenario, options)).collect();
     if chosen.is_empty() {
         let text = format!("no scenario begins with {}; see --list", options.names.join(" or "));
         return Err(LabError::Usage(text));

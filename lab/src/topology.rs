@@ -124,9 +124,9 @@ impl fmt::Display for Segment {
     }
 }
 
-/// The switch-side end of a gateway's cable.
+/// The switch-side end of a gateway's cable; all ports of a switch begin with its name.
 pub fn port(gateway: Gateway, segment: Segment) -> String {
-    format!("{gateway}-{segment}")
+    format!("{segment}-{gateway}")
 }
 
 /// Lines of `ip` that set a gateway's own addresses.
@@ -199,7 +199,9 @@ impl Topology {
         let lines: String = Segment::ALL
             .iter()
             .map(|s| {
-                format!("link add {s} type bridge mcast_snooping 0 forward_delay 0\nlink set {s} up\n")
+                format!(
+                    "link add {s} type bridge mcast_snooping 0 forward_delay 0\nlink set {s} up\n"
+                )
             })
             .collect();
         self.switch.ip_batch(&lines)
@@ -232,11 +234,26 @@ impl Topology {
         name: &str,
         (segment, v4, v6, via4, via6): (Segment, &str, &str, &str, &str),
     ) -> Result<()> {
-        self.plug(namespace, segment, &format!("{name}-{segment}"))?;
+        self.plug(namespace, segment, &format!("{segment}-{name}"))?;
         namespace.ip_batch(&format!(
             "address add {v4}/24 dev {segment}\naddress add {v6}/64 dev {segment} nodad\n\
              route add default via {via4}\nroute add default via {via6} dev {segment}\n"
         ))
+    }
+
+    /// A node without addresses on every switch, to record and to replay frames. The switches learn nothing from what it sends.
+    pub fn add_spy(&self) -> Result<Namespace> {
+        let prefix = self.switch.name().trim_end_matches("switch");
+        let spy = Namespace::create(&format!("{prefix}spy"))?;
+        spy.sysctl("ipv6/conf/default/disable_ipv6", "1")?;
+        for segment in Segment::ALL {
+            let port = format!("{segment}-spy");
+            self.plug(&spy, segment, &port)?;
+            let switch = self.switch.name();
+            let arguments = ["-n", switch, "link", "set", "dev", &port, "learning", "off"];
+            crate::shell::run("bridge", &arguments)?;
+        }
+        Ok(spy)
     }
 
     /// A cable from an interface of a node to a port of a switch.

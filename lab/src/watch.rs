@@ -105,8 +105,9 @@ impl AddressLog {
     /// When a node held an address: spans in microseconds since 1970 UTC.
     pub fn spans(&self, gateway: Gateway, address: &str) -> Vec<(u64, u64)> {
         let initial = self.initial.get(&gateway);
-        let mut since =
-            initial.is_some_and(|all| all.iter().any(|one| one == address)).then_some(self.start_us);
+        let mut since = initial
+            .is_some_and(|all| all.iter().any(|one| one == address))
+            .then_some(self.start_us);
         let mut spans = Vec::new();
         let changes = self.changes.get(&gateway).map_or(&[][..], Vec::as_slice);
         for change in changes.iter().filter(|change| change.address == address) {
@@ -130,7 +131,8 @@ impl AddressLog {
         let mut longest = 0;
         for (index, one) in held.iter().enumerate() {
             for other in held.iter().skip(index + 1).flatten() {
-                let both = one.iter().map(|span| span.1.min(other.1).saturating_sub(span.0.max(other.0)));
+                let both =
+                    one.iter().map(|span| span.1.min(other.1).saturating_sub(span.0.max(other.0)));
                 longest = longest.max(both.max().unwrap_or(0));
             }
         }
@@ -184,7 +186,9 @@ fn parse_stamp(stamp: &str) -> Option<u64> {
 fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     const BEFORE_MONTH: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let before = BEFORE_MONTH.get(usize::try_from(month).ok()?.checked_sub(1)?)?;
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let earlier = (1970..year).map(|year| if leap(year) { 366 } else { 365 }).sum::<u64>();
     Some(earlier + before + u64::from(leap(year) && month > 2) + day.checked_sub(1)?)
 }

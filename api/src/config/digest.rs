@@ -1,7 +1,8 @@
 //! Hashes of FNV-1a: the digest of what was written and the numbers that names have on the wire.
 //!
 //! The digest is taken from the tree, not from the model: a newer version with a new default still
-//! agrees with an older one about the same file. It tells drift, it is no protection against forgery.
+//! agrees with an older one about the same file. It tells drift, it is no protection against
+//! forgery.
 
 use super::model::Digest;
 use super::tree::{Table, Value};

@@ -1,10 +1,10 @@
 //! The configuration: one file, the same on every node.
 //!
 //! [`load`] reads a file or a directory and returns an [`Outcome`]: the [`Config`] if it has no
-//! error, and the [`Report`] with every problem at once. Inside, the text becomes a tree with places
-//! (`tree`), the tree becomes the model with every type and range checked (`walk`), and the
-//! model is checked as a whole (`lint`). The module does not look at the machine that it runs on: an
-//! interface that is missing here is no matter of the file.
+//! error, and the [`Report`] with every problem at once. Inside, the text becomes a tree with
+//! places (`tree`), the tree becomes the model with every type and range checked (`walk`), and the
+//! model is checked as a whole (`lint`). The module does not look at the machine that it runs on:
+//! an interface that is missing here is no matter of the file.
 
 mod digest;
 mod duration;

@@ -205,7 +205,8 @@ pub enum Checksum {
 pub struct Router {
     /// The interface.
     pub interface: PerNode<String>,
-    /// The virtual router identifier, 1 to 255; without one it sends no adverts and follows its group.
+    /// The virtual router identifier, 1 to 255; without one it sends no adverts and follows its
+    /// group.
     pub vrid: Option<u8>,
     /// The virtual addresses in the order of the file.
     pub addresses: Vec<Address>,
@@ -257,7 +258,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// A digest of what was written, without secrets; equal on all nodes that have the same configuration.
+/// A digest of what was written, without secrets; equal on all nodes that have the same
+/// configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub u64);
 

@@ -1,4 +1,5 @@
-//! Secrets: they come from files that nobody else can read, and never reach a log, a dump or a reply.
+//! Secrets: they come from files that nobody else can read, and never reach a log, a dump or a
+//! reply.
 
 use std::fmt;
 use std::io::Read as _;
@@ -252,5 +253,26 @@ mod tests {
         let many: Vec<String> =
             (0..9).map(|n| Secret::new([n; KEY_BYTES]).to_line().to_string()).collect();
         assert!(matches!(parse_keys(many.join("\n").as_bytes()), Err(KeyError::TooMany)));
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = std::env::temp_dir().join(format!("evergate-api-key-{}", std::process::id()));
+        std::fs::write(&path, LINE).expect("a file for the test");
+        let mut verdicts = Vec::new();
+        for mode in [0o600, 0o400, 0o640, 0o604, 0o620] {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, permissions).expect("the test's own file");
+            verdicts.push(load_keys(&path).map(|keys| keys.len()).map_err(|e| e.to_string()));
+        }
+        std::fs::remove_file(&path).expect("the test's own file");
+        assert_eq!(verdicts[..2], [Ok(1), Ok(1)]);
+        for verdict in &verdicts[2..] {
+            let text = verdict.as_ref().expect_err("others may read or change it");
+            assert!(text.contains("chmod 600"), "{text}");
+        }
+        let directory = load_keys(&std::env::temp_dir());
+        assert!(matches!(directory, Err(KeyError::NoKeyFile(_))));
     }
 }

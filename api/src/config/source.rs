@@ -80,7 +80,8 @@ impl std::error::Error for SourceError {
 }
 
 impl Sources {
-    /// A configuration from one text in memory; paths in it are relative to the directory of `name`.
+    /// A configuration from one text in memory; paths in it are relative to the directory of
+    /// `name`.
     pub fn from_text(name: &str, text: &str) -> Self {
         let directory = Path::new(name).parent().unwrap_or(Path::new("")).to_path_buf();
         let file = SourceFile { name: name.to_owned(), text: text.to_owned() };

@@ -127,7 +127,13 @@ impl Peer {
 
     fn newest_full_rate(&self, config: &Config) -> Option<Instant> {
         let full = |(path, _): &(&crate::config::PathConfig, &PathView)| path.full_rate;
-        config.paths.iter().zip(&self.paths).filter(full).filter_map(|(_, view)| view.heard_at).max()
+        config
+            .paths
+            .iter()
+            .zip(&self.paths)
+            .filter(full)
+            .filter_map(|(_, view)| view.heard_at)
+            .max()
     }
 
     /// Judges every path and the peer as a whole. `vouched`: a third node hears it.
@@ -180,12 +186,20 @@ impl Peer {
     /// Whether heartbeats are overdue on a path: the moment to begin asking neighbours.
     pub fn overdue_on(&self, path: PathId, now: Instant, interval: Duration) -> bool {
         let view = self.paths.get(path.index());
-        view.is_some_and(|view| view.alive && view.heard_at.is_some_and(|at| now >= at + interval * 3 / 2))
+        view.is_some_and(|view| {
+            view.alive && view.heard_at.is_some_and(|at| now >= at + interval * 3 / 2)
+        })
     }
 
     /// The next moment after `now` at which a review could come to another verdict by itself, or at
     /// which a heartbeat becomes overdue.
-    pub fn next_look(&self, config: &Config, now: Instant, awake: Instant, dead: Duration) -> Option<Instant> {
+    pub fn next_look(
+        &self,
+        config: &Config,
+        now: Instant,
+        awake: Instant,
+        dead: Duration,
+    ) -> Option<Instant> {
         if !self.lives() {
             return None;
         }
@@ -193,7 +207,8 @@ impl Peer {
         let mut next = self.met_at.map(|met| met + FIRST_WORD).filter(|at| *at > now);
         for (path, view) in config.paths.iter().zip(&self.paths) {
             let slow = SLOW_HEARTBEAT * HEARTBEATS_MISSED;
-            let (ours, back) = if path.full_rate { (dead, theirs + dead) } else { (slow, slow + dead) };
+            let (ours, back) =
+                if path.full_rate { (dead, theirs + dead) } else { (slow, slow + dead) };
             let overdue = view.heard_at.filter(|_| path.full_rate && view.alive);
             let moments = [
                 view.heard_at.map(|at| at.max(awake) + ours),
@@ -212,7 +227,11 @@ impl Peer {
         let (challenge, echo) = self.session.words();
         let paths = self.paths.iter().enumerate().filter_map(|(position, view)| {
             let heard = view.heard_at?;
-            Some(PathReport { path: PathId::at(position), age: now.since(heard), stamp: view.stamp })
+            Some(PathReport {
+                path: PathId::at(position),
+                age: now.since(heard),
+                stamp: view.stamp,
+            })
         });
         PeerReport { node: self.node, hears, dead, challenge, echo, paths: paths.collect() }
     }

@@ -21,6 +21,8 @@ pub const ANNOUNCE_FOR: Duration = Duration::from_secs(1);
 pub const PUT_BACK_MAX: usize = 5;
 /// The minute of [`PUT_BACK_MAX`], and how long contested addresses stay a fault.
 pub const PUT_BACK_WINDOW: Duration = Duration::from_secs(60);
+/// Deletions within this time of each other count as one.
+pub const PUT_BACK_BURST: Duration = Duration::from_millis(100);
 /// The wait after the kernel has refused the addresses; doubled with every refusal in a row.
 pub const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest such wait.
@@ -121,7 +123,13 @@ impl Group {
     }
 
     /// Takes a peer's report.
-    pub fn hear_report(&mut self, scene: &Scene, node: NodeId, report: &GroupReport, out: &mut Vec<Effect>) {
+    pub fn hear_report(
+        &mut self,
+        scene: &Scene,
+        node: NodeId,
+        report: &GroupReport,
+        out: &mut Vec<Effect>,
+    ) {
         self.term = self.term.max(report.term);
         if report.role == Role::Active
             && !self.holds()
@@ -168,7 +176,13 @@ impl Group {
     }
 
     /// Decides to take over.
-    pub(super) fn claim(&mut self, scene: &Scene, cause: Cause, detect: Duration, out: &mut Vec<Effect>) {
+    pub(super) fn claim(
+        &mut self,
+        scene: &Scene,
+        cause: Cause,
+        detect: Duration,
+        out: &mut Vec<Effect>,
+    ) {
         let from = match cause {
             Cause::HandedOver(node) => Some(node),
             _ => None,
@@ -194,14 +208,14 @@ impl Group {
     pub(crate) fn leave(&mut self, scene: &Scene, cause: Cause, out: &mut Vec<Effect>) {
         // Who goes for another reason than that somebody else is there says so: a standby then waits
         // for its skew time only (RFC 9568 §6.4.3 (655)).
-        let resigns = match cause {
-            Cause::Outranked | Cause::Unheard | Cause::Paused | Cause::HandsOver(_) => false,
-            _ => true,
-        };
+        let quietly = matches!(
+            cause,
+            Cause::Outranked | Cause::Unheard | Cause::Paused | Cause::HandsOver(_)
+        );
         if cause == Cause::Outranked || cause == Cause::Unheard {
             self.note_conflict(false, out);
         }
-        if resigns {
+        if !quietly {
             self.advertise(scene, 0, out);
         }
         self.announcing = None;
@@ -215,9 +229,7 @@ impl Group {
             Cause::HandsOver(node) => Some(node),
             _ => self.peers_in(scene, Role::Active).next(),
         };
-        if let (Some(handover), Cause::HandsOver(_)) = (&mut self.handover, cause) {
-            handover.released_at = Some(scene.now);
-        } else {
+        if !matches!(cause, Cause::HandsOver(_)) {
             self.handover = None;
         }
     }
@@ -232,7 +244,13 @@ impl Group {
     }
 
     /// The kernel's answer to the newest request.
-    pub fn owned(&mut self, scene: &Scene, serial: u32, result: Result<(), Refused>, out: &mut Vec<Effect>) {
+    pub fn owned(
+        &mut self,
+        scene: &Scene,
+        serial: u32,
+        result: Result<(), Refused>,
+        out: &mut Vec<Effect>,
+    ) {
         let stuck = self.faults.contains(Fault::KernelStuck);
         if stuck {
             self.set_fault(scene, Fault::KernelStuck, false, out);
@@ -249,13 +267,20 @@ impl Group {
             (State::Claiming { .. } | State::Active { .. }, Err(_)) => self.refused(scene, out),
             (State::Releasing { .. }, _) => {
                 self.enter(scene, State::Standby, Cause::Kernel, out);
-                self.complete_handover(scene, out);
+                self.complete_handover(out);
             }
             (State::Active { .. }, Ok(())) | (State::Init | State::Standby, _) => {}
         }
     }
 
-    fn become_active(&mut self, scene: &Scene, cause: Cause, since: Instant, detect: Duration, out: &mut Vec<Effect>) {
+    fn become_active(
+        &mut self,
+        scene: &Scene,
+        cause: Cause,
+        since: Instant,
+        detect: Duration,
+        out: &mut Vec<Effect>,
+    ) {
         let now = scene.now;
         let advert_at = now + scene.config.advert;
         let renew_at = now + crate::config::RENEW_EVERY;
@@ -285,6 +310,11 @@ impl Group {
         let State::Active { .. } = self.state else { return };
         let now = scene.now;
         self.kernel.put_back.retain(|at| now.since(*at) < PUT_BACK_WINDOW);
+        let last = self.kernel.put_back.last();
+        if last.is_some_and(|at| now.since(*at) < PUT_BACK_BURST) {
+            // One command may take several addresses: that is one deed.
+            return self.own(scene, Some(scene.lease), out);
+        }
         if self.kernel.put_back.len() >= PUT_BACK_MAX {
             self.kernel.contested_until = Some(now + PUT_BACK_WINDOW);
             self.set_fault(scene, Fault::AddressContested, true, out);
@@ -314,13 +344,25 @@ impl Group {
         }
     }
 
-    pub(super) fn speak(&self, scene: &Scene, router: RouterId, priority: u8, out: &mut Vec<Effect>) {
+    pub(super) fn speak(
+        &self,
+        scene: &Scene,
+        router: RouterId,
+        priority: u8,
+        out: &mut Vec<Effect>,
+    ) {
         if scene.config.routers.get(router.index()).is_some_and(|router| router.vrid.is_some()) {
             out.push(Effect::Advertise { group: self.id, router, priority });
         }
     }
 
-    pub(super) fn enter(&mut self, scene: &Scene, next: State, cause: Cause, out: &mut Vec<Effect>) {
+    pub(super) fn enter(
+        &mut self,
+        scene: &Scene,
+        next: State,
+        cause: Cause,
+        out: &mut Vec<Effect>,
+    ) {
         let former = self.role();
         self.state = next;
         self.note_role(scene, former, cause, out);

@@ -159,6 +159,11 @@ impl Group {
         Rank { priority, tie: scene.tie(), name: std::cmp::Reverse(scene.me) }
     }
 
+    /// The place of a peer in the order, by its last word.
+    pub fn rank_of_peer(&self, node: NodeId) -> Option<Rank> {
+        self.reports.get(node.index())?.as_ref().map(|report| rank_of(node, report))
+    }
+
     /// The best living and ready peer, if any.
     pub fn best_peer(&self, scene: &Scene) -> Option<(NodeId, Rank)> {
         self.living(scene)
@@ -192,10 +197,7 @@ impl Group {
     }
 
     /// The living peers that hold the group beside us, except the partner of a planned handover.
-    pub(super) fn rivals<'a>(
-        &'a self,
-        scene: &'a Scene,
-    ) -> impl Iterator<Item = (NodeId, Rank)> + 'a {
+    pub fn rivals<'a>(&'a self, scene: &'a Scene) -> impl Iterator<Item = (NodeId, Rank)> + 'a {
         self.living(scene)
             .filter(|(_, report)| report.role == Role::Active)
             .filter(|(node, _)| self.predecessor.as_ref().is_none_or(|p| p.node != *node))
@@ -227,13 +229,19 @@ impl Group {
     /// all neighbours surely ours, so everything is announced once more.
     fn settle_predecessor(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         let Some(predecessor) = &self.predecessor else { return };
+        let report = self.reports[predecessor.node.index()].as_ref();
+        // An offer that was taken back meanwhile, or was read too late: the usual order decides.
+        if report.is_some_and(|r| r.role == Role::Active && r.successor != Some(scene.me)) {
+            self.predecessor = None;
+            return;
+        }
         if !matches!(self.state, State::Active { .. }) {
             if !self.holds() {
                 self.predecessor = None;
             }
             return;
         }
-        let role = self.reports[predecessor.node.index()].as_ref().map(|report| report.role);
+        let role = report.map(|report| report.role);
         let gone = !scene.sight(predecessor.node).lives()
             || !matches!(role, Some(Role::Active | Role::Releasing));
         if gone || predecessor.until <= scene.now {
@@ -261,7 +269,7 @@ impl Group {
     }
 
     /// Since when a better node has been ready and stays so, and when it gets the group back.
-    pub(super) fn failback_at(&self, config: &crate::config::GroupConfig) -> Option<Instant> {
+    pub fn failback_at(&self, config: &crate::config::GroupConfig) -> Option<Instant> {
         let Failback::After(delay) = config.failback else { return None };
         let (_, since) = self.better.filter(|_| self.handover.is_none() && !self.held)?;
         Some((since + delay.max(super::handover::READY_STABLE)).max(self.failback_not_before))

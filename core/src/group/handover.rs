@@ -40,8 +40,6 @@ pub struct Handover {
     pub hold: bool,
     /// Who wants it.
     pub origin: Origin,
-    /// When we let go, if we have.
-    pub released_at: Option<Instant>,
 }
 
 /// Who wants a handover, and so who is told what came of it.
@@ -90,7 +88,8 @@ impl Group {
     pub(super) fn take_request(&mut self, scene: &Scene, node: NodeId, out: &mut Vec<Effect>) {
         let report = self.reports[node.index()].as_ref();
         let Some(request) = report.and_then(|report| report.request) else { return };
-        if !matches!(self.state, State::Active { .. }) || self.taken[node.index()] == request.serial {
+        if !matches!(self.state, State::Active { .. }) || self.taken[node.index()] == request.serial
+        {
             return;
         }
         self.taken[node.index()] = request.serial;
@@ -130,7 +129,7 @@ impl Group {
     /// Begins a handover.
     fn hand_to(&mut self, scene: &Scene, to: NodeId, within: Duration, hold: bool, origin: Origin) {
         let until = scene.now + within;
-        self.handover = Some(Handover { to, until, hold, origin, released_at: None });
+        self.handover = Some(Handover { to, until, hold, origin });
     }
 
     /// Why a handover to this node cannot begin now.
@@ -193,12 +192,10 @@ impl Group {
     }
 
     /// The kernel has let go after a planned handover.
-    pub(super) fn complete_handover(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+    pub(super) fn complete_handover(&mut self, out: &mut Vec<Effect>) {
         if let Some(handover) = self.handover.take() {
-            // The successor was active before we let go.
-            let gap = Duration::ZERO;
-            let _ = scene;
-            self.conclude(handover.origin, Outcome::Done { gap }, out);
+            // No gap: the successor held the addresses before we let go.
+            self.conclude(handover.origin, Outcome::Done { gap: Duration::ZERO }, out);
         }
     }
 

@@ -94,6 +94,8 @@ pub struct Group {
     pub reports: Vec<Option<GroupReport>>,
     /// The standby side of each router.
     pub speakers: Vec<Speaker>,
+    /// When anything changed that the peers should know at once.
+    pub touched_at: Instant,
     /// Why the role was last changed, and when.
     pub last_change: (Instant, Cause),
     /// The planned handover that we, active, are carrying out.
@@ -180,6 +182,7 @@ impl Group {
             term: 0,
             reports: vec![None; nodes],
             speakers: Vec::new(),
+            touched_at: Instant::ZERO,
             last_change: (Instant::ZERO, Cause::Started),
             handover: None,
             kernel: KernelTalk::default(),
@@ -213,6 +216,12 @@ impl Group {
         }
     }
 
+    /// What the peers are told at once when it changes.
+    pub(crate) fn news(&self) -> impl PartialEq + use<> {
+        let asked = self.asking.as_ref().map(|asking| asking.request);
+        (self.role(), self.handover, self.locked, self.held, asked, self.answered)
+    }
+
     /// Whether the kernel is asked to hold the addresses.
     pub fn holds(&self) -> bool {
         matches!(self.state, State::Claiming { .. } | State::Active { .. })
@@ -226,6 +235,36 @@ impl Group {
             && config.priority(me).is_some()
     }
 
+    /// A better node that is ready, and since when without a break; known while we are active.
+    pub fn better(&self) -> Option<(NodeId, Instant)> {
+        self.better
+    }
+
+    /// Which other node held the group last, as far as we know.
+    pub fn last_active(&self) -> Option<NodeId> {
+        self.last_active
+    }
+
+    /// The former holder, while a planned handover to us is not complete.
+    pub fn predecessor(&self) -> Option<NodeId> {
+        self.predecessor.as_ref().map(|predecessor| predecessor.node)
+    }
+
+    /// Since when the kernel owes an answer.
+    pub fn kernel_pending(&self) -> Option<Instant> {
+        self.kernel.pending
+    }
+
+    /// When the kernel is asked again after a refusal.
+    pub fn kernel_retry_at(&self) -> Option<Instant> {
+        self.kernel.retry_at
+    }
+
+    /// Until when the addresses count as contested.
+    pub fn contested_until(&self) -> Option<Instant> {
+        self.kernel.contested_until
+    }
+
     /// Who is active, as far as we know: ourselves, or a peer that says so and lives.
     pub fn active_node(&self, scene: &Scene) -> Option<NodeId> {
         if matches!(self.state, State::Active { .. }) {
@@ -235,7 +274,11 @@ impl Group {
     }
 
     /// The living peers that are in a role, in the order of their numbers.
-    pub fn peers_in<'a>(&'a self, scene: &'a Scene, role: Role) -> impl Iterator<Item = NodeId> + 'a {
+    pub fn peers_in<'a>(
+        &'a self,
+        scene: &'a Scene,
+        role: Role,
+    ) -> impl Iterator<Item = NodeId> + 'a {
         self.living(scene).filter(move |(_, report)| report.role == role).map(|(node, _)| node)
     }
 
@@ -286,15 +329,17 @@ impl Group {
             State::Claiming { .. } | State::Releasing { .. } => None,
             State::Active { advert_at, renew_at, .. } => Some(advert_at.min(renew_at)),
         };
+        // Who is not active waits for the kernel, not for what an active node does next.
+        let active = matches!(self.state, State::Active { .. });
         let moments = [
             self.kernel.pending.map(|asked| asked + crate::config::LEASE),
             self.kernel.retry_at,
             self.kernel.contested_until,
-            self.announcing.as_ref().map(|announcing| announcing.next),
-            self.predecessor.as_ref().map(|predecessor| predecessor.until),
-            self.handover.as_ref().map(|handover| handover.until),
+            self.announcing.as_ref().filter(|_| active).map(|announcing| announcing.next),
+            self.predecessor.as_ref().filter(|_| active).map(|predecessor| predecessor.until),
+            self.handover.as_ref().filter(|_| active).map(|handover| handover.until),
             self.asking.as_ref().map(|asking| asking.until),
-            self.rival.as_ref().map(|rival| rival.announce_at),
+            self.rival.as_ref().filter(|_| active).map(|rival| rival.announce_at),
             self.failback_at(config),
         ];
         moments.into_iter().fold(state, earliest)
@@ -302,7 +347,11 @@ impl Group {
 
     /// Carries what is known of nodes to their new numbers in a list of `nodes`; `place` says where a
     /// former number is now.
-    pub(crate) fn renumber_nodes(&mut self, nodes: usize, place: impl Fn(NodeId) -> Option<NodeId>) {
+    pub(crate) fn renumber_nodes(
+        &mut self,
+        nodes: usize,
+        place: impl Fn(NodeId) -> Option<NodeId>,
+    ) {
         let mut reports = vec![None; nodes];
         let mut taken = vec![0; nodes];
         for (position, report) in std::mem::take(&mut self.reports).into_iter().enumerate() {

@@ -62,7 +62,8 @@ impl Sight {
 impl Scene<'_> {
     /// A node as it is seen from here.
     pub fn sight(&self, node: NodeId) -> Sight {
-        const NOBODY: Sight = Sight { view: View::Unknown, hears_us: false, heard_at: None, ours: false };
+        const NOBODY: Sight =
+            Sight { view: View::Unknown, hears_us: false, heard_at: None, ours: false };
         self.sights.get(node.index()).copied().unwrap_or(NOBODY)
     }
 

@@ -60,19 +60,27 @@ impl Node {
         }
     }
 
-    /// The reports of the groups; where there are many they take turns, a few with each heartbeat.
+    /// The reports of the groups. Where there are many they take turns, and those that have just
+    /// changed go with every heartbeat for a while, because any one of them may be lost.
     fn reports(&self, now: Instant) -> Vec<GroupReport> {
+        let report = |id: GroupId| self.groups[id.index()].report(&self.scene(now, id));
         let count = self.groups.len();
-        let turn = if count <= GROUP_REPORTS_MAX { 0 } else { self.turn(now, count) };
-        let chosen = (0..count.min(GROUP_REPORTS_MAX)).map(|step| GroupId::at((turn + step) % count));
-        chosen.filter_map(|id| self.groups[id.index()].report(&self.scene(now, id))).collect()
+        if count <= GROUP_REPORTS_MAX {
+            return (0..count).map(GroupId::at).filter_map(report).collect();
+        }
+        let fresh = |id: &GroupId| now.since(self.groups[id.index()].touched_at) < SLOW_HEARTBEAT;
+        let changed = (0..count).map(GroupId::at).filter(fresh).take(GROUP_REPORTS_MAX / 2);
+        let turn = self.turn(now, count);
+        let others =
+            (0..count).map(|step| GroupId::at((turn + step) % count)).filter(|id| !fresh(id));
+        changed.chain(others).take(GROUP_REPORTS_MAX).filter_map(report).collect()
     }
 
     /// Where the turn begins now: it moves on with every heartbeat interval.
     fn turn(&self, now: Instant, count: usize) -> usize {
         let interval = u64::try_from(self.config.heartbeat.as_nanos()).unwrap_or(u64::MAX).max(1);
         let beats = now.as_nanos() / interval;
-        let start = beats.wrapping_mul(GROUP_REPORTS_MAX as u64) % count as u64;
+        let start = beats.wrapping_mul(GROUP_REPORTS_MAX as u64 / 2) % count as u64;
         usize::try_from(start).unwrap_or(0)
     }
 

@@ -63,7 +63,8 @@ impl Node {
     pub fn new(config: Config, incarnation: Incarnation, now: Instant) -> Self {
         let nodes = config.nodes.len();
         let peers = config.peers().map(|node| Peer::new(node, config.paths.len())).collect();
-        let groups = (0..config.groups.len()).map(|at| Group::new(GroupId::at(at), nodes)).collect();
+        let groups =
+            (0..config.groups.len()).map(|at| Group::new(GroupId::at(at), nodes)).collect();
         let mut node = Node {
             peers,
             groups,
@@ -110,6 +111,16 @@ impl Node {
         self.incarnation
     }
 
+    /// The tests of our own segments.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// What the kernel says of the interfaces, by [`InterfaceId`].
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
     /// What is wrong without moving a group.
     pub fn alarms(&self) -> &[Alarm] {
         &self.alarms
@@ -137,7 +148,12 @@ impl Node {
     }
 
     /// Calls `act` for one group with the scene around it.
-    pub fn with_scene<R>(&self, now: Instant, group: GroupId, act: impl FnOnce(&Scene, &Group) -> R) -> R {
+    pub fn with_scene<R>(
+        &self,
+        now: Instant,
+        group: GroupId,
+        act: impl FnOnce(&Scene, &Group) -> R,
+    ) -> R {
         let scene = self.scene(now, group);
         act(&scene, &self.groups[group.index()])
     }
@@ -168,9 +184,12 @@ impl Node {
     ) {
         let mut groups = std::mem::take(&mut self.groups);
         for group in &mut groups {
-            let before = (group.role(), group.handover, group.locked, group.held);
+            let before = group.news();
             act(group, &self.scene(now, group.id), out);
-            self.urgent |= before != (group.role(), group.handover, group.locked, group.held);
+            if group.news() != before {
+                group.touched_at = now;
+                self.urgent = true;
+            }
         }
         self.groups = groups;
     }
@@ -211,7 +230,9 @@ impl Node {
             Input::Advert { group, router, source, priority, interval } => {
                 let node = self.speaker_at(source);
                 let advert = Advert { router, source, priority, interval, node };
-                self.one_group(now, group, out, |group, scene, out| group.advert(scene, advert, out));
+                self.one_group(now, group, out, |group, scene, out| {
+                    group.advert(scene, advert, out)
+                });
             }
             Input::Heartbeat(received) => self.heartbeat(now, &received, out),
             Input::Will { from, incarnation } => self.will(now, from, incarnation, out),
@@ -230,12 +251,20 @@ impl Node {
             Input::Shutdown => {
                 self.stopping = true;
                 self.urgent = true;
-                self.each_group(now, out, |group, scene, _| group.make_way(scene, Origin::Shutdown));
+                self.each_group(now, out, |group, scene, _| {
+                    group.make_way(scene, Origin::Shutdown)
+                });
             }
         }
     }
 
-    fn start(&mut self, now: Instant, adopted: &[GroupId], locked: &[GroupId], out: &mut Vec<Effect>) {
+    fn start(
+        &mut self,
+        now: Instant,
+        adopted: &[GroupId],
+        locked: &[GroupId],
+        out: &mut Vec<Effect>,
+    ) {
         self.running = true;
         self.started_at = now;
         self.beat_at = now;
@@ -245,7 +274,13 @@ impl Node {
         });
     }
 
-    fn interface(&mut self, now: Instant, id: InterfaceId, state: Interface, out: &mut Vec<Effect>) {
+    fn interface(
+        &mut self,
+        now: Instant,
+        id: InterfaceId,
+        state: Interface,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(known) = self.interfaces.get_mut(id.index()) else { return };
         *known = state;
         self.interface_faults(now, out);
@@ -316,7 +351,8 @@ impl Node {
 
     /// Who of our peers sends its adverts from this address.
     fn speaker_at(&self, source: std::net::IpAddr) -> Option<NodeId> {
-        let speaks = |peer: &&Peer| peer.last.as_ref().is_some_and(|last| last.sources.contains(&source));
+        let speaks =
+            |peer: &&Peer| peer.last.as_ref().is_some_and(|last| last.sources.contains(&source));
         self.peers.iter().find(speaks).map(|peer| peer.node)
     }
 }

@@ -19,14 +19,13 @@ impl Node {
             return;
         }
         self.awake = now;
-        let Some(patience) = self.patience().filter(|patience| late >= *patience) else { return };
-        if self.paused_at_deadline == Some(due) {
+        let too_long = self.patience().is_some_and(|patience| late >= patience);
+        if !too_long || self.paused_at_deadline == Some(due) {
             return;
         }
         self.paused_at_deadline = Some(due);
         let resigned = self.groups.iter().any(crate::group::Group::holds);
         out.push(Effect::Note(Note::Paused { span: late, resigned }));
-        let _ = patience;
         self.each_group(now, out, |group, scene, out| group.paused(scene, out));
         self.urgent = true;
     }

@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::fault::Fault;
 use crate::group::State;
 use crate::heartbeat::Hearing;
-use crate::ident::{InterfaceId, PathId, RouterId};
+use crate::ident::{InterfaceId, NodeId, PathId, RouterId};
 use crate::segment::Tester;
 use crate::time::Instant;
 
@@ -79,17 +79,18 @@ impl Node {
     /// group that we might have to claim.
     fn is_test_wanted(&self, now: Instant, path: PathId) -> bool {
         let interval = self.config.heartbeat;
-        let silent = |peer: &super::Peer| {
-            peer.silent_on(path, now) || peer.overdue_on(path, now, interval)
-        };
+        let silent =
+            |peer: &super::Peer| peer.silent_on(path, now) || peer.overdue_on(path, now, interval);
         self.peers.iter().any(silent) || self.is_vacant(path)
     }
 
     /// Whether a group with a router on this path has no holder that we know of.
     fn is_vacant(&self, path: PathId) -> bool {
         let uses = |config: &GroupConfig| config.routers.iter().any(|r| r.path == Some(path));
+        // A holder that has just been found dead has left the group vacant.
+        let lives = |(node, _): (NodeId, Instant)| self.sights[node.index()].lives();
         self.groups.iter().zip(&self.config.groups).any(|(group, config)| {
-            uses(config) && matches!(group.state, State::Standby) && group.holder.is_none()
+            uses(config) && matches!(group.state, State::Standby) && !group.holder.is_some_and(lives)
         })
     }
 
@@ -129,6 +130,11 @@ impl Node {
 }
 
 impl Segment {
+    /// Whether it is held to be silent: a reason for fault.
+    pub fn is_silent(&self) -> bool {
+        self.silent
+    }
+
     /// Draws the conclusion; says whether it has changed.
     fn judge(&mut self, now: Instant, verdict: Hearing, accused: bool, lives: bool) -> bool {
         if !self.silent {

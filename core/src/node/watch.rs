@@ -1,8 +1,8 @@
 //! The peers: what comes from them, and how they are judged.
 
 use super::{Node, UNSEEN};
-use crate::effect::{Alarm, Discard, Effect, Note, View};
 use crate::config::PathKind;
+use crate::effect::{Alarm, Discard, Effect, Note, View};
 use crate::group::Sight;
 use crate::ident::{GroupId, Incarnation, NodeId, PathId, RouterId};
 use crate::input::Received;
@@ -18,17 +18,26 @@ impl Node {
         if received.from == me {
             return self.discard(me, Discard::Ourselves, out);
         }
-        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == received.from) else { return };
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == received.from) else {
+            return;
+        };
         let body = &received.body;
         let about_us = body.peers.iter().find(|report| report.node == me);
-        let judged =
-            peer.session.receive(self.incarnation, received.incarnation, received.sequence, about_us);
+        let judged = peer.session.receive(
+            self.incarnation,
+            received.incarnation,
+            received.sequence,
+            about_us,
+        );
         let accepted = match judged {
             Ok(accepted) => accepted,
             Err(why) => return self.discard(received.from, why, out),
         };
         if accepted.new_process {
-            *peer = super::Peer { session: peer.session.clone(), ..super::Peer::new(peer.node, peer.paths.len()) };
+            *peer = super::Peer {
+                session: peer.session.clone(),
+                ..super::Peer::new(peer.node, peer.paths.len())
+            };
             peer.met_at = Some(now);
         }
         peer.heard(now, received.path, received.stamp);
@@ -58,7 +67,13 @@ impl Node {
         });
     }
 
-    pub(super) fn will(&mut self, now: Instant, from: NodeId, incarnation: Incarnation, out: &mut Vec<Effect>) {
+    pub(super) fn will(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        incarnation: Incarnation,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == from) else { return };
         if !peer.session.end(incarnation) {
             return self.discard(from, Discard::Unproved, out);
@@ -70,7 +85,7 @@ impl Node {
     pub(super) fn review_peers(&mut self, now: Instant, out: &mut Vec<Effect>) {
         for position in 0..self.peers.len() {
             let node = self.peers[position].node;
-            let vouched = self.is_vouched_for(node);
+            let vouched = self.is_vouched_for(node, now);
             let dead = self.dead(&self.peers[position]);
             let peer = &mut self.peers[position];
             let former = peer.view;
@@ -84,16 +99,18 @@ impl Node {
                 self.urgent = true;
             }
         }
-        let look = |peer: &super::Peer| peer.next_look(&self.config, now, self.awake, self.dead(peer));
+        let look =
+            |peer: &super::Peer| peer.next_look(&self.config, now, self.awake, self.dead(peer));
         let unheard = self.unheard_at().filter(|at| *at > now);
         self.look_at = self.peers.iter().map(look).fold(unheard, earliest);
     }
 
-    /// Whether another living peer hears this one.
-    fn is_vouched_for(&self, node: NodeId) -> bool {
+    /// Whether another peer, which we hear ourselves, hears this one. Who is only vouched for does not
+    /// count as a witness: two dead nodes would vouch for each other for ever.
+    fn is_vouched_for(&self, node: NodeId, now: Instant) -> bool {
         self.peers.iter().any(|witness| {
             witness.node != node
-                && witness.lives()
+                && witness.is_heard(&self.config, now, self.awake, self.dead(witness))
                 && witness.report_about(node).is_some_and(|report| report.hears)
         })
     }
@@ -159,7 +176,9 @@ impl Node {
         for (position, router) in config.routers.iter().enumerate() {
             let heard = group.peer_advert_at.get(position).copied().flatten();
             let missing = now.since(heard.map_or(since, |at| at.max(since))) > patience;
-            let path_lives = router.path.filter(|path| self.config.paths[path.index()].kind == PathKind::Router)
+            let path_lives = router
+                .path
+                .filter(|path| self.config.paths[path.index()].kind == PathKind::Router)
                 .is_some_and(|path| self.peer_path_lives(node, path));
             if router.vrid.is_some() && missing && path_lives {
                 alarms.push(Alarm::AdvertsMissing { group: id, router: RouterId::at(position) });

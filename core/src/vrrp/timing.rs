@@ -47,7 +47,9 @@ mod tests {
     #[test]
     fn no_priority_has_no_skew() {
         for number in 1..=255 {
-            assert!(skew(Version::V3, priority(number), Duration::from_millis(10)) > Duration::ZERO);
+            assert!(
+                skew(Version::V3, priority(number), Duration::from_millis(10)) > Duration::ZERO
+            );
         }
     }
 }

@@ -8,6 +8,7 @@
 //!  4 segments  path, hearing                                              any number of entries
 //!  5 sources   addresses, IPv4 as ::ffff:a.b.c.d                          any number of entries
 //!  6 about     capabilities, software version                             for status only
+//!  7 neighbours  path, address (IPv4 as ::ffff:a.b.c.d) of each           for segment tests
 //! ```
 //!
 //! Spans are whole microseconds in 32 bits; longer ones are written as the longest, 71 minutes. A
@@ -29,9 +30,11 @@ use crate::heartbeat::{
 use crate::ident::{Incarnation, PathSet, Priority};
 
 mod about;
+mod neighbours;
 mod words;
 
 pub use about::{ABOUT_VERSION_MAX, About};
+pub use neighbours::{NEIGHBOURS_MAX, Neighbour};
 
 /// The most reports about paths, per peer, and about segments.
 pub const PATH_REPORTS_MAX: usize = PathSet::CAPACITY;
@@ -49,6 +52,7 @@ const GROUP_ANSWERED: u8 = 3;
 const SEGMENTS: u8 = 4;
 const SOURCES: u8 = 5;
 const ABOUT: u8 = 6;
+const NEIGHBOURS: u8 = 7;
 
 /// A flag of the basics.
 const LEAVING: u8 = 0x01;

@@ -85,10 +85,9 @@ impl Farewell {
                     let interface = InterfaceIndexOrAddress::Index(ifindex);
                     socket.join_multicast_v4_n(&VRRP_GROUP_V4, &interface).is_ok()
                 }),
-                (ifindex, true) => self
-                    .vrrp_v6
-                    .as_ref()
-                    .is_some_and(|socket| socket.join_multicast_v6(&VRRP_GROUP_V6, ifindex).is_ok()),
+                (ifindex, true) => self.vrrp_v6.as_ref().is_some_and(|socket| {
+                    socket.join_multicast_v6(&VRRP_GROUP_V6, ifindex).is_ok()
+                }),
             };
             if joined {
                 self.joined.push(key);
@@ -148,7 +147,6 @@ fn open(domain: Domain, kind: Type, protocol: i32) -> io::Result<Socket> {
         socket.set_multicast_loop_v4(false)?;
         set_int(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
     } else {
-        socket.set_only_v6(true)?;
         socket.set_unicast_hops_v6(HOP_LIMIT)?;
         socket.set_multicast_hops_v6(HOP_LIMIT)?;
         socket.set_multicast_loop_v6(false)?;

@@ -124,7 +124,7 @@ mod tests {
     fn a_silent_core_is_found_exactly_at_the_limit() {
         for dead in [6 * MS, 30 * MS, 250 * MS, 1000 * MS] {
             let limit = limit_ns(true, dead);
-            for phase in [0, limit / 7, limit / 4, limit / 3] {
+            for phase in [0, period(limit) / 7, period(limit) / 2, period(limit)] {
                 let mut judge = Judge::new(1000 * MS);
                 judge.look(1000 * MS, 999 * MS, limit);
                 let beat = 1100 * MS;

@@ -7,11 +7,14 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
+use nix::sys::time::{TimeSpec, TimeValLike};
 
 use super::role::{Inherited, Role};
 use crate::estate::{Identity, SharedEstate};
 use crate::lock::SocketLock;
+use crate::sys::clock::boottime_now;
 use crate::sys::process::{ProcessHandle, set_inherited};
 
 /// The file that runs now, also when an upgrade has replaced it meanwhile.
@@ -101,6 +104,19 @@ impl Process {
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.handle.has_ended().unwrap_or(false)
+    }
+
+    /// Waits for its end until a boot time in nanoseconds; true if it has ended.
+    pub fn wait(&self, until: u64) -> bool {
+        loop {
+            let left = until.saturating_sub(boottime_now());
+            if self.has_ended() || left == 0 {
+                return self.has_ended();
+            }
+            let timeout = TimeSpec::nanoseconds(i64::try_from(left).unwrap_or(i64::MAX));
+            let mut polled = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+            let _ = ppoll(&mut polled, Some(timeout), None);
+        }
     }
 
     /// How it has ended; call it after it has.

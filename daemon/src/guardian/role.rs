@@ -64,7 +64,9 @@ impl Role {
         let hidden = |rest: &[OsString]| Inherited::read(rest).ok_or(NotARole);
         match arguments.first().and_then(|first| first.to_str()) {
             Some("guardian") => match arguments.get(1) {
-                Some(word) if word == "--adopt-core" => Ok(Role::Successor(hidden(&arguments[2..])?)),
+                Some(word) if word == "--adopt-core" => {
+                    Ok(Role::Successor(hidden(&arguments[2..])?))
+                }
                 _ => Err(NotARole),
             },
             Some("core") => {
@@ -137,7 +139,8 @@ mod tests {
 
     #[test]
     fn a_hidden_word_typed_by_hand_is_refused() {
-        for typed in ["core", "runner", "guardian", "core --adopt", "core --estate-fd x --lock-fd"] {
+        for typed in ["core", "runner", "guardian", "core --adopt", "core --estate-fd x --lock-fd"]
+        {
             assert_eq!(Role::of(typed.split(' ').map(OsString::from)), Err(NotARole), "{typed}");
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 
 use super::error::NetlinkError;
 use super::requests::{Kernel, Verdict};
@@ -72,6 +73,22 @@ impl AddressRecord {
     }
 }
 
+/// The address that our own packets on an interface should come from: never a virtual one, which
+/// a peer could hold at the same time. IPv4: a primary address before a secondary. IPv6: the
+/// link-local address. `None` if the host has no such address, or it is not usable yet.
+pub fn own_source(addresses: &[AddressRecord], ifindex: u32, is_v4: bool) -> Option<IpAddr> {
+    let fits = |record: &&AddressRecord| {
+        let link_local = matches!(record.address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        record.ifindex == ifindex
+            && record.address.is_ipv4() == is_v4
+            && (is_v4 || link_local)
+            && !record.is_ours()
+            && record.is_usable()
+    };
+    let own = addresses.iter().filter(fits);
+    own.min_by_key(|record| (record.is_secondary(), record.address)).map(|record| record.address)
+}
+
 impl Kernel {
     /// Puts addresses into the kernel for `lease_s` seconds (1 to [`LEASE_MAX_S`]), or renews them.
     ///
@@ -103,7 +120,14 @@ impl Kernel {
             self.leased.extend(specs.iter().filter(|spec| !foreign.contains(spec)));
             return Ok(report);
         }
-        let left_over = self.undo(&report.created);
+        // Without an answer it is unknown whether the address is there: undo that too.
+        let unknown = |error: &NetlinkError| {
+            matches!(error, NetlinkError::Silent | NetlinkError::Overflow | NetlinkError::Malformed)
+        };
+        let doubtful = failures.iter().filter(|(_, error)| unknown(error)).map(|(spec, _)| *spec);
+        let doomed = report.created.iter().copied().chain(doubtful);
+        let doomed: Vec<AddressSpec> = doomed.filter(|spec| !self.leased.contains(spec)).collect();
+        let left_over = self.undo(&doomed);
         Err(HoldError { failures, left_over })
     }
 
@@ -158,18 +182,20 @@ impl Kernel {
     fn add(&mut self, wanted: &[(AddressSpec, bool)], lease_s: u32) -> Vec<Verdict> {
         let valid_s = lease_s.clamp(1, LEASE_MAX_S);
         self.change(wanted, |requests, sequence, (spec, replace)| {
-            let lease = AddressLease { valid_s, replace: *replace, without_route: false };
+            let lease = AddressLease { valid_s, replace: *replace };
             requests.add_address(sequence, spec, lease);
         })
     }
 
-    /// Removes what was just created; returns what could not be removed.
+    /// Removes what was just created; returns what may still be there.
     fn undo(&mut self, created: &[AddressSpec]) -> Vec<AddressSpec> {
-        let verdicts = self.change(created, |requests, sequence, spec| {
-            requests.remove_address(sequence, spec);
-        });
-        let failed = |verdict: &Verdict| !matches!(verdict, Ok(()) | Err(NetlinkError::Absent));
-        created.iter().zip(verdicts).filter(|(_, v)| failed(v)).map(|(spec, _)| *spec).collect()
+        if created.is_empty() {
+            return Vec::new();
+        }
+        match self.release(created) {
+            Ok(report) => report.failures.into_iter().map(|(spec, _)| spec).collect(),
+            Err(_) => created.to_vec(),
+        }
     }
 
     /// Removes those of the addresses that are there and ours.

@@ -5,17 +5,18 @@
 
 pub mod addresses;
 pub mod error;
-// pub mod frame_counter;
-// pub mod frame_socket;
+pub mod frame_counter;
+pub mod frame_socket;
+pub mod internet_socket;
 pub mod links;
 pub mod monitor;
 mod netlink_socket;
-// pub mod neighbour_socket;
-// mod open;
+pub mod notrack;
+pub mod probe_socket;
 pub mod requests;
 pub mod rtnetlink;
-// pub mod udp_socket;
-// pub mod vrrp_socket;
+pub mod udp_socket;
+pub mod vrrp_socket;
 
 /// A network interface: the index is how the kernel knows it, the name how people do.
 ///

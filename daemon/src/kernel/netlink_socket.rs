@@ -19,16 +19,17 @@ const NEWS_BYTES: i32 = 1 << 22;
 /// How long an answer may take once the request has been accepted.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
-/// A netlink socket of the `NETLINK_ROUTE` kind.
+/// A netlink socket of one kind.
 #[derive(Debug)]
 pub(super) struct NetlinkSocket {
     socket: OwnedFd,
 }
 
 impl NetlinkSocket {
-    /// A socket for requests; it waits for answers, but not for ever.
-    pub(super) fn for_requests() -> io::Result<Self> {
-        let socket = open(ANSWERS_BYTES, 0)?;
+    /// A socket for requests of a kind (`NETLINK_ROUTE`, `NETLINK_NETFILTER`); it waits for
+    /// answers, but not for ever.
+    pub(super) fn for_requests(kind: i32) -> io::Result<Self> {
+        let socket = open(kind, ANSWERS_BYTES, 0)?;
         socket.set_read_timeout(Some(ANSWER_WAIT))?;
         // Short answers that carry the kernel's explanation, and lists that honour our filter.
         // Kernels before 4.12 and 4.20 lack them; we then get longer answers and filter ourselves.
@@ -38,9 +39,9 @@ impl NetlinkSocket {
         Ok(Self { socket: socket.into() })
     }
 
-    /// A socket for news of the groups in the bit mask; it never waits.
+    /// A socket for `NETLINK_ROUTE` news of the groups in the bit mask; it never waits.
     pub(super) fn for_news(groups: u32) -> io::Result<Self> {
-        let socket = open(NEWS_BYTES, groups)?;
+        let socket = open(libc::NETLINK_ROUTE, NEWS_BYTES, groups)?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket: socket.into() })
     }
@@ -67,9 +68,9 @@ impl AsFd for NetlinkSocket {
     }
 }
 
-fn open(buffer_bytes: i32, groups: u32) -> io::Result<Socket> {
-    let protocol = Protocol::from(libc::NETLINK_ROUTE);
-    let socket = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(protocol))?;
+fn open(kind: i32, buffer_bytes: i32, groups: u32) -> io::Result<Socket> {
+    let domain = Domain::from(libc::AF_NETLINK);
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(kind)))?;
     set_receive_buffer(&socket, buffer_bytes)?;
     bind(&socket, &RawAddress::netlink(0, groups))?;
     Ok(socket)

@@ -39,8 +39,8 @@ pub struct Kernel {
 impl Kernel {
     /// Opens the door in the calling thread's network namespace.
     pub fn open() -> Result<Self, NetlinkError> {
-        let socket =
-            NetlinkSocket::for_requests().map_err(|error| NetlinkError::from_call(&error))?;
+        let socket = NetlinkSocket::for_requests(libc::NETLINK_ROUTE)
+            .map_err(|error| NetlinkError::from_call(&error))?;
         Ok(Self {
             socket,
             buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
@@ -183,13 +183,18 @@ impl Kernel {
     }
 }
 
-fn receive<'a>(socket: &NetlinkSocket, buffer: &'a mut [u8]) -> Result<&'a [u8], NetlinkError> {
+/// The next datagram of the kernel, whole.
+pub(super) fn receive<'a>(
+    socket: &NetlinkSocket,
+    buffer: &'a mut [u8],
+) -> Result<&'a [u8], NetlinkError> {
     let datagram = socket.receive(buffer).map_err(|error| NetlinkError::from_call(&error))?;
     let datagram = datagram.ok_or(NetlinkError::Silent)?;
     if datagram.truncated { Err(NetlinkError::Malformed) } else { Ok(&buffer[..datagram.length]) }
 }
 
-fn read_verdict(message: &Message<'_>) -> Verdict {
+/// The verdict in an error message or at the end of a list.
+pub(super) fn read_verdict(message: &Message<'_>) -> Verdict {
     match message.verdict() {
         Ok((0, _)) => Ok(()),
         Ok((number, text)) => Err(NetlinkError::from_answer(Errno::from_raw(number), text)),

@@ -48,7 +48,8 @@ fn programs() -> Result<[BpfProgram; 3], String> {
     let mut processes: Rules = PROCESS_CALLS.iter().map(|call| (*call, vec![])).collect();
     processes.insert(libc::SYS_clone, vec![not_a_thread]);
     let hidden: Rules = [(libc::SYS_clone3, vec![])].into();
-    let mut allowed: Rules = ALLOWED.iter().chain(OLD_ALLOWED).map(|call| (*call, vec![])).collect();
+    let mut allowed: Rules =
+        ALLOWED.iter().chain(OLD_ALLOWED).map(|call| (*call, vec![])).collect();
     let families = FAMILIES.iter().map(|family| equals(0, *family));
     let families = families.collect::<Result<Vec<_>, _>>().map_err(text)?;
     allowed.insert(libc::SYS_socket, families);

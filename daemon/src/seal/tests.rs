@@ -4,8 +4,7 @@ use super::*;
 const VECTOR_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const VECTOR_HEADER: &[u8] = b"EG\x01\x01header";
 const VECTOR_PLAINTEXT: &[u8] = b"a heartbeat";
-const VECTOR_SEALED: &str = 
-    "dd95349294357e8afff76b465127bb8dfb2c72c45b02fb3bc3c182";
+const VECTOR_SEALED: &str = "dd95349294357e8afff76b465127bb8dfb2c72c45b02fb3bc3c182";
 
 fn ids() -> SealIds {
     SealIds {

@@ -2,6 +2,7 @@
 //! that could be left behind.
 #![allow(dead_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
+use std::io::Write;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
     let thread = thread::spawn(|| {
         if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
             assert_eq!(error, Errno::EPERM, "cannot make a network namespace");
-            println!("skipped: needs root");
+            skipped("needs root");
             return;
         }
         ip("link add evk1 type veth peer name evk2");
@@ -28,6 +29,12 @@ pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// Says why a test did not run, past the test harness, which would keep it to itself.
+pub fn skipped(reason: &str) {
+    let line = format!("skipped: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Runs `ip` in the calling thread's namespace and returns what it prints.

@@ -117,7 +117,11 @@ fn axis(svg: &mut String, scale: &Scale) {
 fn tick(span: f64) -> f64 {
     let rough = span / 8.0;
     let power = 10_f64.powf(rough.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|one| one * power).find(|one| *one >= rough).unwrap_or(rough)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|one| one * power)
+        .find(|one| *one >= rough)
+        .unwrap_or(rough)
 }
 
 fn moments(svg: &mut String, outcome: &Outcome, scale: &Scale) {

@@ -121,9 +121,8 @@ fn strip(screen: &Screen, outcome: &Outcome) -> Option<String> {
     for index in 0..u32::try_from(STRIP_CELLS).ok()? {
         let (from, to) = (first + cell * index, first + cell * (index + 1));
         let inside = outcome.record.samples.iter().filter(|one| (from..to).contains(&one.sent));
-        let (lost, all) = inside.fold((0, 0), |(lost, all), one| {
-            (lost + usize::from(one.answered.is_none()), all + 1)
-        });
+        let (lost, all) = inside
+            .fold((0, 0), |(lost, all), one| (lost + usize::from(one.answered.is_none()), all + 1));
         cells.push(match (lost, all) {
             (_, 0) => None,
             (lost, _) => Some(lost > 0),

@@ -80,8 +80,11 @@ impl Client {
 
     /// Sends a chunk on every `step`th connection from `first` on.
     fn send(&mut self, first: usize, step: usize) {
-        for (index, connection) in self.connections.iter_mut().enumerate().skip(first).step_by(step) {
-            if connection.fate == Fate::Alive && connection.sent - connection.checked < MAX_UNDER_WAY {
+        for (index, connection) in self.connections.iter_mut().enumerate().skip(first).step_by(step)
+        {
+            if connection.fate == Fate::Alive
+                && connection.sent - connection.checked < MAX_UNDER_WAY
+            {
                 connection.send(index);
             }
         }
@@ -146,7 +149,8 @@ impl Connection {
         }
         match self.stream.write(&chunk) {
             Ok(length) => self.sent += length as u64,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             // The reading side tells what became of the connection, and counts it once.
             Err(_) => {}
         }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::Lint;
 use crate::config::digest::name_hash;
-use crate::config::model::{GROUPS_MAX, PATHS_MAX, ROUTERS_MAX};
+use crate::config::model::{GROUPS_MAX, LINKS_MAX, NODES_MAX, PATHS_MAX, ROUTERS_MAX};
 use crate::config::report::Problem;
 
 impl Lint<'_> {
     pub(super) fn cluster(&mut self) {
         self.nodes();
         self.key();
-        self.sizes();
+        self.paths();
         self.collisions();
         self.shared_links();
     }
@@ -54,22 +54,32 @@ impl Lint<'_> {
         }
     }
 
-    fn sizes(&mut self) {
-        let routers = self.routers().len();
-        for (count, most, what) in
-            [(self.config.groups.len(), GROUPS_MAX, "groups"), (routers, ROUTERS_MAX, "routers")]
-        {
+    /// Notes a limit that is passed.
+    pub(super) fn too_many(&mut self) -> bool {
+        let counts = [
+            (self.config.nodes.len(), NODES_MAX, "node", "nodes"),
+            (self.config.links.len(), LINKS_MAX, "link", "links"),
+            (self.config.groups.len(), GROUPS_MAX, "group", "groups"),
+            (self.routers().len(), ROUTERS_MAX, "group", "routers"),
+        ];
+        let mut passed = false;
+        for (count, most, table, what) in counts {
             if count > most {
-                let at = self.place(&["group"]);
+                let at = self.place(&[table]);
                 let text = format!("{count} {what}; the most are {most}");
                 self.push(Problem::error("too-many", text).at(at));
+                passed = true;
             }
         }
+        passed
+    }
+
+    fn paths(&mut self) {
         if self.own().len() < 2 {
             return;
         }
         let paths = self.config.all_paths();
-        if paths.is_empty() && routers > 0 {
+        if paths.is_empty() && !self.routers().is_empty() {
             let at = self.place(&["node"]);
             let text = "no path between the nodes of ours: a takeover waits for VRRP alone";
             let help = "add a [link.NAME], or let heartbeats run on the interface of a router";

@@ -11,6 +11,10 @@ use super::tree::Table;
 /// Checks a configuration that was read, perhaps with errors.
 pub(crate) fn lint(tree: &Table, config: &Config, problems: &mut Vec<Problem>) {
     let mut lint = Lint { tree, config, problems };
+    if lint.too_many() {
+        // What follows compares each with each.
+        return;
+    }
     lint.cluster();
     lint.vrrp();
     lint.addresses();

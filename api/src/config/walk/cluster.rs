@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::Walker;
 use crate::config::model::{
-    Cluster, HEARTBEAT_DEFAULT, HEARTBEAT_MAX, HEARTBEAT_MIN, INTERFACE_NAME_MAX, LINKS_MAX, Link,
-    NODES_MAX, Node as NodeConfig, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PerNode,
+    Cluster, HEARTBEAT_DEFAULT, HEARTBEAT_MAX, HEARTBEAT_MIN, INTERFACE_NAME_MAX, Link,
+    Node as NodeConfig, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PerNode,
 };
 use crate::config::report::{Problem, Span};
 use crate::config::tree::{Node, Table, Value};
@@ -94,12 +94,6 @@ impl Walker<'_> {
             let priority = priority.unwrap_or(PRIORITY_DEFAULT);
             nodes.insert(name.to_owned(), NodeConfig { priority, foreign: foreign == Some(true) });
         }
-        let place = tree.place(&["node"]);
-        if nodes.len() > NODES_MAX
-            && let Some(at) = place
-        {
-            self.wrong(at, format!("{} nodes; the most are {NODES_MAX}", nodes.len()));
-        }
         nodes
     }
 
@@ -137,11 +131,6 @@ impl Walker<'_> {
             });
             let interface = interface.unwrap_or_else(|| PerNode::Same(String::new()));
             links.insert(name.to_owned(), Link { interface, address });
-        }
-        if links.len() > LINKS_MAX
-            && let Some(at) = tree.place(&["link"])
-        {
-            self.wrong(at, format!("{} links; the most are {LINKS_MAX}", links.len()));
         }
         links
     }

@@ -33,7 +33,8 @@ pub(crate) fn walk(tree: &Table, sources: &Sources, problems: &mut Vec<Problem>)
 /// The state of the walk.
 struct Walker<'p> {
     problems: &'p mut Vec<Problem>,
-    /// The names under `[node]`, well-formed or not, so that a reference to them is not a second error.
+    /// The names under `[node]`, well-formed or not, so that a reference to them is not a second
+    /// error.
     nodes: BTreeSet<String>,
 }
 

@@ -35,8 +35,6 @@ pub struct AddressLease {
     pub valid_s: u32,
     /// True: renew what exists, whoever made it. False: fail if it exists.
     pub replace: bool,
-    /// True: add no route for the prefix; the interface has one by another address (IPv6 only).
-    pub without_route: bool,
 }
 
 /// Several requests, to be sent in one call. Sequence numbers tell their answers apart.
@@ -69,13 +67,7 @@ impl Requests {
         let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | mode;
         // An IPv6 address that is never preferred is never chosen as a source by mistake.
         let preferred_s = if spec.address.is_ipv4() { lease.valid_s } else { 0 };
-        let mut flag_bits = 0;
-        if spec.address.is_ipv6() {
-            flag_bits |= libc::IFA_F_NODAD;
-            if lease.without_route {
-                flag_bits |= libc::IFA_F_NOPREFIXROUTE;
-            }
-        }
+        let flag_bits: u32 = if spec.address.is_ipv6() { libc::IFA_F_NODAD } else { 0 };
         let mut lifetimes = [0; 16];
         lifetimes[..4].copy_from_slice(&preferred_s.to_ne_bytes());
         lifetimes[4..8].copy_from_slice(&lease.valid_s.to_ne_bytes());
@@ -140,7 +132,8 @@ impl Requests {
         self.message(libc::RTM_GETNEIGH, libc::NLM_F_DUMP, sequence, &header, |_| {});
     }
 
-    fn message(
+    /// Appends a message: the header of its family, then what `fill` writes.
+    pub(in crate::kernel) fn message(
         &mut self,
         kind: u16,
         flags: i32,
@@ -172,11 +165,13 @@ impl Requests {
         self.attribute(libc::IFA_ADDRESS, &octets[..length]);
     }
 
-    fn attribute(&mut self, kind: u16, value: &[u8]) {
+    /// Appends an attribute.
+    pub(in crate::kernel) fn attribute(&mut self, kind: u16, value: &[u8]) {
         self.nested(kind, |message| message.bytes.extend(value));
     }
 
-    fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
+    /// Appends an attribute that is made of what `fill` writes.
+    pub(in crate::kernel) fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
         self.bytes.extend([0; 2]);
         self.bytes.extend(kind.to_ne_bytes());

@@ -277,7 +277,7 @@ mod tests {
     fn one_address(text: &str) -> Vec<u8> {
         let mut requests = Requests::default();
         let spec = AddressSpec { ifindex: 5, address: text.parse().unwrap(), prefix_length: 24 };
-        let lease = AddressLease { valid_s: 3, replace: true, without_route: false };
+        let lease = AddressLease { valid_s: 3, replace: true };
         requests.add_address(9, &spec, lease);
         requests.bytes().to_vec()
     }

@@ -1,0 +1,41 @@
+# The commands of the project. `make demo` and `make test` need nothing but a Rust toolchain and
+# Debian or Ubuntu: what else is missing is installed, and said, by scripts/setup.sh.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+BIN := target/release
+
+.PHONY: demo test check check-build lab lab-all bench setup build clean
+
+demo: setup build ## two gateways, one power cut, what the client saw
+	$(BIN)/evergate-lab demo
+
+test: setup check lab ## everything that a change must pass; under 40 minutes on two cores
+
+check: check-build ## the quick gate: format, lints, docs, unit tests, model, fixtures
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	$(CARGO) test --workspace --locked --quiet
+	$(BIN)/evergate-sim check
+
+check-build:
+	$(CARGO) build --release --locked -p evergate-sim
+
+build:
+	$(CARGO) build --release --locked
+
+lab: build ## the short lab: real daemons in network namespaces
+	$(BIN)/evergate-lab test
+
+lab-all: setup build ## the long lab
+	$(BIN)/evergate-lab test --long
+
+bench: setup build ## side by side with keepalived
+	$(BIN)/evergate-lab bench
+
+setup:
+	@scripts/setup.sh
+
+clean:
+	$(CARGO) clean

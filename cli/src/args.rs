@@ -1,0 +1,203 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
+use evergate_api::control::DEFAULT_SOCKET;
+
+use crate::duration;
+
+/// Where the configuration is unless told otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/evergate/evergate.toml";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done; status: ready (or the only standbys are of another make)
+  1   refused with the reason, nothing changed; status: degraded; role: not active;
+      check and reload: warnings
+  2   not done; status: no service or split; role: cannot be told;
+      check and reload: errors, nothing changed
+  3   no answer from the daemon within --timeout
+  64  wrong usage";
+
+/// Shows and steers a running evergated.
+#[derive(Debug, Parser)]
+#[command(name = "evergate", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Args {
+    /// The control socket of the daemon
+    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// How long to wait, such as 500ms, 2s or 1min [default: 2s; switchover: 10s]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration::timeout)]
+    pub timeout: Option<Duration>,
+    /// Answer in JSON, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show the truth: could any plug be pulled now, and if not, why
+    Status,
+    /// Print the state of a group on this node; exit 0 only if it is active
+    Role(Group),
+    /// Show what happened
+    Events(Events),
+    /// Explain why a group is where it is, with every figure used
+    Why(Group),
+    /// Hand a group over without loss, wait for the end and print the gap
+    Switchover(Switchover),
+    /// End a held switchover and return to the preferred node
+    Failback(Group),
+    /// Lock this node out of a group, or of all; survives a restart
+    Lock(OptionalGroup),
+    /// End a lock
+    Unlock(OptionalGroup),
+    /// Read the configuration again and apply all of it or nothing
+    Reload(Reload),
+    /// Check a configuration without a daemon: 0 good, 1 warnings, 2 errors
+    Check(Check),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Print one new key line for the key file of a cluster
+    Key,
+    /// Print the nftables rules that a node needs
+    Firewall(Firewall),
+    /// Print the completions for a shell
+    Completions(Completions),
+    /// Write the man pages to a directory
+    Man(Man),
+}
+
+/// A group.
+#[derive(Debug, ClapArgs)]
+pub struct Group {
+    /// The group's name
+    pub group: String,
+}
+
+/// A group, or all.
+#[derive(Debug, ClapArgs)]
+pub struct OptionalGroup {
+    /// The group's name; all groups without
+    pub group: Option<String>,
+}
+
+/// `events`.
+#[derive(Debug, ClapArgs)]
+pub struct Events {
+    /// Only events after this sequence number
+    #[arg(long, value_name = "SEQ")]
+    pub after: Option<u64>,
+    /// Stay and show each event as it happens
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// `switchover`.
+#[derive(Debug, ClapArgs)]
+pub struct Switchover {
+    /// The group's name
+    pub group: String,
+    /// The node that shall become active; the best standby without
+    #[arg(long, value_name = "NODE")]
+    pub to: Option<String>,
+    /// End the hold by itself after this time; until a failback without
+    #[arg(long, value_name = "DURATION", value_parser = duration::hold)]
+    pub hold: Option<Duration>,
+}
+
+/// `reload`.
+#[derive(Debug, ClapArgs)]
+pub struct Reload {
+    /// Only say what would change
+    #[arg(long)]
+    pub plan: bool,
+}
+
+/// `check`.
+#[derive(Debug, ClapArgs)]
+pub struct Check {
+    /// The file, or a directory of *.toml files
+    pub path: PathBuf,
+}
+
+/// `firewall`.
+#[derive(Debug, ClapArgs)]
+pub struct Firewall {
+    /// The configuration, a file or a directory
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// The node the rules are for; needed where interfaces differ between nodes
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
+    /// The chain that filters what comes in: family, table and chain
+    #[arg(long, value_name = "CHAIN", default_value = "inet filter input", value_parser = chain)]
+    pub chain: String,
+}
+
+/// `completions`.
+#[derive(Debug, ClapArgs)]
+pub struct Completions {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// `man`.
+#[derive(Debug, ClapArgs)]
+pub struct Man {
+    /// The directory; made if it is not there
+    pub directory: PathBuf,
+}
+
+/// Three plain words, so that the printed rules hold nothing but what is meant.
+fn chain(text: &str) -> Result<String, String> {
+    let plain = |word: &&str| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
+    };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words[..] {
+        ["inet", table, name] if plain(&table) && plain(&name) => Ok(words.join(" ")),
+        [family, ..] if family != "inet" => {
+            Err("the chain has to be of family inet: the rules are for IPv4 and IPv6".to_owned())
+        }
+        _ => Err("it takes family, table and chain, such as \"inet filter input\"".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_has_no_contradiction() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_chain_is_three_plain_words() {
+        assert_eq!(chain(" inet  fw in "), Ok("inet fw in".to_owned()));
+        for bad in ["", "inet", "inet fw", "ip fw in", "inet fw in; flush ruleset", "inet fw {"] {
+            assert!(chain(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn global_options_stand_before_or_behind_the_verb() {
+        for line in ["--json --timeout 3s switchover g", "switchover g --timeout 3s --json"] {
+            let words = std::iter::once("evergate").chain(line.split(' '));
+            let args = Args::try_parse_from(words).expect("both are fine");
+            assert!(args.json);
+            assert_eq!(args.timeout, Some(Duration::from_secs(3)));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! `firewall`: the nftables rules that a node needs, from its configuration.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use evergate_api::config::model::{PerNode, Router};
+use evergate_api::config::{self, Config};
+use evergate_api::control::ErrorCode;
+use serde_json::json;
+
+use super::{Ended, check};
+use crate::args::Firewall;
+use crate::context::Context;
+use crate::failure::{Failure, exit};
+
+/// VRRP over IPv4 (RFC 9568 section 5.1.1.2).
+const VRRP_IPV4: &str = "224.0.0.18";
+/// VRRP over IPv6 (RFC 9568 section 5.1.2.2).
+const VRRP_IPV6: &str = "ff02::12";
+/// The protocol number of VRRP (RFC 9568 section 5.1.1.4).
+const VRRP_PROTOCOL: u8 = 112;
+
+/// Interfaces and speakers of one node, by what arrives on them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Needs {
+    /// Adverts by multicast, IPv4.
+    vrrp_ipv4: BTreeSet<String>,
+    /// Adverts by multicast, IPv6.
+    vrrp_ipv6: BTreeSet<String>,
+    /// Adverts by unicast: interface and speaker.
+    vrrp_from: BTreeSet<(String, IpAddr)>,
+    /// Heartbeats and replication.
+    own: BTreeSet<String>,
+}
+
+/// 0, or 2 if the configuration has errors or leaves open which node is meant.
+pub fn run(context: &mut Context, what: &Firewall) -> Ended {
+    let outcome = config::load(&what.config).map_err(check::unreadable)?;
+    let Some(config) = outcome.config else {
+        let path = what.config.display();
+        let failure = Failure::new(
+            exit::ERRORS,
+            ErrorCode::BadConfig,
+            format!("{path} has errors; no rules can be told from it"),
+        );
+        return Err(failure.next(format!("evergate check {path}")).into());
+    };
+    let node = node(&config, what.node.as_deref())?;
+    let needs = needs(&config, &node);
+    quotable(&needs)?;
+    let rules = rules(&needs, config.cluster.port);
+    let json = json!({ "node": node, "chain": what.chain, "rules": rules });
+    context.show_own(&json, || text(&config.cluster.name, &node, &what.chain, &rules))?;
+    Ok(exit::GOOD)
+}
+
+/// The node that is meant: the named one, or any if they do not differ.
+fn node(config: &Config, named: Option<&str>) -> Result<String, Failure> {
+    let own: Vec<&String> =
+        config.nodes.iter().filter(|(_, node)| !node.foreign).map(|(name, _)| name).collect();
+    let names = own.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(named) = named {
+        return if own.iter().any(|name| *name == named) {
+            Ok(named.to_owned())
+        } else {
+            let text = format!("no node `{named}` of ours in the configuration; it has {names}");
+            Err(Failure::new(exit::ERRORS, ErrorCode::UnknownNode, text))
+        };
+    }
+    let Some(first) = own.first() else {
+        let text = "the configuration has no node of ours, only foreign ones";
+        return Err(Failure::new(exit::ERRORS, ErrorCode::UnknownNode, text));
+    };
+    let same = own.iter().all(|other| needs(config, other) == needs(config, first));
+    if same {
+        return Ok(first.to_string());
+    }
+    let text = format!("the rules differ between {names}; say which node they are for");
+    let next = format!("evergate firewall --node {first}");
+    Err(Failure::new(exit::ERRORS, ErrorCode::UnknownNode, text).next(next))
+}
+
+fn needs(config: &Config, node: &str) -> Needs {
+    let mut needs = Needs::default();
+    let runs_here = config.groups.values().filter(|group| group.priorities.contains_key(node));
+    for router in runs_here.flat_map(|group| group.routers.values()) {
+        needs.router(router, node);
+    }
+    let alone = config.nodes.values().filter(|node| !node.foreign).count() < 2;
+    if !alone {
+        let here = |interface: &PerNode<String>| interface.get(node).cloned();
+        needs.own.extend(config.links.values().filter_map(|link| here(&link.interface)));
+        needs.own.extend(config.paths().iter().filter_map(|path| here(path.interface)));
+    }
+    needs
+}
+
+impl Needs {
+    fn router(&mut self, router: &Router, node: &str) {
+        let Some(interface) = router.interface.get(node) else { return };
+        if router.vrid.is_none() {
+            return;
+        }
+        let speaks = |ipv4| match ipv4 {
+            true => router.ipv4().next().is_some(),
+            false => router.ipv6().next().is_some(),
+        };
+        for peer in &router.unicast_peers {
+            if speaks(peer.is_ipv4()) {
+                self.vrrp_from.insert((interface.clone(), *peer));
+            }
+        }
+        let multicast =
+            |ipv4| speaks(ipv4) && !router.unicast_peers.iter().any(|peer| peer.is_ipv4() == ipv4);
+        if multicast(true) {
+            self.vrrp_ipv4.insert(interface.clone());
+        }
+        if multicast(false) {
+            self.vrrp_ipv6.insert(interface.clone());
+        }
+    }
+}
+
+/// The kernel allows names of interfaces that nftables cannot quote, and a rule must never hold
+/// more than is meant.
+fn quotable(needs: &Needs) -> Result<(), Failure> {
+    let from = needs.vrrp_from.iter().map(|(interface, _)| interface);
+    let mut all = needs.vrrp_ipv4.iter().chain(&needs.vrrp_ipv6).chain(&needs.own).chain(from);
+    let strange = |c: char| !c.is_ascii_graphic() || "\"\\*".contains(c);
+    match all.find(|name| name.contains(strange)) {
+        None => Ok(()),
+        Some(name) => {
+            let text = format!("nftables cannot name the interface {name:?} in a rule");
+            let next = "give the interface a name of letters and digits";
+            Err(Failure::new(exit::ERRORS, ErrorCode::BadConfig, text).next(next))
+        }
+    }
+}
+
+/// The rules without their chain.
+fn rules(needs: &Needs, port: u16) -> Vec<String> {
+    let mut rules = Vec::new();
+    let mut multicast = |interfaces: &BTreeSet<String>, group: &str| {
+        if !interfaces.is_empty() {
+            rules.push(format!(
+                "iifname {} {group} meta l4proto {VRRP_PROTOCOL} accept comment \"evergate: VRRP\"",
+                set(interfaces)
+            ));
+        }
+    };
+    multicast(&needs.vrrp_ipv4, &format!("ip daddr {VRRP_IPV4}"));
+    multicast(&needs.vrrp_ipv6, &format!("ip6 daddr {VRRP_IPV6}"));
+    for (interface, peer) in &needs.vrrp_from {
+        let family = if peer.is_ipv4() { "ip" } else { "ip6" };
+        rules.push(format!(
+            "iifname \"{interface}\" {family} saddr {peer} meta l4proto {VRRP_PROTOCOL} accept \
+             comment \"evergate: VRRP\""
+        ));
+    }
+    if !needs.own.is_empty() {
+        rules.push(format!(
+            "iifname {} udp dport {port} accept comment \"evergate: heartbeats, replication\"",
+            set(&needs.own)
+        ));
+    }
+    rules
+}
+
+fn set(interfaces: &BTreeSet<String>) -> String {
+    let quoted: Vec<String> = interfaces.iter().map(|name| format!("\"{name}\"")).collect();
+    format!("{{ {} }}", quoted.join(", "))
+}
+
+fn text(cluster: &str, node: &str, chain: &str, rules: &[String]) -> String {
+    let mut text = format!(
+        "# What {node} has to hear in cluster {cluster}. An accept in a table of its own would not \
+         help:\n# every chain has to accept. So these rules go to the head of your own chain.\n\
+         # Keep: save this as /etc/evergate/firewall.nft and end /etc/nftables.conf with\n\
+         #   include \"/etc/evergate/firewall.nft\"\n"
+    );
+    for rule in rules.iter().rev() {
+        text.push_str(&format!("insert rule {chain} {rule}\n"));
+    }
+    text.push_str(
+        "# Where what goes out is filtered too: the same with oifname, and daddr for saddr.\n",
+    );
+    text
+}

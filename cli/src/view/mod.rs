@@ -1,0 +1,15 @@
+//! What people see: plain functions from an answer to a text.
+
+pub mod action;
+pub mod age;
+pub mod check;
+pub mod events;
+pub mod failure;
+mod group;
+mod page;
+mod peers;
+pub mod status;
+pub mod why;
+
+#[cfg(test)]
+mod golden;

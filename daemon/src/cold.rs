@@ -1,0 +1,230 @@
+//! The thread for what may wait: files and lists. It prepares a reload so completely that the node
+//! thread only has to take it or leave it.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use evergate_api::config::{self as file, report::Level};
+use evergate_api::control::{ReloadReply, ReloadResult, Reply};
+use evergate_core::ident::InterfaceId;
+
+use crate::kernel::requests::Kernel;
+use crate::layout::Layout;
+use crate::seal::ClusterKey;
+use crate::sys::ready::Bell;
+
+/// The most neighbours that are taken from the kernel for one interface.
+const NEIGHBOURS_MAX: usize = 8;
+/// How many jobs and results may wait.
+pub const JOBS_MAX: usize = 16;
+
+/// Something to do that may take its time.
+#[derive(Debug)]
+pub enum ColdJob {
+    /// Read the configuration again.
+    Reload {
+        /// Only say what would change.
+        plan: bool,
+        /// Who asked; nobody after a signal.
+        reply: Option<SyncSender<Reply>>,
+    },
+    /// List whom the kernel knows on these interfaces.
+    Neighbours(Vec<(InterfaceId, u32)>),
+    /// Keep the names of the groups that an operator has locked.
+    SaveLocks(Vec<String>),
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub enum Prepared {
+    /// A configuration that is right and differs from the former one, with its keys.
+    Configuration {
+        /// The configuration.
+        layout: Box<Layout>,
+        /// The keys.
+        keys: Vec<ClusterKey>,
+        /// What to answer once it is applied.
+        answer: ReloadReply,
+        /// Who asked.
+        reply: Option<SyncSender<Reply>>,
+    },
+    /// A reload that changes nothing, for the log.
+    NotApplied(ReloadReply),
+    /// Neighbours that the kernel knows.
+    Neighbours(Vec<(InterfaceId, IpAddr)>),
+    /// Something went wrong, for the log.
+    Complaint(String),
+}
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The configuration, a file or a directory.
+    pub config: PathBuf,
+    /// The name of this node.
+    pub node: String,
+    /// Where locks are kept.
+    pub state: PathBuf,
+}
+
+/// Starts the thread. `current` is the configuration that runs.
+pub fn start(
+    places: Places,
+    current: Arc<file::model::Config>,
+    jobs: Receiver<ColdJob>,
+    results: SyncSender<Prepared>,
+    bell: Arc<Bell>,
+) -> std::io::Result<()> {
+    let mut worker = Worker { places, current, kernel: Kernel::open().ok() };
+    let work = move || {
+        for job in jobs {
+            let Some(result) = worker.work(job) else { continue };
+            if results.send(result).is_err() {
+                return;
+            }
+            // The bell only fails if the descriptor is gone, and then nobody listens.
+            let _ = bell.ring();
+        }
+    };
+    std::thread::Builder::new().name("cold".into()).stack_size(1024 * 1024).spawn(work)?;
+    Ok(())
+}
+
+struct Worker {
+    places: Places,
+    current: Arc<file::model::Config>,
+    kernel: Option<Kernel>,
+}
+
+impl Worker {
+    fn work(&mut self, job: ColdJob) -> Option<Prepared> {
+        match job {
+            ColdJob::Reload { plan, reply } => self.reload(plan, reply),
+            ColdJob::Neighbours(interfaces) => Some(Prepared::Neighbours(self.list(&interfaces))),
+            ColdJob::SaveLocks(names) => save_locks(&self.places.state, &names).err().map(|error| {
+                let path = self.places.state.display();
+                Prepared::Complaint(format!("the locks cannot be kept in {path}: {error}"))
+            }),
+        }
+    }
+
+    fn reload(&mut self, plan_only: bool, reply: Option<SyncSender<Reply>>) -> Option<Prepared> {
+        let (mut answer, loaded) = read(&self.places);
+        let Some((layout, keys)) = loaded else {
+            return Some(give(reply, answer));
+        };
+        let plan = file::plan::diff(&self.current, &layout.file);
+        answer.plan = plan.lines();
+        if plan_only {
+            answer.result = ReloadResult::Planned;
+            return Some(give(reply, answer));
+        }
+        answer.result =
+            if plan.is_empty() { ReloadResult::Unchanged } else { ReloadResult::Applied };
+        self.current = Arc::clone(&layout.file);
+        Some(Prepared::Configuration { layout: Box::new(layout), keys, answer, reply })
+    }
+
+    fn list(&mut self, interfaces: &[(InterfaceId, u32)]) -> Vec<(InterfaceId, IpAddr)> {
+        let mut found = Vec::new();
+        let Some(kernel) = self.kernel.as_mut() else { return found };
+        for (id, ifindex) in interfaces {
+            let Ok(known) = kernel.known_neighbours(*ifindex) else { continue };
+            found.extend(known.iter().take(NEIGHBOURS_MAX).map(|record| (*id, record.address)));
+        }
+        found
+    }
+}
+
+fn give(reply: Option<SyncSender<Reply>>, answer: ReloadReply) -> Prepared {
+    if let Some(reply) = reply {
+        // Whoever asked may have gone.
+        let _ = reply.try_send(Reply::Reload(answer.clone()));
+    }
+    Prepared::NotApplied(answer)
+}
+
+/// A configuration with the keys that it names.
+type Loaded = (Layout, Vec<ClusterKey>);
+
+/// Reads and checks everything; `None` when there are errors, which are in the answer.
+pub fn read(places: &Places) -> (ReloadReply, Option<Loaded>) {
+    let mut answer = ReloadReply {
+        result: ReloadResult::Refused,
+        plan: Vec::new(),
+        warnings: Vec::new(),
+        errors: Vec::new(),
+    };
+    let outcome = match file::load(&places.config) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            answer.errors.push(error.to_string());
+            return (answer, None);
+        }
+    };
+    answer.warnings = outcome.report.texts(Level::Warning);
+    answer.errors = outcome.report.texts(Level::Error);
+    let Some(config) = outcome.config.filter(|_| answer.errors.is_empty()) else {
+        return (answer, None);
+    };
+    let loaded = lay_out(config, &places.node);
+    (
+        ReloadReply { errors: loaded.as_ref().err().cloned().into_iter().collect(), ..answer },
+        loaded.ok(),
+    )
+}
+
+fn lay_out(config: file::model::Config, node: &str) -> Result<Loaded, String> {
+    let keys = match &config.cluster.key_file {
+        Some(path) => {
+            let secrets = file::secret::load_keys(path).map_err(|error| error.to_string())?;
+            secrets.iter().map(|secret| ClusterKey::new(*secret.expose())).collect()
+        }
+        None => Vec::new(),
+    };
+    let layout = Layout::new(Arc::new(config), node).map_err(|mismatch| mismatch.to_string())?;
+    Ok((layout, keys))
+}
+
+/// The names of the groups that were locked; none where no file is.
+pub fn load_locks(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    serde_json::from_str::<Locks>(&text).map(|locks| locks.locked).unwrap_or_default()
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Locks {
+    locked: Vec<String>,
+}
+
+/// Writes a new file and puts it in the place of the old one, so that a crash leaves one of the two.
+fn save_locks(path: &Path, names: &[String]) -> std::io::Result<()> {
+    let text = serde_json::to_string(&Locks { locked: names.to_vec() })?;
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let mut file = std::fs::File::create(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_are_read_as_they_were_saved_and_a_missing_or_broken_file_is_no_lock() {
+        let path = std::env::temp_dir().join(format!("evergate-locks-{}", std::process::id()));
+        assert!(load_locks(&path).is_empty());
+        save_locks(&path, &["gateway".into()]).unwrap();
+        assert_eq!(load_locks(&path), ["gateway"]);
+        std::fs::write(&path, "{").unwrap();
+        assert!(load_locks(&path).is_empty());
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,173 @@
+//! The core process: puts together what the node thread needs, gives up what nobody needs, and runs.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use evergate_core::ident::Incarnation;
+use nix::sys::signal::Signal;
+
+use crate::arguments::{Arguments, Instead};
+use crate::cold;
+use crate::control::{CALLS_MAX, Server};
+use crate::drive::{Drive, Equipment};
+use crate::facts::Facts;
+use crate::guardian::{EnterError, Inherited, enter_core};
+use crate::kernel::addresses::AddressSpec;
+use crate::kernel::error::NetlinkError;
+use crate::kernel::monitor::Monitor;
+use crate::kernel::requests::Kernel;
+use crate::kernel_thread::KernelThread;
+use crate::layout::Layout;
+use crate::observe::{self, EVENTS_WAITING_MAX};
+use crate::privilege::{self, CORE_PRIORITY, PrivilegeError};
+use crate::say::say;
+use crate::sys::process::Signals;
+use crate::sys::ready::Bell;
+
+/// Why a core cannot start or go on.
+#[derive(Debug)]
+pub enum CoreError {
+    /// It was not started by a guardian.
+    Enter(EnterError),
+    /// The configuration has errors: the operator's to mend.
+    Configuration(Vec<String>),
+    /// The kernel does not answer.
+    Kernel(NetlinkError),
+    /// The control socket cannot be opened.
+    Socket(io::Error),
+    /// Privileges cannot be given up.
+    Privilege(PrivilegeError),
+    /// A system call that never fails did.
+    System(io::Error),
+}
+
+impl CoreError {
+    /// 2 for errors in the configuration, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, CoreError::Configuration(_)) { 2 } else { 1 }
+    }
+}
+
+impl fmt::Display for CoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CoreError::Enter(error) => error.fmt(f),
+            CoreError::Configuration(errors) => f.write_str(&errors.join("\n")),
+            CoreError::Kernel(error) => write!(f, "cannot talk to the kernel: {error}"),
+            CoreError::Socket(error) => write!(f, "cannot open the control socket: {error}"),
+            CoreError::Privilege(error) => error.fmt(f),
+            CoreError::System(error) => write!(f, "the system refuses what it never should: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CoreError {}
+
+impl From<io::Error> for CoreError {
+    fn from(error: io::Error) -> Self {
+        CoreError::System(error)
+    }
+}
+
+/// Runs the core until it is told to end. `adopt`: addresses of a former core may be taken over.
+pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
+    let inheritance = enter_core(inherited).map_err(CoreError::Enter)?;
+    let raised = privilege::raise(CORE_PRIORITY);
+    let arguments = Arguments::read(&inherited.arguments).map_err(|instead| {
+        let Instead::Mistake(text) = instead else { return CoreError::Configuration(Vec::new()) };
+        CoreError::Configuration(vec![text])
+    })?;
+    let (answer, loaded) = cold::read(&arguments.places());
+    let Some((layout, keys)) = loaded else { return Err(CoreError::Configuration(answer.errors)) };
+    let estate = inheritance.estate;
+    let adopted: Vec<String> = adopt
+        .then(|| estate.adopt())
+        .flatten()
+        .map(|estate| estate.groups.into_iter().map(|holding| holding.group).collect())
+        .unwrap_or_default();
+    let signals = Signals::new(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])?;
+    let monitor = Monitor::open().map_err(CoreError::Kernel)?;
+    let mut kernel = Kernel::open().map_err(CoreError::Kernel)?;
+    sweep(&mut kernel, &layout, &adopted);
+    let mut random = [0; 16];
+    getrandom(&mut random)?;
+    let facts = Facts {
+        cluster: layout.file.cluster.name.clone(),
+        boot_id: boot_id(),
+        generation: 1,
+        scheduling: raised.priority.to_string(),
+        ..Facts::default()
+    };
+    let confined = privilege::confine_core().map_err(CoreError::Privilege)?;
+    for missing in confined.missing {
+        say("core", &format!("the capability {missing} was not given; addresses cannot be held"));
+    }
+    let bell = Arc::new(Bell::new()?);
+    let (calls_in, calls) = sync_channel(CALLS_MAX);
+    let (events, drafts) = sync_channel(EVENTS_WAITING_MAX);
+    let (cold_in, cold_jobs) = sync_channel(cold::JOBS_MAX);
+    let (results, prepared) = sync_channel(cold::JOBS_MAX);
+    let journal = observe::start(layout.me(), drafts)?;
+    let current = Arc::clone(&layout.file);
+    cold::start(arguments.places(), current, cold_jobs, results, Arc::clone(&bell))?;
+    let server = Server::start(&arguments.socket, calls_in, Arc::clone(&bell), Arc::clone(&journal))
+        .map_err(CoreError::Socket)?;
+    let equipment = Equipment {
+        incarnation: Incarnation(random),
+        kernel: KernelThread::start(kernel, Arc::clone(&bell))?,
+        locked: cold::load_locks(&arguments.state),
+        cold: cold_in,
+        layout,
+        keys,
+        estate,
+        monitor,
+        bell,
+        calls,
+        prepared,
+        events,
+        signals,
+        facts,
+    };
+    let drive = Drive::start(equipment, &adopted)?;
+    let ended = drive.run();
+    drop(server);
+    observe::finish(&journal);
+    Ok(ended?)
+}
+
+/// Removes what a former process of this configuration has left, except what is adopted now.
+fn sweep(kernel: &mut Kernel, layout: &Layout, adopted: &[String]) {
+    let Ok(links) = kernel.links() else { return };
+    let mut left = Vec::new();
+    let groups = layout.core.groups.iter().filter(|group| !adopted.contains(&group.name));
+    for router in groups.flat_map(|group| &group.routers) {
+        let name = layout.interface(router.interface);
+        let Some(link) = links.iter().find(|link| link.name == name) else { continue };
+        left.extend(router.addresses.iter().map(|(address, prefix_length)| AddressSpec {
+            ifindex: link.ifindex,
+            address: *address,
+            prefix_length: *prefix_length,
+        }));
+    }
+    match kernel.sweep(&left) {
+        Ok(report) => {
+            for spec in report.removed {
+                say("core", &format!("removed {}, left over from a former process", spec.address));
+            }
+        }
+        Err(error) => say("core", &format!("cannot look for left-over addresses: {error}")),
+    }
+}
+
+/// Random bits from the kernel.
+fn getrandom(bytes: &mut [u8; 16]) -> io::Result<()> {
+    use std::io::Read as _;
+    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
+}
+
+fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}

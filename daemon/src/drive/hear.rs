@@ -1,0 +1,304 @@
+//! From packets to facts: everything that arrives is decoded here, before the machine's door. What
+//! cannot be understood is counted by cause and dropped.
+
+use std::net::IpAddr;
+
+use evergate_core::config::Version;
+use evergate_core::ident::{Family, GroupId, InterfaceId, NodeId, RouterId};
+use evergate_core::input::{Input, Received};
+use evergate_core::wire::heartbeat::{self, About, Neighbour};
+use evergate_core::wire::{arp, header, ndp, vrrp};
+use evergate_core::Instant;
+
+use super::Drive;
+use super::ports::Source;
+use crate::kernel::internet_socket;
+use crate::seal::SealIds;
+
+/// How many packets are read from one socket in one go; the rest waits for the next wake-up, so that
+/// a flood on one interface does not silence the others.
+pub const PACKETS_PER_WAKE_MAX: usize = 256;
+/// Longer than any packet that we accept.
+pub const PACKET_BYTES_MAX: usize = 32 * 1024;
+
+impl Drive {
+    /// Reads a socket dry, within bounds.
+    pub(super) fn read_port(&mut self, now: Instant, interface: InterfaceId, source: Source) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for _ in 0..PACKETS_PER_WAKE_MAX {
+            let more = match source {
+                Source::Vrrp(family) => self.read_vrrp(now, interface, family, &mut buffer),
+                Source::Udp(family) => self.read_udp(now, interface, family, &mut buffer),
+                Source::Arp => self.read_arp(now, interface, &mut buffer),
+                Source::Ndp => self.read_ndp(now, interface, &mut buffer),
+            };
+            if !more {
+                break;
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn read_vrrp(&mut self, now: Instant, id: InterfaceId, family: Family, buffer: &mut [u8]) -> bool {
+        let Some(sockets) = self.ports[id.index()].sockets.as_ref() else { return false };
+        let socket = match family {
+            Family::V4 => sockets.vrrp_v4.as_ref(),
+            Family::V6 => sockets.vrrp_v6.as_ref(),
+        };
+        let received = match socket.map(|socket| socket.receive(buffer)) {
+            Some(Ok(Some(received))) => received,
+            Some(Err(error)) => return self.read_failed(&error.to_string()),
+            Some(Ok(None)) | None => return false,
+        };
+        if received.truncated {
+            self.count("vrrp_truncated");
+            return true;
+        }
+        self.vrrp_packet(now, id, family, &received, &buffer[..received.length]);
+        true
+    }
+
+    fn vrrp_packet(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        family: Family,
+        received: &internet_socket::Received,
+        packet: &[u8],
+    ) {
+        // The number of the virtual router tells whose configuration judges the rest.
+        let Some(vrid) = packet.get(1) else { return self.count("vrrp_length") };
+        let Some((group, router)) = self.router_at(interface, family, *vrid) else {
+            return self.count("vrrp_unknown_vrid");
+        };
+        let config = &self.layout.core.groups[group.index()].routers[router.index()];
+        let unicast = !config.unicast_peers.is_empty();
+        let (version, peers) = (config.version, &config.unicast_peers);
+        if received.destination.is_multicast() == unicast
+            || unicast && !peers.contains(&received.source)
+        {
+            return self.count_router(group, router, "refused_destination");
+        }
+        let context = vrrp::Context {
+            family,
+            source: received.source,
+            destination: received.destination,
+            hop_limit: received.hop_limit,
+            unicast,
+        };
+        let (advert, dialect) = match vrrp::decode(packet, &context) {
+            Ok(decoded) => decoded,
+            Err(why) => return self.count_router(group, router, refused(why)),
+        };
+        if advert.version != version {
+            return self.count_router(group, router, "refused_version_differs");
+        }
+        let ours = self.layout.core.groups[group.index()].advert;
+        if version == Version::V2 && advert.interval != ours {
+            return self.count_router(group, router, "refused_interval_differs");
+        }
+        if advert.auth != vrrp::Auth::None {
+            return self.count_router(group, router, "refused_auth");
+        }
+        self.count_router(group, router, "adverts_received");
+        if advert.priority == 0 {
+            self.count_router(group, router, "resignations_received");
+        }
+        self.heard_speaker(now, group, router, received.source, advert.priority, dialect);
+        self.feed(
+            now,
+            Input::Advert {
+                group,
+                router,
+                source: received.source,
+                priority: advert.priority,
+                interval: advert.interval,
+            },
+        );
+    }
+
+    /// Remembers the dialect of a router of another make, to answer in it, and that it is there.
+    fn heard_speaker(
+        &mut self,
+        now: Instant,
+        group: GroupId,
+        router: RouterId,
+        source: IpAddr,
+        priority: u8,
+        dialect: vrrp::Dialect,
+    ) {
+        let last = |peer: &evergate_core::detector::Peer| peer.last.clone();
+        let ours = self.node.peers().iter().filter_map(last).any(|b| b.sources.contains(&source));
+        if !ours {
+            self.dialects.insert((group, router), dialect);
+            self.facts.foreign.insert((group, router), (source, priority, now));
+        }
+    }
+
+    fn router_at(&self, interface: InterfaceId, family: Family, vrid: u8) -> Option<(GroupId, RouterId)> {
+        self.routers.get(&(interface, family, vrid)).copied()
+    }
+
+    fn read_udp(&mut self, now: Instant, id: InterfaceId, family: Family, buffer: &mut [u8]) -> bool {
+        let Some(sockets) = self.ports[id.index()].sockets.as_ref() else { return false };
+        let socket = match family {
+            Family::V4 => sockets.udp_v4.as_ref(),
+            Family::V6 => sockets.udp_v6.as_ref(),
+        };
+        let received = match socket.map(|socket| socket.receive(buffer)) {
+            Some(Ok(Some(received))) => received,
+            Some(Err(error)) => return self.read_failed(&error.to_string()),
+            Some(Ok(None)) | None => return false,
+        };
+        // A unicast link may cross routers; the seal is what counts there.
+        if received.destination.is_multicast() && received.hop_limit != header::HOP_LIMIT {
+            self.count("heartbeat_hop_limit");
+        } else if received.truncated {
+            self.count("heartbeat_truncated");
+        } else {
+            self.datagram(now, id, &buffer[..received.length]);
+        }
+        true
+    }
+
+    /// Opens a datagram of our own protocol.
+    fn datagram(&mut self, now: Instant, interface: InterfaceId, datagram: &[u8]) {
+        let Ok((head, sealed)) = header::Header::decode(datagram) else {
+            return self.count("heartbeat_header");
+        };
+        if head.cluster != self.layout.cluster {
+            return self.count("heartbeat_other_cluster");
+        }
+        let Some(from) = self.layout.names.node(head.node) else {
+            return self.count("heartbeat_unknown_node");
+        };
+        if from == self.layout.core.me {
+            return self.count("heartbeat_ourselves");
+        }
+        let ids = SealIds {
+            cluster: head.cluster,
+            node: head.node,
+            process: head.process,
+            incarnation: head.incarnation.0,
+        };
+        let mut body = std::mem::take(&mut self.plain);
+        let clear = &datagram[..header::LEN];
+        match self.opener.open(&ids, clear, head.sequence, sealed, &mut body) {
+            Err(_) => self.count("heartbeat_bad_seal"),
+            Ok(()) => self.opened(now, interface, from, &head, &body),
+        }
+        self.plain = body;
+    }
+
+    fn opened(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        from: NodeId,
+        head: &header::Header,
+        body: &[u8],
+    ) {
+        let incarnation = head.incarnation;
+        if head.kind == header::Kind::Will {
+            return self.feed(now, Input::Will { from, incarnation });
+        }
+        let on_it = |path: &evergate_core::ident::PathId| {
+            self.layout.core.paths[path.index()].interface == interface
+        };
+        let Some(path) = self.layout.names.path(head.path).filter(on_it) else {
+            return self.count("heartbeat_unknown_path");
+        };
+        let Ok(heartbeat) = heartbeat::decode(body, &self.layout.names) else {
+            return self.count("heartbeat_body");
+        };
+        let received = Received {
+            path,
+            from,
+            incarnation,
+            sequence: head.sequence,
+            stamp: head.stamp,
+            body: std::sync::Arc::new(heartbeat),
+        };
+        self.feed(now, Input::Heartbeat(received));
+        // Only the word of a process that counts is used for anything else.
+        let peer = self.node.peers().iter().find(|peer| peer.node == from);
+        if peer.is_some_and(|peer| peer.session.incarnation() == Some(incarnation)) {
+            for neighbour in Neighbour::decode(body, &self.layout.names) {
+                let interface = self.layout.core.paths[neighbour.path.index()].interface;
+                self.neighbours.named(now, interface, neighbour.address);
+            }
+            if let Some(about) = About::decode(body) {
+                let known = self.facts.versions.get(&from.0);
+                if known.is_none_or(|known| *known != about.version) {
+                    self.facts.versions.insert(from.0, about.version);
+                }
+            }
+        }
+    }
+
+    fn read_arp(&mut self, now: Instant, id: InterfaceId, buffer: &mut [u8]) -> bool {
+        let Some(sockets) = self.ports[id.index()].sockets.as_ref() else { return false };
+        let length = match sockets.arp.as_ref().map(|socket| socket.receive(buffer)) {
+            Some(Ok(Some(length))) => length,
+            Some(Err(error)) => return self.read_failed(&error.to_string()),
+            Some(Ok(None)) | None => return false,
+        };
+        let frame = &buffer[..length];
+        if let Ok(answer) = arp::Arp::decode(frame).or_else(|_| arp::Arp::decode_packet(frame)) {
+            self.answer(now, id, answer.sender.into());
+        }
+        true
+    }
+
+    fn read_ndp(&mut self, now: Instant, id: InterfaceId, buffer: &mut [u8]) -> bool {
+        let Some(sockets) = self.ports[id.index()].sockets.as_ref() else { return false };
+        let heard = match sockets.ndp.as_ref().map(|socket| socket.receive(buffer)) {
+            Some(Ok(Some(heard))) => heard,
+            Some(Err(error)) => return self.read_failed(&error.to_string()),
+            Some(Ok(None)) | None => return false,
+        };
+        let message = &buffer[..heard.length];
+        if ndp::decode(message, heard.source, heard.destination, heard.hop_limit).is_ok() {
+            self.answer(now, id, heard.source.into());
+        }
+        true
+    }
+
+    /// Somebody has answered a probe; our own nodes are no witnesses for each other.
+    fn answer(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
+        if self.is_ours(address) {
+            return;
+        }
+        self.neighbours.answered(now, interface, address);
+        self.feed(now, Input::Heard { interface, answered: true });
+    }
+
+    /// Whether an address belongs to a node of ours, or is virtual.
+    pub(super) fn is_ours(&self, address: IpAddr) -> bool {
+        let virtual_one = self.virtuals.contains(&address);
+        let mut peers = self.node.peers().iter().filter_map(|peer| peer.last.as_ref());
+        virtual_one || peers.any(|body| body.sources.contains(&address))
+    }
+
+    fn read_failed(&mut self, text: &str) -> bool {
+        self.count("receive_errors");
+        self.complain(text);
+        false
+    }
+}
+
+/// The name of the counter for a refused advert.
+fn refused(why: vrrp::Reject) -> &'static str {
+    match why {
+        vrrp::Reject::Length => "refused_length",
+        vrrp::Reject::Version => "refused_version",
+        vrrp::Reject::Type => "refused_type",
+        vrrp::Reject::HopLimit => "refused_hop_limit",
+        vrrp::Reject::Checksum => "refused_checksum",
+        vrrp::Reject::Vrid => "refused_vrid",
+        vrrp::Reject::AddressCount => "refused_address_count",
+        vrrp::Reject::Interval => "refused_interval",
+        vrrp::Reject::AuthType => "refused_auth_type",
+        vrrp::Reject::Family => "refused_family",
+    }
+}

@@ -1,0 +1,427 @@
+//! The thread `node`: reads what has come, tells the machine, carries out what it decides, sleeps
+//! until it next cares. Nothing in here may wait for anybody.
+//!
+//! ```text
+//!   sockets, netlink news ─► hear, world ─► Node ─► speak ─► sockets
+//!   control socket ────────► calls ─────────┘  └──────────► kernel thread, estate
+//! ```
+//!
+//! Packets come before time: at each wake-up every socket is read before the machine is told that
+//! time has passed, so that after a pause nobody is judged by silence that was not silence.
+mod calls;
+mod hear;
+mod neighbours;
+mod ports;
+mod speak;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::time::Duration;
+
+use evergate_api::status::{LastHandover, PhasesMs};
+use evergate_core::effect::{Cause, Discard};
+use evergate_core::ident::{Family, GroupId, Incarnation, InterfaceId, RouterId};
+use evergate_core::wire::{header, vrrp};
+use evergate_core::{Input, Instant, Machine, Node};
+
+use crate::cold::{ColdJob, Prepared};
+use crate::control::Call;
+use crate::estate::SharedEstate;
+use crate::facts::Facts;
+use crate::kernel::frame_counter::FrameCounter;
+use crate::kernel::monitor::Monitor;
+use crate::kernel_thread::{Granted, KernelThread};
+use crate::layout::Layout;
+use crate::observe::{EventDraft, Observer};
+use crate::seal::{ClusterKey, Opener, SealIds, Sealer};
+use crate::sys::clock::boottime_now;
+use crate::sys::process::Signals;
+use crate::sys::ready::{Bell, Poller, Ready, Timer};
+use neighbours::Neighbours;
+use ports::Port;
+
+const TOKEN_TIMER: u64 = 0;
+const TOKEN_BELL: u64 = 1;
+const TOKEN_MONITOR: u64 = 2;
+const TOKEN_SIGNALS: u64 = 3;
+
+/// How often the thread looks after what has no deadline of its own.
+const HOUSEKEEPING: Duration = Duration::from_millis(100);
+/// The most requests of the control socket that are answered in one go.
+const CALLS_PER_WAKE_MAX: usize = 16;
+/// How long a foreign router counts as present after its last advert.
+const FOREIGN_FOR: Duration = Duration::from_secs(10);
+
+/// All that the thread is given when it starts.
+pub struct Equipment {
+    /// The configuration.
+    pub layout: Layout,
+    /// The keys of the cluster; empty where the file needs none.
+    pub keys: Vec<ClusterKey>,
+    /// The incarnation that was drawn for this process.
+    pub incarnation: Incarnation,
+    /// The memory that is shared with the guardian.
+    pub estate: SharedEstate,
+    /// The thread that writes to the kernel.
+    pub kernel: KernelThread,
+    /// The kernel's news.
+    pub monitor: Monitor,
+    /// Rung by other threads.
+    pub bell: Arc<Bell>,
+    /// Requests from the control socket.
+    pub calls: Receiver<Call>,
+    /// Work that may wait for files.
+    pub cold: SyncSender<ColdJob>,
+    /// What came of it.
+    pub prepared: Receiver<Prepared>,
+    /// Where events go.
+    pub events: SyncSender<EventDraft>,
+    /// Termination and reload.
+    pub signals: Signals,
+    /// The facts that are known before the first wake-up.
+    pub facts: Facts,
+    /// Groups that were locked before.
+    pub locked: Vec<String>,
+}
+
+/// The node thread.
+pub struct Drive {
+    node: Node,
+    layout: Layout,
+    facts: Facts,
+    ports: Vec<Port>,
+    routers: BTreeMap<(InterfaceId, Family, u8), (GroupId, RouterId)>,
+    virtuals: BTreeSet<IpAddr>,
+    dialects: BTreeMap<(GroupId, RouterId), vrrp::Dialect>,
+    neighbours: Neighbours,
+    frames: Option<FrameCounter>,
+    frames_seen: BTreeMap<InterfaceId, u64>,
+    heard_frames: Vec<InterfaceId>,
+    phases: BTreeMap<GroupId, Phases>,
+    held: BTreeSet<GroupId>,
+    estate: SharedEstate,
+    kernel: KernelThread,
+    monitor: Monitor,
+    poller: Poller,
+    timer: Timer,
+    bell: Arc<Bell>,
+    calls: Receiver<Call>,
+    pending: calls::Pending,
+    cold: SyncSender<ColdJob>,
+    prepared: Receiver<Prepared>,
+    next_layout: Option<Layout>,
+    events: SyncSender<EventDraft>,
+    observer: Observer,
+    signals: Signals,
+    keys: Vec<ClusterKey>,
+    sealer: Option<Sealer>,
+    opener: Opener,
+    /// The ready-made resignation of this process.
+    will: Vec<u8>,
+    sequence: u64,
+    told_more_at: Instant,
+    housekept_at: Instant,
+    asked_at: Instant,
+    stopped: bool,
+    buffer: Vec<u8>,
+    plain: Vec<u8>,
+    packet: Vec<u8>,
+    granted: Vec<Granted>,
+    complaints: Vec<String>,
+}
+
+/// The phases of a takeover that are over.
+#[derive(Clone, Copy, Debug)]
+struct Phases {
+    cause: Cause,
+    detect: Duration,
+    addresses: Duration,
+}
+
+impl Drive {
+    /// Opens everything and starts the machine.
+    pub fn start(equipment: Equipment, adopted: &[String]) -> io::Result<Drive> {
+        let now = instant_now();
+        let Equipment { layout, keys, incarnation, estate, kernel, monitor, bell, .. } = equipment;
+        let Equipment { calls, cold, prepared, events, signals, facts, locked, .. } = equipment;
+        let poller = Poller::new()?;
+        let timer = Timer::new()?;
+        poller.add(&timer, TOKEN_TIMER)?;
+        poller.add(&*bell, TOKEN_BELL)?;
+        poller.add(&monitor, TOKEN_MONITOR)?;
+        poller.add(&signals, TOKEN_SIGNALS)?;
+        let mut drive = Drive {
+            node: Node::new(layout.core.clone(), incarnation, now),
+            observer: Observer::new(layout.me()),
+            ports: Vec::new(),
+            routers: BTreeMap::new(),
+            virtuals: BTreeSet::new(),
+            dialects: BTreeMap::new(),
+            neighbours: Neighbours::default(),
+            frames: FrameCounter::open().ok(),
+            frames_seen: BTreeMap::new(),
+            heard_frames: Vec::new(),
+            phases: BTreeMap::new(),
+            held: BTreeSet::new(),
+            pending: calls::Pending::default(),
+            next_layout: None,
+            sealer: None,
+            opener: Opener::new(&keys),
+            will: Vec::new(),
+            sequence: 0,
+            told_more_at: now,
+            housekept_at: now,
+            asked_at: now,
+            stopped: false,
+            buffer: vec![0; hear::PACKET_BYTES_MAX],
+            plain: Vec::new(),
+            packet: Vec::new(),
+            granted: Vec::new(),
+            complaints: Vec::new(),
+            layout,
+            facts,
+            estate,
+            kernel,
+            monitor,
+            poller,
+            timer,
+            bell,
+            calls,
+            cold,
+            prepared,
+            events,
+            signals,
+            keys,
+        };
+        drive.take_keys();
+        drive.lay_out();
+        drive.look_at_kernel(now);
+        let named = |names: &[String]| {
+            let groups = drive.layout.core.groups.iter().enumerate();
+            let chosen = groups.filter(|(_, group)| names.contains(&group.name));
+            chosen.map(|(position, _)| GroupId::at(position)).collect::<Vec<_>>()
+        };
+        let (adopted, locked) = (named(adopted), named(&locked));
+        drive.feed(now, Input::Start { adopted, locked });
+        Ok(drive)
+    }
+
+    /// Runs until every group is given up after a request to end.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut ready = Ready::default();
+        let mut effects = Vec::new();
+        while !self.stopped {
+            let deadline = self.deadline();
+            self.timer.set(Some(deadline.as_nanos()))?;
+            self.poller.wait(&mut ready, None)?;
+            let now = instant_now();
+            self.estate.beat(now.as_nanos());
+            for token in ready.tokens() {
+                self.serve(now, token)?;
+            }
+            let now = instant_now();
+            self.node.tick(now, &mut effects);
+            self.carry_out(now, &mut effects);
+            self.tell_frames();
+            self.keep_house(now);
+        }
+        self.finish()
+    }
+
+    fn deadline(&self) -> Instant {
+        let house = self.housekept_at + HOUSEKEEPING;
+        self.node.deadline().map_or(house, |at| at.min(house))
+    }
+
+    fn serve(&mut self, now: Instant, token: u64) -> io::Result<()> {
+        match token {
+            TOKEN_TIMER => self.timer.drain()?,
+            TOKEN_BELL => {
+                self.bell.drain()?;
+                self.take_granted(now);
+                self.take_prepared(now);
+                for _ in 0..CALLS_PER_WAKE_MAX {
+                    let Ok(call) = self.calls.try_recv() else { break };
+                    self.serve_call(now, call);
+                }
+            }
+            TOKEN_MONITOR => self.read_news(now),
+            TOKEN_SIGNALS => self.read_signals(now)?,
+            token => {
+                if let Some((interface, source)) = ports::source_of(token) {
+                    self.read_port(now, interface, source);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the machine a fact and carries out what follows.
+    fn feed(&mut self, now: Instant, input: Input) {
+        let mut effects = Vec::new();
+        self.node.handle(now, input, &mut effects);
+        self.carry_out(now, &mut effects);
+    }
+
+    fn take_granted(&mut self, now: Instant) {
+        let mut granted = std::mem::take(&mut self.granted);
+        let mut complaints = std::mem::take(&mut self.complaints);
+        self.kernel.take(&mut granted, &mut complaints);
+        for Granted { group, serial, result } in granted.drain(..) {
+            self.feed(now, Input::Owned { group, serial, result });
+            let holds = self.node.groups().get(group.index()).is_some_and(|g| g.holds());
+            if !holds && self.held.remove(&group) {
+                self.publish_estate();
+            }
+        }
+        for complaint in complaints.drain(..) {
+            self.complain(&complaint);
+        }
+        self.granted = granted;
+        self.complaints = complaints;
+    }
+
+    /// What has no deadline of its own: the guardian's figures, lost bells, idle neighbours.
+    fn keep_house(&mut self, now: Instant) {
+        let foreign = self.facts.foreign.values().any(|(.., at)| now.since(*at) < FOREIGN_FOR);
+        self.estate.set_peers_alive(self.node.has_living_peer() || foreign);
+        let wait = self.node.shortest_wait().unwrap_or(Duration::ZERO);
+        self.estate.set_dead_ns(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
+        if now.since(self.housekept_at) < HOUSEKEEPING {
+            return;
+        }
+        self.housekept_at = now;
+        self.expire_calls(now);
+        if now.since(self.asked_at) >= neighbours::ASK_EVERY {
+            self.asked_at = now;
+            self.ask_idly(now);
+        }
+        self.tell_neighbours(now);
+    }
+
+    /// Takes keys into use, and seals the last will with them.
+    fn take_keys(&mut self) {
+        let ids = SealIds {
+            cluster: self.layout.cluster,
+            node: self.layout.names.node_hash(self.layout.core.me).unwrap_or(0),
+            process: header::PROCESS_CORE,
+            incarnation: self.node.incarnation().0,
+        };
+        self.opener.rotate(&self.keys);
+        let Some(first) = self.keys.first() else {
+            self.sealer = None;
+            self.will.clear();
+            return;
+        };
+        match &mut self.sealer {
+            Some(sealer) => {
+                sealer.rotate(first);
+                self.sequence += 1;
+            }
+            None => self.sealer = Some(Sealer::new(first, ids)),
+        }
+        // The same bytes go out on every path, because one number must never seal two texts.
+        let head = self.header(header::Kind::Will, 0, self.sequence);
+        let mut will = Vec::new();
+        if let Some(sealer) = &mut self.sealer
+            && sealer.seal(&head, self.sequence, &[], &mut will).is_ok()
+        {
+            self.will = will;
+        }
+    }
+
+    /// The announcement was the last phase: the takeover is complete and can be told.
+    fn announced(&mut self, group: GroupId, took_ns: u64) {
+        let Some(phases) = self.phases.remove(&group) else { return };
+        let ms = |span: Duration| span.as_secs_f64() * 1000.0;
+        let announce = Duration::from_nanos(took_ns);
+        let total = phases.detect + phases.addresses + announce;
+        let phases_ms = PhasesMs {
+            detect: Some(ms(phases.detect)),
+            claim: Some(0.0),
+            states: Some(0.0),
+            addresses: Some(ms(phases.addresses)),
+            announce: Some(ms(announce)),
+            procedures: Some(0.0),
+            total: Some(ms(total)),
+        };
+        let cause = Self::cause_word(phases.cause);
+        self.facts.seq += 1;
+        let seq = self.facts.seq;
+        self.facts.handovers.insert(group, LastHandover { seq, cause, phases_ms });
+        let draft = self.observer.handover(group, &self.layout.core, phases.cause, phases_ms);
+        self.tell(draft);
+    }
+
+    fn tell(&mut self, draft: EventDraft) {
+        if let Err(TrySendError::Full(_)) = self.events.try_send(draft) {
+            self.count("events_lost");
+        }
+    }
+
+    fn complain(&mut self, text: &str) {
+        if let Some(draft) = self.observer.complaint(instant_now(), text) {
+            self.tell(draft);
+        }
+    }
+
+    fn count(&mut self, name: &'static str) {
+        *self.facts.counters.entry(name).or_default() += 1;
+    }
+
+    fn count_router(&mut self, group: GroupId, router: RouterId, name: &'static str) {
+        *self.facts.routers.entry((group, router)).or_default().entry(name).or_default() += 1;
+    }
+
+    /// Whether it is time to tell the peers what they need only now and then.
+    fn tell_more(&mut self, now: Instant) -> bool {
+        let due = self.told_more_at <= now;
+        if due {
+            self.told_more_at = now + evergate_core::config::SLOW_HEARTBEAT;
+        }
+        due
+    }
+
+    /// Every address is gone: the settings of the kernel are restored, and the guardian learns it.
+    fn finish(self) -> io::Result<()> {
+        self.kernel.stop();
+        let mut ready = Ready::default();
+        for _ in 0..FINISH_TURNS {
+            if self.kernel.has_stopped() {
+                break;
+            }
+            self.timer.set(Some(boottime_now() + 20_000_000))?;
+            self.poller.wait(&mut ready, None)?;
+            self.timer.drain()?;
+            self.bell.drain()?;
+            self.estate.beat(boottime_now());
+        }
+        // An empty estate: nothing is left to resign for.
+        let _ = self.estate.publish(&crate::estate::Estate::default());
+        Ok(())
+    }
+}
+
+/// How many times, 20 ms apart at most, the end waits for the kernel thread.
+const FINISH_TURNS: u32 = 100;
+
+/// The time as the machine counts it.
+pub fn instant_now() -> Instant {
+    Instant::from_nanos(boottime_now())
+}
+
+/// The counter of a packet with a good seal that was not accepted.
+fn discard_name(why: Discard) -> &'static str {
+    match why {
+        Discard::Replayed => "heartbeat_replayed",
+        Discard::Unproved => "heartbeat_unproved",
+        Discard::Superseded => "heartbeat_superseded",
+        Discard::Ended => "heartbeat_after_will",
+        Discard::Ourselves => "heartbeat_ourselves",
+    }
+}
+

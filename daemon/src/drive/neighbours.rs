@@ -1,0 +1,131 @@
+//! Whom to ask when a segment is tested: neighbours that have answered a probe of ours before, and
+//! those that a peer says have answered it. Who never answers is no witness.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use evergate_core::Instant;
+use evergate_core::ident::{InterfaceId, PathId};
+use evergate_core::wire::heartbeat::Neighbour;
+
+/// The most neighbours that are kept for one interface.
+pub const NEIGHBOURS_PER_INTERFACE_MAX: usize = 8;
+/// The most that are told to the peers for one path.
+pub const NEIGHBOURS_TOLD_MAX: usize = 4;
+/// An answer counts as a witness for this long.
+pub const WITNESS_FOR: Duration = Duration::from_secs(60);
+/// How often known and hoped-for neighbours are asked while all is well.
+pub const ASK_EVERY: Duration = Duration::from_secs(10);
+
+/// Somebody on a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Known {
+    interface: InterfaceId,
+    address: IpAddr,
+    answered_at: Option<Instant>,
+    named_at: Instant,
+}
+
+/// The neighbours of all interfaces.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Neighbours(Vec<Known>);
+
+impl Neighbours {
+    /// Somebody who may be there: seen by the kernel, or named by a peer.
+    pub fn named(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
+        let same = |known: &&mut Known| known.interface == interface && known.address == address;
+        if let Some(known) = self.0.iter_mut().find(same) {
+            known.named_at = now;
+            return;
+        }
+        self.make_room(interface);
+        self.0.push(Known { interface, address, answered_at: None, named_at: now });
+    }
+
+    /// Somebody has answered a probe.
+    pub fn answered(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
+        self.named(now, interface, address);
+        let same = |known: &&mut Known| known.interface == interface && known.address == address;
+        if let Some(known) = self.0.iter_mut().find(same) {
+            known.answered_at = Some(now);
+        }
+    }
+
+    /// Those to ask on an interface.
+    pub fn to_ask(&self, interface: InterfaceId) -> impl Iterator<Item = IpAddr> + '_ {
+        self.0.iter().filter(move |known| known.interface == interface).map(|known| known.address)
+    }
+
+    /// Whether anybody on an interface has answered lately.
+    pub fn has_witness(&self, now: Instant, interface: InterfaceId) -> bool {
+        self.0.iter().any(|known| known.interface == interface && known.is_witness(now))
+    }
+
+    /// What to tell the peers about a path on this interface.
+    pub fn told(&self, now: Instant, interface: InterfaceId, path: PathId, out: &mut Vec<Neighbour>) {
+        let witnesses = self.0.iter().filter(|k| k.interface == interface && k.is_witness(now));
+        let told = witnesses.take(NEIGHBOURS_TOLD_MAX);
+        out.extend(told.map(|known| Neighbour { path, address: known.address }));
+    }
+
+    /// Forgets who has neither answered nor been named for long, and whom `is_ours` says to be one
+    /// of our own nodes or addresses: they are no witnesses for each other.
+    pub fn tidy(&mut self, now: Instant, is_ours: impl Fn(IpAddr) -> bool) {
+        self.0.retain(|known| {
+            let fresh = now.since(known.named_at) < WITNESS_FOR || known.is_witness(now);
+            fresh && !is_ours(known.address)
+        });
+    }
+
+    fn make_room(&mut self, interface: InterfaceId) {
+        let count = self.0.iter().filter(|known| known.interface == interface).count();
+        if count < NEIGHBOURS_PER_INTERFACE_MAX {
+            return;
+        }
+        let mine = self.0.iter().enumerate().filter(|(_, known)| known.interface == interface);
+        let oldest = mine.min_by_key(|(_, known)| (known.answered_at, known.named_at));
+        if let Some((position, _)) = oldest {
+            self.0.remove(position);
+        }
+    }
+}
+
+impl Known {
+    fn is_witness(&self, now: Instant) -> bool {
+        self.answered_at.is_some_and(|at| now.since(at) < WITNESS_FOR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAN: InterfaceId = InterfaceId(0);
+
+    fn host(number: u8) -> IpAddr {
+        [10, 0, 0, number].into()
+    }
+
+    #[test]
+    fn only_who_has_answered_is_a_witness_and_only_for_a_while() {
+        let mut neighbours = Neighbours::default();
+        let start = Instant::ZERO;
+        neighbours.named(start, LAN, host(1));
+        assert!(!neighbours.has_witness(start, LAN));
+        neighbours.answered(start, LAN, host(1));
+        assert!(neighbours.has_witness(start, LAN));
+        assert!(!neighbours.has_witness(start, InterfaceId(1)));
+        assert!(!neighbours.has_witness(start + WITNESS_FOR, LAN));
+    }
+
+    #[test]
+    fn the_list_is_bounded_and_keeps_who_answered() {
+        let mut neighbours = Neighbours::default();
+        neighbours.answered(Instant::from_nanos(5), LAN, host(1));
+        for number in 2..=200 {
+            neighbours.named(Instant::from_nanos(9), LAN, host(number));
+        }
+        assert_eq!(neighbours.to_ask(LAN).count(), NEIGHBOURS_PER_INTERFACE_MAX);
+        assert!(neighbours.to_ask(LAN).any(|address| address == host(1)));
+    }
+}

@@ -1,0 +1,206 @@
+//! The interfaces of the configuration as they are now, with the sockets that are open on them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use evergate_core::ident::{Family, InterfaceId, Mac};
+use evergate_core::input;
+
+use crate::kernel::Interface;
+use crate::kernel::error::SocketError;
+use crate::kernel::frame_socket::FrameSocket;
+use crate::kernel::probe_socket::{ArpAnswers, NdpAnswers};
+use crate::kernel::rtnetlink::LinkRecord;
+use crate::kernel::udp_socket::UdpSocket;
+use crate::kernel::vrrp_socket::VrrpSocket;
+use crate::sys::ready::Poller;
+
+/// What may be read from a port: the token of a descriptor is the port's number and its kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// VRRP over one family.
+    Vrrp(Family),
+    /// Our own protocol over one family.
+    Udp(Family),
+    /// ARP replies.
+    Arp,
+    /// Neighbour advertisements.
+    Ndp,
+}
+
+const SOURCES: [Source; 6] = [
+    Source::Vrrp(Family::V4),
+    Source::Vrrp(Family::V6),
+    Source::Udp(Family::V4),
+    Source::Udp(Family::V6),
+    Source::Arp,
+    Source::Ndp,
+];
+
+/// The tokens below this belong to no port.
+pub const FIRST_TOKEN: u64 = 16;
+
+/// An interface of the configuration.
+#[derive(Debug)]
+pub struct Port {
+    /// Its number.
+    pub id: InterfaceId,
+    /// Its name.
+    pub name: String,
+    /// What the kernel says of it, while it exists.
+    pub link: Option<LinkRecord>,
+    /// Its own addresses, virtual ones left out, in the order in which they came.
+    pub addresses: Vec<IpAddr>,
+    /// What is open on it.
+    pub sockets: Option<Sockets>,
+    wanted: Wanted,
+}
+
+/// Which sockets the configuration needs on an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Wanted {
+    /// VRRP over IPv4.
+    pub vrrp_v4: bool,
+    /// VRRP over IPv6.
+    pub vrrp_v6: bool,
+    /// The UDP port of heartbeats, if any run here.
+    pub udp: Option<u16>,
+    /// A group has a router here: announcements and probes.
+    pub frames: bool,
+}
+
+/// The open sockets of a port. What could not be opened is `None` and was complained about.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// VRRP over IPv4.
+    pub vrrp_v4: Option<VrrpSocket>,
+    /// VRRP over IPv6.
+    pub vrrp_v6: Option<VrrpSocket>,
+    /// Heartbeats over IPv4.
+    pub udp_v4: Option<UdpSocket>,
+    /// Heartbeats over IPv6.
+    pub udp_v6: Option<UdpSocket>,
+    /// Announcements and probes.
+    pub frames: Option<FrameSocket>,
+    /// Answers to ARP probes.
+    pub arp: Option<ArpAnswers>,
+    /// Answers to neighbour solicitations.
+    pub ndp: Option<NdpAnswers>,
+}
+
+impl Port {
+    /// An interface that was not seen yet.
+    pub fn new(id: InterfaceId, name: &str, wanted: Wanted) -> Port {
+        Port { id, name: name.into(), link: None, addresses: Vec::new(), sockets: None, wanted }
+    }
+
+    /// The kernel's number of it.
+    pub fn ifindex(&self) -> Option<u32> {
+        self.link.as_ref().map(|link| link.ifindex)
+    }
+
+    /// Its Ethernet address.
+    pub fn mac(&self) -> Option<Mac> {
+        self.link.as_ref().and_then(|link| link.mac).map(Mac)
+    }
+
+    /// The first IPv4 address of its own.
+    pub fn source_v4(&self) -> Option<Ipv4Addr> {
+        self.addresses.iter().find_map(|address| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
+        })
+    }
+
+    /// The first IPv6 link-local address of its own.
+    pub fn source_v6(&self) -> Option<Ipv6Addr> {
+        self.addresses.iter().find_map(|address| match address {
+            IpAddr::V6(address) if address.is_unicast_link_local() => Some(*address),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        })
+    }
+
+    /// What the core is told about it.
+    pub fn state(&self) -> input::Interface {
+        let running = self.link.as_ref().is_some_and(|link| link.up && link.running);
+        input::Interface {
+            present: self.link.is_some(),
+            running,
+            source_v4: self.source_v4(),
+            source_v6: self.source_v6(),
+        }
+    }
+
+    /// Changes what is wanted; sockets are opened anew only if that differs.
+    pub fn want(&mut self, wanted: Wanted) {
+        if self.wanted != wanted {
+            self.wanted = wanted;
+            self.sockets = None;
+        }
+    }
+
+    /// Takes the kernel's word; an interface that was made again needs new sockets.
+    pub fn set_link(&mut self, link: Option<LinkRecord>) {
+        if self.ifindex() != link.as_ref().map(|link| link.ifindex) {
+            self.sockets = None;
+            self.addresses.clear();
+        }
+        self.link = link;
+    }
+
+    /// Opens what is wanted and not open. Returns what went wrong, in words for the log.
+    pub fn open(&mut self, poller: &Poller) -> Vec<String> {
+        let Some(index) = self.ifindex().filter(|_| self.sockets.is_none()) else {
+            return Vec::new();
+        };
+        let interface = Interface { index, name: self.name.clone() };
+        let wanted = self.wanted;
+        let mut wrong = Vec::new();
+        let mut sockets = Sockets::default();
+        if wanted.vrrp_v4 {
+            sockets.vrrp_v4 = keep(VrrpSocket::open_v4(&interface), &mut wrong);
+        }
+        if wanted.vrrp_v6 {
+            sockets.vrrp_v6 = keep(VrrpSocket::open_v6(&interface), &mut wrong);
+        }
+        if let Some(port) = wanted.udp {
+            sockets.udp_v4 = keep(UdpSocket::open_v4(&interface, port), &mut wrong);
+            sockets.udp_v6 = keep(UdpSocket::open_v6(&interface, port), &mut wrong);
+        }
+        if wanted.frames {
+            sockets.frames = keep(FrameSocket::open(&interface), &mut wrong);
+            sockets.arp = keep(ArpAnswers::open(&interface), &mut wrong);
+            sockets.ndp = keep(NdpAnswers::open(&interface), &mut wrong);
+        }
+        self.watch(&sockets, poller, &mut wrong);
+        self.sockets = Some(sockets);
+        wrong
+    }
+
+    fn watch(&self, sockets: &Sockets, poller: &Poller, wrong: &mut Vec<String>) {
+        for (kind, source) in SOURCES.into_iter().enumerate() {
+            let token = FIRST_TOKEN + u64::from(self.id.0) * SOURCES.len() as u64 + kind as u64;
+            let added = match source {
+                Source::Vrrp(Family::V4) => sockets.vrrp_v4.as_ref().map(|s| poller.add(s, token)),
+                Source::Vrrp(Family::V6) => sockets.vrrp_v6.as_ref().map(|s| poller.add(s, token)),
+                Source::Udp(Family::V4) => sockets.udp_v4.as_ref().map(|s| poller.add(s, token)),
+                Source::Udp(Family::V6) => sockets.udp_v6.as_ref().map(|s| poller.add(s, token)),
+                Source::Arp => sockets.arp.as_ref().map(|s| poller.add(s, token)),
+                Source::Ndp => sockets.ndp.as_ref().map(|s| poller.add(s, token)),
+            };
+            if let Some(Err(error)) = added {
+                wrong.push(format!("cannot wait for packets on {}: {error}", self.name));
+            }
+        }
+    }
+}
+
+/// The port and the source that a token stands for.
+pub fn source_of(token: u64) -> Option<(InterfaceId, Source)> {
+    let offset = usize::try_from(token.checked_sub(FIRST_TOKEN)?).ok()?;
+    let port = u16::try_from(offset / SOURCES.len()).ok()?;
+    Some((InterfaceId(port), SOURCES[offset % SOURCES.len()]))
+}
+
+fn keep<T>(opened: Result<T, SocketError>, wrong: &mut Vec<String>) -> Option<T> {
+    opened.map_err(|error| wrong.push(error.to_string())).ok()
+}

@@ -1,0 +1,301 @@
+//! From decisions to packets and system calls. What cannot be sent is counted; the next one comes
+//! soon, and the peers draw their own conclusions from silence.
+
+use std::net::IpAddr;
+
+use evergate_api::config::model::Checksum;
+use evergate_core::config::Version;
+use evergate_core::effect::{Cause, Note};
+use evergate_core::heartbeat::Heartbeat;
+use evergate_core::ident::{Family, GroupId, InterfaceId, Mac, PathId, PathSet, RouterId};
+use evergate_core::wire::heartbeat::{About, Neighbour};
+use evergate_core::wire::{arp, header, heartbeat, ndp, vrrp};
+use evergate_core::{Effect, Instant};
+
+use super::Drive;
+use crate::kernel::addresses::AddressSpec;
+use crate::kernel::{udp_socket, vrrp_socket};
+use crate::kernel_thread::Wish;
+use crate::sys::clock::boottime_now;
+
+impl Drive {
+    /// Carries out decisions in their order.
+    pub(super) fn carry_out(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Advertise { group, router, priority } => self.advertise(group, router, priority),
+                Effect::Heartbeat { paths, body } => self.send_heartbeat(now, paths, &body),
+                Effect::Own { group, lease, serial } => self.own(group, lease, serial),
+                Effect::Announce(group) => self.announce(group),
+                Effect::Probe(interface) => self.probe(now, interface),
+                Effect::Answer { token, outcome } => self.answer_call(token, outcome),
+                Effect::Note(note) => self.note(now, &note),
+                Effect::Configured => self.configured(),
+                Effect::Stopped => self.stopped = true,
+            }
+        }
+    }
+
+    fn advertise(&mut self, group: GroupId, router: RouterId, priority: u8) {
+        let Some(source) = self.source_of(group, router) else {
+            return self.count_router(group, router, "no_source_address");
+        };
+        let config = &self.layout.core.groups[group.index()].routers[router.index()];
+        let destinations = self.destinations(config);
+        let interface = config.interface;
+        for destination in destinations {
+            let mut packet = std::mem::take(&mut self.packet);
+            packet.clear();
+            let sent = match self.advert(group, router, priority, source, destination, &mut packet) {
+                Ok(()) => self.send_vrrp(interface, &packet, source, destination),
+                Err(_) => false,
+            };
+            self.packet = packet;
+            let name = if sent { "adverts_sent" } else { "adverts_not_sent" };
+            self.count_router(group, router, name);
+        }
+    }
+
+    /// The bytes of an advert, in the dialect that this segment speaks.
+    pub(super) fn advert(
+        &self,
+        group: GroupId,
+        router: RouterId,
+        priority: u8,
+        source: IpAddr,
+        destination: IpAddr,
+        out: &mut Vec<u8>,
+    ) -> Result<(), vrrp::Unsendable> {
+        let group_config = &self.layout.core.groups[group.index()];
+        let config = &group_config.routers[router.index()];
+        let vrid = config.vrid.ok_or(vrrp::Unsendable::Family)?;
+        let interval = group_config.advert;
+        let addresses = config.addresses.iter().map(|(address, _)| *address).collect();
+        let version = config.version;
+        let auth = vrrp::Auth::None;
+        let advert = vrrp::Advert { version, vrid, priority, interval, addresses, auth };
+        let dialect = match (self.layout.groups[group.index()].checksum, version) {
+            (_, Version::V2) | (Checksum::Plain, _) => vrrp::Dialect::Plain,
+            (Checksum::Pseudo, _) => vrrp::Dialect::Pseudo,
+            (Checksum::Auto, _) => {
+                self.dialects.get(&(group, router)).copied().unwrap_or(vrrp::Dialect::Pseudo)
+            }
+        };
+        vrrp::encode(&advert, dialect, source, destination, out)
+    }
+
+    pub(super) fn destinations(&self, config: &evergate_core::config::RouterConfig) -> Vec<IpAddr> {
+        if config.unicast_peers.is_empty() {
+            return vec![match config.family {
+                Family::V4 => vrrp_socket::GROUP_V4.into(),
+                Family::V6 => vrrp_socket::GROUP_V6.into(),
+            }];
+        }
+        let own = &self.ports[config.interface.index()].addresses;
+        config.unicast_peers.iter().filter(|peer| !own.contains(peer)).copied().collect()
+    }
+
+    /// The address that adverts of a router come from.
+    pub(super) fn source_of(&self, group: GroupId, router: RouterId) -> Option<IpAddr> {
+        let layout = &self.layout.groups[group.index()].routers[router.index()];
+        let config = &self.layout.core.groups[group.index()].routers[router.index()];
+        let port = &self.ports[config.interface.index()];
+        layout.source.or_else(|| match config.family {
+            Family::V4 => port.source_v4().map(IpAddr::V4),
+            Family::V6 => port.source_v6().map(IpAddr::V6),
+        })
+    }
+
+    fn send_vrrp(&self, id: InterfaceId, packet: &[u8], source: IpAddr, destination: IpAddr) -> bool {
+        let sockets = self.ports[id.index()].sockets.as_ref();
+        let socket = sockets.and_then(|sockets| match Family::of(source) {
+            Family::V4 => sockets.vrrp_v4.as_ref(),
+            Family::V6 => sockets.vrrp_v6.as_ref(),
+        });
+        socket.is_some_and(|socket| socket.send(packet, source, destination).is_ok())
+    }
+
+    fn send_heartbeat(&mut self, now: Instant, paths: PathSet, body: &Heartbeat) {
+        self.plain.clear();
+        let mut plain = std::mem::take(&mut self.plain);
+        heartbeat::encode(body, &self.layout.names, &mut plain);
+        if self.tell_more(now) {
+            let version = env!("CARGO_PKG_VERSION").into();
+            About { capabilities: 0, version }.encode(&mut plain);
+            Neighbour::encode(&self.neighbours_told(now), &self.layout.names, &mut plain);
+        }
+        for path in paths.iter() {
+            if path.index() < self.layout.paths.len() {
+                self.send_on(path, header::Kind::Heartbeat, &plain);
+            }
+        }
+        self.plain = plain;
+    }
+
+    fn neighbours_told(&self, now: Instant) -> Vec<Neighbour> {
+        let mut told = Vec::new();
+        for (position, path) in self.layout.core.paths.iter().enumerate() {
+            self.neighbours.told(now, path.interface, PathId::at(position), &mut told);
+        }
+        told
+    }
+
+    fn send_on(&mut self, path: PathId, kind: header::Kind, plain: &[u8]) {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let head = self.header(kind, self.layout.names.path_hash(path).unwrap_or(0), sequence);
+        let mut packet = std::mem::take(&mut self.packet);
+        let sealed = match &mut self.sealer {
+            Some(sealer) => sealer.seal(&head, sequence, plain, &mut packet).is_ok(),
+            None => false,
+        };
+        if !sealed || !self.send_datagram(path, &packet) {
+            self.count("heartbeats_not_sent");
+        }
+        self.packet = packet;
+    }
+
+    pub(super) fn header(&self, kind: header::Kind, path: u32, sequence: u64) -> [u8; header::LEN] {
+        #[allow(clippy::cast_possible_truncation, reason = "the stamp wraps by design")]
+        let stamp = (boottime_now() / 1000) as u32;
+        let node = self.layout.names.node_hash(self.layout.core.me).unwrap_or(0);
+        let process = header::PROCESS_CORE;
+        let incarnation = self.node.incarnation();
+        let cluster = self.layout.cluster;
+        header::Header { kind, cluster, node, path, process, stamp, sequence, incarnation }.encode()
+    }
+
+    fn send_datagram(&self, path: PathId, packet: &[u8]) -> bool {
+        let (source, destinations) = self.path_addresses(path);
+        let port = &self.ports[self.layout.core.paths[path.index()].interface.index()];
+        let Some(sockets) = port.sockets.as_ref() else { return false };
+        let mut sent = false;
+        for destination in destinations {
+            let socket = match Family::of(destination) {
+                Family::V4 => sockets.udp_v4.as_ref(),
+                Family::V6 => sockets.udp_v6.as_ref(),
+            };
+            let result = socket.map(|socket| socket.send(packet, source, destination));
+            sent |= matches!(result, Some(Ok(())));
+        }
+        sent
+    }
+
+    /// Where heartbeats of a path come from and go to: the named peers, or the group, over IPv4
+    /// where the interface has an address of its own and over link-local IPv6 elsewhere.
+    pub(super) fn path_addresses(&self, path: PathId) -> (Option<IpAddr>, Vec<IpAddr>) {
+        let layout = &self.layout.paths[path.index()];
+        if !layout.peers.is_empty() {
+            return (layout.source, layout.peers.clone());
+        }
+        let port = &self.ports[self.layout.core.paths[path.index()].interface.index()];
+        match (port.source_v4(), port.source_v6()) {
+            (Some(source), _) => (Some(source.into()), vec![udp_socket::GROUP_V4.into()]),
+            (None, source) => (source.map(IpAddr::V6), vec![udp_socket::GROUP_V6.into()]),
+        }
+    }
+
+    fn own(&mut self, group: GroupId, lease: Option<std::time::Duration>, serial: u32) {
+        let addresses = self.addresses_of(group);
+        if lease.is_some() && self.held.insert(group) {
+            self.publish_estate();
+        }
+        let lease_s = lease.map(|lease| u32::try_from(lease.as_secs()).unwrap_or(u32::MAX).max(1));
+        self.kernel.wish(group, Wish { serial, addresses, lease_s });
+    }
+
+    /// The addresses of a group with the interfaces that exist now.
+    pub(super) fn addresses_of(&self, group: GroupId) -> Vec<AddressSpec> {
+        let mut specs = Vec::new();
+        for router in &self.layout.core.groups[group.index()].routers {
+            let Some(ifindex) = self.ports[router.interface.index()].ifindex() else { continue };
+            let spec = |(address, prefix_length): &(IpAddr, u8)| AddressSpec {
+                ifindex,
+                address: *address,
+                prefix_length: *prefix_length,
+            };
+            specs.extend(router.addresses.iter().map(spec));
+        }
+        specs
+    }
+
+    fn announce(&mut self, group: GroupId) {
+        let began = boottime_now();
+        let routers = self.layout.core.groups[group.index()].routers.clone();
+        for (position, router) in routers.iter().enumerate() {
+            let announce = self.layout.groups[group.index()].routers[position].announce;
+            if announce == evergate_api::config::model::Announce::Never {
+                continue;
+            }
+            for (address, _) in &router.addresses {
+                if !self.announce_address(router.interface, *address) {
+                    self.count_router(group, RouterId::at(position), "announcements_not_sent");
+                }
+            }
+        }
+        self.announced(group, boottime_now() - began);
+    }
+
+    fn announce_address(&self, interface: InterfaceId, address: IpAddr) -> bool {
+        let port = &self.ports[interface.index()];
+        let frames = port.sockets.as_ref().and_then(|sockets| sockets.frames.as_ref());
+        let (Some(Mac(mac)), Some(frames)) = (port.mac(), frames) else { return false };
+        let sent = match address {
+            IpAddr::V4(address) => {
+                frames.send(&arp::Arp::announcement(Mac(mac), address).broadcast())
+            }
+            IpAddr::V6(address) => {
+                let message = ndp::announcement(address, Mac(mac), ndp::Sender::Router);
+                frames.send_icmpv6(mac, address, ndp::ALL_NODES, &message)
+            }
+        };
+        sent.is_ok()
+    }
+
+    /// Asks the neighbours on an interface; where none is known, passing frames have to do.
+    pub(super) fn probe(&mut self, now: Instant, interface: InterfaceId) {
+        let asked: Vec<IpAddr> = self.neighbours.to_ask(interface).collect();
+        for address in &asked {
+            self.probe_address(interface, *address);
+        }
+        self.watch_frames(now, interface);
+    }
+
+    fn probe_address(&self, interface: InterfaceId, address: IpAddr) {
+        let port = &self.ports[interface.index()];
+        let frames = port.sockets.as_ref().and_then(|sockets| sockets.frames.as_ref());
+        let (Some(Mac(mac)), Some(frames)) = (port.mac(), frames) else { return };
+        // A probe that is lost is sent again soon; the test judges by answers alone.
+        let _ = match address {
+            IpAddr::V4(address) => frames.send(&arp::Arp::probe(Mac(mac), address).broadcast()),
+            IpAddr::V6(address) => {
+                let source = port.source_v6().unwrap_or(std::net::Ipv6Addr::UNSPECIFIED);
+                let group = ndp::solicited_node(address);
+                frames.send_icmpv6(mac, source, group, &ndp::probe(address))
+            }
+        };
+    }
+
+    /// Keeps the phases of a takeover until its last one, the announcement, is done.
+    pub(super) fn note(&mut self, now: Instant, note: &Note) {
+        if let Note::TookOver { group, cause, detect, addresses } = note {
+            let phases = super::Phases { cause: *cause, detect: *detect, addresses: *addresses };
+            self.phases.insert(*group, phases);
+        }
+        if let Note::Discarded { why, .. } = note {
+            self.count(super::discard_name(*why));
+        }
+        if let Note::Paused { .. } = note {
+            self.count("pauses");
+        }
+        if let Some(draft) = self.observer.note(now, note, &self.layout.core) {
+            self.tell(draft);
+        }
+    }
+
+    /// The cause of a takeover as a stable word.
+    pub(super) fn cause_word(cause: Cause) -> String {
+        crate::observe::cause_code(cause).to_owned()
+    }
+
+}

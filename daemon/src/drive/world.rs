@@ -1,0 +1,330 @@
+//! The kernel's news as facts, the layout of ports, and what is left to the guardian.
+
+use std::net::IpAddr;
+
+use evergate_core::ident::{Family, GroupId, InterfaceId, PathId, RouterId};
+
+use evergate_core::{Input, Instant};
+use nix::sys::signal::Signal;
+
+use super::ports::{Port, Wanted};
+use super::{Drive, instant_now};
+use crate::cold::ColdJob;
+use crate::estate::{Estate, HeldAddress, Holding, Transport, Will};
+use crate::kernel::Interface;
+use crate::kernel::addresses::AddressSpec;
+use crate::kernel::monitor::{Event, snapshot};
+use crate::kernel::requests::Kernel;
+use crate::kernel::rtnetlink::{AddressRecord, LinkRecord, OUR_PROTOCOL};
+
+impl Drive {
+    /// Makes ports and look-up tables for the configuration; what is open and still wanted stays.
+    pub(super) fn lay_out(&mut self) {
+        let mut former = std::mem::take(&mut self.ports);
+        for (position, name) in self.layout.core.interfaces.iter().enumerate() {
+            let id = InterfaceId::at(position);
+            let wanted = self.wanted(id);
+            let known = former.iter().position(|port| port.name == *name && port.id == id);
+            let mut port = match known {
+                Some(at) => former.swap_remove(at),
+                None => Port::new(id, name, wanted),
+            };
+            port.want(wanted);
+            self.ports.push(port);
+        }
+        self.routers.clear();
+        self.virtuals.clear();
+        for (at, group) in self.layout.core.groups.iter().enumerate() {
+            for (position, router) in group.routers.iter().enumerate() {
+                let place = (GroupId::at(at), RouterId::at(position));
+                if let Some(vrid) = router.vrid {
+                    self.routers.insert((router.interface, router.family, vrid.get()), place);
+                }
+                self.virtuals.extend(router.addresses.iter().map(|(address, _)| *address));
+            }
+        }
+        self.facts.replicate = self.layout.file.replicate;
+        self.facts.config_hash = self.layout.file.digest.to_string();
+    }
+
+    fn wanted(&self, id: InterfaceId) -> Wanted {
+        let mut wanted = Wanted::default();
+        for group in &self.layout.core.groups {
+            for router in group.routers.iter().filter(|router| router.interface == id) {
+                wanted.frames = true;
+                wanted.vrrp_v4 |= router.family == Family::V4 && router.vrid.is_some();
+                wanted.vrrp_v6 |= router.family == Family::V6 && router.vrid.is_some();
+            }
+        }
+        let peers = self.layout.core.peers().next().is_some();
+        if peers && self.layout.core.paths.iter().any(|path| path.interface == id) {
+            wanted.udp = Some(self.layout.file.cluster.port);
+        }
+        wanted
+    }
+
+    /// Takes everything that the kernel has as news: at the start, and after news was lost. This
+    /// waits for the kernel, which at that moment is the lesser evil.
+    pub(super) fn look_at_kernel(&mut self, now: Instant) {
+        let events = Kernel::open().and_then(|mut kernel| snapshot(&mut kernel));
+        match events {
+            Ok(events) => {
+                for port in &mut self.ports {
+                    port.addresses.clear();
+                }
+                self.facts.present.clear();
+                for event in events {
+                    self.news(now, event);
+                }
+            }
+            Err(error) => self.complain(&format!("cannot read links and addresses: {error}")),
+        }
+        self.open_ports(now);
+        for id in 0..self.ports.len() {
+            self.tell_interface(now, InterfaceId::at(id));
+        }
+    }
+
+    pub(super) fn read_news(&mut self, now: Instant) {
+        let mut events = Vec::new();
+        if let Err(error) = self.monitor.read(&mut events) {
+            self.complain(&format!("cannot read the kernel's news: {error}"));
+            events.push(Event::Overflow);
+        }
+        if events.contains(&Event::Overflow) {
+            self.count("netlink_overflows");
+            return self.look_at_kernel(now);
+        }
+        for event in events {
+            if let Some(id) = self.news(now, event) {
+                self.open_ports(now);
+                self.tell_interface(now, id);
+            }
+        }
+    }
+
+    /// Takes one piece of news; returns the interface whose state has changed.
+    fn news(&mut self, now: Instant, event: Event) -> Option<InterfaceId> {
+        match event {
+            Event::LinkState(link) => self.link_news(link),
+            Event::LinkGone { ifindex } => {
+                let port = self.ports.iter_mut().find(|port| port.ifindex() == Some(ifindex))?;
+                port.set_link(None);
+                let id = port.id;
+                self.facts.present.retain(|(interface, _)| *interface != id);
+                Some(id)
+            }
+            Event::AddressAdded(record) => self.address_news(&record),
+            Event::AddressRemoved { ifindex, address, prefix_length, protocol } => {
+                let id = self.port_of(ifindex)?;
+                self.facts.present.remove(&(id, address));
+                self.kernel.forget(AddressSpec { ifindex, address, prefix_length });
+                if protocol == OUR_PROTOCOL || self.virtuals.contains(&address) {
+                    self.lost(now, id, address);
+                    return None;
+                }
+                let port = &mut self.ports[id.index()];
+                port.addresses.retain(|known| *known != address);
+                Some(id)
+            }
+            Event::Overflow => None,
+        }
+    }
+
+    fn link_news(&mut self, link: LinkRecord) -> Option<InterfaceId> {
+        let port = self.ports.iter_mut().find(|port| port.name == link.name)?;
+        let changed = port.link.as_ref() != Some(&link);
+        port.set_link(Some(link));
+        changed.then_some(port.id)
+    }
+
+    fn address_news(&mut self, record: &AddressRecord) -> Option<InterfaceId> {
+        let id = self.port_of(record.ifindex)?;
+        if self.virtuals.contains(&record.address) {
+            if record.is_usable() {
+                self.facts.present.insert((id, record.address));
+            }
+            return None;
+        }
+        let port = &mut self.ports[id.index()];
+        if record.is_ours() || !record.is_usable() || port.addresses.contains(&record.address) {
+            return None;
+        }
+        port.addresses.push(record.address);
+        Some(id)
+    }
+
+    /// A virtual address is gone: if its group is held, somebody else has removed it.
+    fn lost(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
+        let holds = |router: &evergate_core::config::RouterConfig| {
+            router.interface == interface && router.addresses.iter().any(|(a, _)| *a == address)
+        };
+        let groups = self.layout.core.groups.iter();
+        let owner = groups.clone().position(|group| group.routers.iter().any(holds));
+        if let Some(position) = owner {
+            self.feed(now, Input::AddressLost(GroupId::at(position)));
+        }
+    }
+
+    fn port_of(&self, ifindex: u32) -> Option<InterfaceId> {
+        self.ports.iter().find(|port| port.ifindex() == Some(ifindex)).map(|port| port.id)
+    }
+
+    pub(super) fn open_ports(&mut self, _now: Instant) {
+        for at in 0..self.ports.len() {
+            for wrong in self.ports[at].open(&self.poller) {
+                self.complain(&wrong);
+            }
+        }
+    }
+
+    fn tell_interface(&mut self, now: Instant, id: InterfaceId) {
+        let state = self.ports[id.index()].state();
+        self.feed(now, Input::Interface(id, state));
+        self.publish_estate();
+    }
+
+    pub(super) fn read_signals(&mut self, now: Instant) -> std::io::Result<()> {
+        while let Some(signal) = self.signals.read()? {
+            match signal {
+                Signal::SIGHUP => {
+                    if self.cold.try_send(ColdJob::Reload { plan: false, reply: None }).is_err() {
+                        self.complain("a reload is under way already");
+                    }
+                }
+                Signal::SIGTERM | Signal::SIGINT => self.feed(now, Input::Shutdown),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves to the guardian what it has to do if we die: which addresses are up, and the last
+    /// words for each of their routers and for the peers.
+    pub(super) fn publish_estate(&mut self) {
+        let mut estate = Estate::default();
+        for group in self.held.clone() {
+            let index = u16::try_from(estate.groups.len()).ok();
+            let addresses = self.addresses_of(group).into_iter().map(|spec| HeldAddress {
+                ifindex: spec.ifindex,
+                address: spec.address,
+                prefix_length: spec.prefix_length,
+            });
+            let name = self.layout.core.groups[group.index()].name.clone();
+            estate.groups.push(Holding { group: name, addresses: addresses.collect() });
+            self.vrrp_wills(group, index, &mut estate.wills);
+        }
+        self.own_wills(&mut estate.wills);
+        if let Err(error) = self.estate.publish(&estate) {
+            self.complain(&format!("the guardian cannot be told what is up: {error}"));
+        }
+    }
+
+    fn vrrp_wills(&self, group: GroupId, index: Option<u16>, wills: &mut Vec<Will>) {
+        let routers = &self.layout.core.groups[group.index()].routers;
+        for (position, config) in routers.iter().enumerate().filter(|(_, r)| r.vrid.is_some()) {
+            let router = RouterId::at(position);
+            let Some(source) = self.source_of(group, router) else { continue };
+            let Some(ifindex) = self.ports[config.interface.index()].ifindex() else { continue };
+            let transport = match config.family {
+                Family::V4 => Transport::VrrpV4,
+                Family::V6 => Transport::VrrpV6,
+            };
+            for destination in self.destinations(config) {
+                let mut bytes = Vec::new();
+                if self.advert(group, router, 0, source, destination, &mut bytes).is_ok() {
+                    let port = 0;
+                    let group = index;
+                    wills.push(Will { transport, group, ifindex, source, destination, port, bytes });
+                }
+            }
+        }
+    }
+
+    fn own_wills(&self, wills: &mut Vec<Will>) {
+        if self.will.is_empty() {
+            return;
+        }
+        for position in 0..self.layout.paths.len() {
+            let (source, destinations) = self.path_addresses(PathId::at(position));
+            let interface = self.layout.core.paths[position].interface;
+            let Some(ifindex) = self.ports[interface.index()].ifindex() else { continue };
+            let Some(source) = source else { continue };
+            for destination in destinations {
+                wills.push(Will {
+                    transport: Transport::Udp,
+                    group: None,
+                    ifindex,
+                    source,
+                    destination,
+                    port: self.layout.file.cluster.port,
+                    bytes: self.will.clone(),
+                });
+            }
+        }
+    }
+
+    /// The machine has taken the new configuration: from here on its indices are meant.
+    pub(super) fn configured(&mut self) {
+        let Some(layout) = self.next_layout.take() else { return };
+        self.layout = layout;
+        self.facts.generation += 1;
+        self.facts.handovers.clear();
+        self.facts.routers.clear();
+        self.facts.foreign.clear();
+        self.facts.versions.clear();
+        self.dialects.clear();
+        self.held.clear();
+        self.lay_out();
+    }
+
+    /// Asks everybody who may be there, so that we know whom to ask when it matters.
+    pub(super) fn ask_idly(&mut self, now: Instant) {
+        if self.cold.try_send(ColdJob::Neighbours(self.segments())).is_err() {
+            self.count("cold_jobs_lost");
+        }
+        let ours: Vec<IpAddr> = {
+            let peers = self.node.peers().iter().filter_map(|peer| peer.last.as_ref());
+            let sources = peers.flat_map(|body| body.sources.iter().copied());
+            sources.chain(self.virtuals.iter().copied()).collect()
+        };
+        self.neighbours.tidy(now, |address| ours.contains(&address));
+        for (id, _) in self.segments() {
+            self.probe(now, id);
+        }
+    }
+
+    /// The interfaces that clients share.
+    fn segments(&self) -> Vec<(InterfaceId, u32)> {
+        let ports = self.ports.iter();
+        let shared = ports.filter(|port| port.sockets.as_ref().is_some_and(|s| s.frames.is_some()));
+        shared.filter_map(|port| Some((port.id, port.ifindex()?))).collect()
+    }
+
+    pub(super) fn tell_neighbours(&mut self, now: Instant) {
+        for (interface, _) in self.segments() {
+            let known = self.neighbours.has_witness(now, interface);
+            self.feed(now, Input::Neighbours { interface, known });
+        }
+    }
+
+    /// Where no neighbour is known, any frame that has come since the last look proves that the
+    /// segment is not silent.
+    pub(super) fn watch_frames(&mut self, _now: Instant, id: InterfaceId) {
+        let port = &self.ports[id.index()];
+        let (Some(index), Some(frames)) = (port.ifindex(), self.frames.as_mut()) else { return };
+        let Ok(count) = frames.received(&Interface { index, name: port.name.clone() }) else { return };
+        let former = self.frames_seen.insert(id, count);
+        if former.is_some_and(|former| count > former) {
+            self.heard_frames.push(id);
+        }
+    }
+
+    /// Tells the machine of frames that were seen while its effects were carried out.
+    pub(super) fn tell_frames(&mut self) {
+        for interface in std::mem::take(&mut self.heard_frames) {
+            self.feed(instant_now(), Input::Heard { interface, answered: false });
+        }
+    }
+}
+

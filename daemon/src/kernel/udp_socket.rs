@@ -1,0 +1,58 @@
+//! The heartbeat socket: UDP on one interface, multicast or unicast.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::Interface;
+use super::error::SocketError;
+use super::internet_socket::{InternetSocket, Kind};
+
+pub use super::internet_socket::{HOP_LIMIT, Received};
+
+/// Where heartbeats go over IPv4: a group for experiments that no router passes on (RFC 4727).
+pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 254);
+/// Where heartbeats go over IPv6: the experimental group of the link's scope (RFC 4727).
+pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x114);
+
+/// Sends and receives our own datagrams on one interface, in one family. The same socket serves
+/// the group and single peers; both ends use the same port.
+#[derive(Debug)]
+pub struct UdpSocket {
+    socket: InternetSocket,
+}
+
+impl UdpSocket {
+    /// Opens the socket for IPv4 on `port`, joined to [`GROUP_V4`].
+    pub fn open_v4(interface: &Interface, port: u16) -> Result<Self, SocketError> {
+        let socket = InternetSocket::open(interface, Kind::Udp(port), GROUP_V4.into())?;
+        Ok(Self { socket })
+    }
+
+    /// Opens the socket for IPv6 on `port`, joined to [`GROUP_V6`].
+    pub fn open_v6(interface: &Interface, port: u16) -> Result<Self, SocketError> {
+        let socket = InternetSocket::open(interface, Kind::Udp(port), GROUP_V6.into())?;
+        Ok(Self { socket })
+    }
+
+    /// Sends a datagram to the group or to one peer. Name the source where the interface may hold
+    /// virtual addresses: the kernel's own choice could be one of them.
+    pub fn send(
+        &self,
+        payload: &[u8],
+        source: Option<IpAddr>,
+        destination: IpAddr,
+    ) -> Result<(), SocketError> {
+        self.socket.send(payload, destination, source)
+    }
+
+    /// The next datagram, if one is waiting.
+    pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<Received>, SocketError> {
+        self.socket.receive(buffer)
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

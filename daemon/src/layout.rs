@@ -1,0 +1,235 @@
+//! From the file to the machine: the configuration as one node lives it.
+//!
+//! The core knows indices and what it needs to decide; everything else that the file says about
+//! interfaces, sources and announcements stays here, under the same indices.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use evergate_api::config::model as file;
+use evergate_core::config as core;
+use evergate_core::ident::{Family, InterfaceId, NodeId, PathId, Priority, Vrid};
+use evergate_core::wire::names::{Names, hash};
+
+/// One node's view of a configuration.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The file as it was read.
+    pub file: Arc<file::Config>,
+    /// What the core decides by.
+    pub core: core::Config,
+    /// Names to hashes and back.
+    pub names: Names,
+    /// The hash of the cluster's name.
+    pub cluster: u32,
+    /// What each path needs beside the core's knowledge, by [`PathId`].
+    pub paths: Vec<PathLayout>,
+    /// The same for each group and router.
+    pub groups: Vec<GroupLayout>,
+}
+
+/// A path's own addresses and those of the peers, where the file names them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PathLayout {
+    /// Our address on it.
+    pub source: Option<IpAddr>,
+    /// Where heartbeats go instead of to the multicast group.
+    pub peers: Vec<IpAddr>,
+}
+
+/// What a group needs on the wire.
+#[derive(Clone, Debug)]
+pub struct GroupLayout {
+    /// The checksum of version 3 over IPv4.
+    pub checksum: file::Checksum,
+    /// By router.
+    pub routers: Vec<RouterLayout>,
+}
+
+/// What a router needs on the wire.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouterLayout {
+    /// The name in the file, without group and family.
+    pub name: String,
+    /// Where adverts come from, if the file says.
+    pub source: Option<IpAddr>,
+    /// How the addresses are announced.
+    pub announce: file::Announce,
+}
+
+/// Why a file that is right by itself does not work on this node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Mismatch {
+    /// The file names no such node.
+    UnknownNode(String, Vec<String>),
+    /// The file says that this node is of another make.
+    Foreign(String),
+    /// Two names cannot be told apart on the wire.
+    Collision(String, String),
+}
+
+impl std::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Mismatch::UnknownNode(name, known) => write!(
+                f,
+                "the configuration has no [node.{name}]; it names {}: start with --node NAME",
+                known.join(", ")
+            ),
+            Mismatch::Foreign(name) => {
+                write!(f, "[node.{name}] is marked foreign, so this program cannot be it")
+            }
+            Mismatch::Collision(one, other) => {
+                write!(f, "{one} and {other} cannot be told apart on the wire; rename one of them")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+impl Layout {
+    /// The configuration as the node called `me` lives it.
+    pub fn new(file: Arc<file::Config>, me: &str) -> Result<Layout, Mismatch> {
+        let names: Vec<&String> = file.nodes.keys().collect();
+        let Some(position) = names.iter().position(|name| *name == me) else {
+            let known = names.into_iter().cloned().collect();
+            return Err(Mismatch::UnknownNode(me.into(), known));
+        };
+        if file.nodes[me].foreign {
+            return Err(Mismatch::Foreign(me.into()));
+        }
+        let mut build = Build { file: &file, me, interfaces: Vec::new() };
+        let (paths, path_layouts) = build.paths();
+        let groups: Vec<_> = file.groups.iter().map(|(n, g)| build.group(n, g, &paths)).collect();
+        let (groups, group_layouts) = groups.into_iter().unzip();
+        let node = |(name, node): (&String, &file::Node)| core::NodeConfig {
+            name: name.clone(),
+            foreign: node.foreign,
+        };
+        let config = core::Config {
+            me: NodeId::at(position),
+            nodes: file.nodes.iter().map(node).collect(),
+            heartbeat: file.cluster.heartbeat,
+            interfaces: build.interfaces,
+            paths,
+            groups,
+            digest: file.digest.0,
+        };
+        let names = Names::of(&config).map_err(|c| Mismatch::Collision(c.one, c.other))?;
+        let cluster = hash(&file.cluster.name);
+        Ok(Layout { core: config, names, cluster, paths: path_layouts, groups: group_layouts, file })
+    }
+
+    /// The name of this node.
+    pub fn me(&self) -> &str {
+        self.core.name(self.core.me)
+    }
+
+    /// The name of an interface.
+    pub fn interface(&self, id: InterfaceId) -> &str {
+        &self.core.interfaces[id.index()]
+    }
+}
+
+struct Build<'a> {
+    file: &'a file::Config,
+    me: &'a str,
+    interfaces: Vec<String>,
+}
+
+impl Build<'_> {
+    fn interface(&mut self, name: &str) -> InterfaceId {
+        let known = self.interfaces.iter().position(|known| known == name);
+        InterfaceId::at(known.unwrap_or_else(|| {
+            self.interfaces.push(name.into());
+            self.interfaces.len() - 1
+        }))
+    }
+
+    /// The paths in the file's order, so that links come first and keep the full rate.
+    fn paths(&mut self) -> (Vec<core::PathConfig>, Vec<PathLayout>) {
+        let mut paths = Vec::new();
+        let mut layouts = Vec::new();
+        for path in self.file.paths() {
+            let Some(interface) = path.interface.get(self.me) else { continue };
+            let kind = if path.is_link { core::PathKind::Link } else { core::PathKind::Router };
+            let interface = self.interface(interface);
+            let full_rate = paths.len() < core::FULL_RATE_PATHS_MAX;
+            layouts.push(self.path_layout(&path.name));
+            paths.push(core::PathConfig { name: path.name, kind, interface, full_rate });
+        }
+        (paths, layouts)
+    }
+
+    fn path_layout(&self, name: &str) -> PathLayout {
+        let link = name.strip_prefix("link:").and_then(|name| self.file.links.get(name));
+        let Some(addresses) = link.and_then(|link| link.address.as_ref()) else {
+            return PathLayout::default();
+        };
+        let source = addresses.get(self.me).copied();
+        let others = addresses.iter().filter(|(node, _)| *node != self.me);
+        PathLayout { source, peers: others.map(|(_, address)| *address).collect() }
+    }
+
+    fn group(
+        &mut self,
+        name: &str,
+        group: &file::Group,
+        paths: &[core::PathConfig],
+    ) -> (core::GroupConfig, GroupLayout) {
+        let mut routers = Vec::new();
+        let mut layouts = Vec::new();
+        for (router_name, router) in &group.routers {
+            let Some(interface) = router.interface.get(self.me) else { continue };
+            let interface = self.interface(interface);
+            let on_it = |path: &core::PathConfig| {
+                path.kind == core::PathKind::Router && path.interface == interface
+            };
+            let path = paths.iter().position(on_it).map(PathId::at);
+            for family in [Family::V4, Family::V6] {
+                let wanted = |address: &&file::Address| Family::of(address.ip) == family;
+                let addresses: Vec<_> =
+                    router.addresses.iter().filter(wanted).map(|a| (a.ip, a.prefix)).collect();
+                if addresses.is_empty() && (family == Family::V6 || !router.addresses.is_empty()) {
+                    continue;
+                }
+                let (version, word) = match (family, group.vrrp.version) {
+                    (Family::V4, file::VrrpVersion::V2) => (core::Version::V2, "ipv4"),
+                    (Family::V4, file::VrrpVersion::V3) => (core::Version::V3, "ipv4"),
+                    (Family::V6, _) => (core::Version::V3, "ipv6"),
+                };
+                let of_family = |address: &&IpAddr| Family::of(**address) == family;
+                let source = router.source.as_ref().and_then(|source| source.get(self.me));
+                routers.push(core::RouterConfig {
+                    id: format!("{name}/{router_name}/{word}"),
+                    interface,
+                    path,
+                    family,
+                    vrid: router.vrid.and_then(Vrid::new),
+                    version,
+                    addresses,
+                    unicast_peers: router.unicast_peers.iter().filter(of_family).copied().collect(),
+                });
+                layouts.push(RouterLayout {
+                    name: router_name.clone(),
+                    source: source.copied().filter(|address| Family::of(*address) == family),
+                    announce: router.announce,
+                });
+            }
+        }
+        let priority = |node: &String| group.priorities.get(node).copied().and_then(Priority::new);
+        let core = core::GroupConfig {
+            name: name.into(),
+            priorities: self.file.nodes.keys().map(priority).collect(),
+            failback: match group.failback {
+                file::Failback::Auto => core::Failback::After(std::time::Duration::ZERO),
+                file::Failback::Manual => core::Failback::Manual,
+                file::Failback::After(delay) => core::Failback::After(delay),
+            },
+            advert: group.vrrp.advert,
+            routers,
+        };
+        (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts })
+    }
+}

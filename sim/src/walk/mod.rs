@@ -1,0 +1,7 @@
+//! Three ways through a world: by chance, through everything, and along a saved trace.
+mod budgets;
+pub mod random;
+pub mod replay;
+pub mod shrink;
+
+pub use budgets::Budgets;
