@@ -138,6 +138,10 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// Replication of connections; absent facts are null.
     pub replication: ReplicationStatus,
+    /// What was counted since the daemon started, by stable name: packets refused by cause, events
+    /// lost, pauses. A cause that never occurred is absent.
+    #[serde(default)]
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// Which configuration a node runs.

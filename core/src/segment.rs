@@ -81,19 +81,21 @@ impl Tester {
         }
     }
 
-    /// The verdict. Where a neighbour is known only its answer counts, because an answer proves both
-    /// directions; elsewhere any frame does.
+    /// The verdict. Only an answer to our own question proves that both directions work, and only
+    /// proof accuses a peer. Where no neighbour is known there is nobody to ask: frames that pass
+    /// then save us from being accused, and no more.
     pub fn verdict(&self, now: Instant) -> Hearing {
         let Some(running) = &self.running else { return Hearing::Unknown };
-        let (newest, patience) = if self.neighbours {
-            (running.answered_at, SILENT_AFTER)
+        let within = |at: Option<Instant>, span| at.is_some_and(|at| now.since(at) < span);
+        let patience = if self.neighbours { SILENT_AFTER } else { QUIET_AFTER };
+        if within(running.answered_at, patience) {
+            Hearing::Somebody
+        } else if now.since(running.since) < patience
+            || !self.neighbours && within(running.heard_at, patience)
+        {
+            Hearing::Unknown
         } else {
-            (running.heard_at, QUIET_AFTER)
-        };
-        match newest {
-            Some(at) if now.since(at) < patience => Hearing::Somebody,
-            Some(_) | None if now.since(running.since) >= patience => Hearing::Nobody,
-            Some(_) | None => Hearing::Unknown,
+            Hearing::Nobody
         }
     }
 
@@ -133,10 +135,11 @@ mod tests {
     }
 
     #[test]
-    fn where_no_neighbour_is_known_any_frame_counts() {
+    fn where_no_neighbour_is_known_a_passing_frame_saves_from_accusation_and_accuses_nobody() {
         let mut tester = running(false);
-        tester.heard(Instant::ZERO + MS, false);
-        assert_eq!(tester.verdict(Instant::ZERO + 2 * MS), Hearing::Somebody);
+        assert_eq!(tester.verdict(Instant::ZERO + QUIET_AFTER), Hearing::Nobody);
+        tester.heard(Instant::ZERO + QUIET_AFTER, false);
+        assert_eq!(tester.verdict(Instant::ZERO + QUIET_AFTER), Hearing::Unknown);
     }
 
     #[test]

@@ -72,7 +72,9 @@ impl Arguments {
                 "--state" => &mut state,
                 "--help" | "-h" => return Err(Instead::Help),
                 "--version" | "-V" => return Err(Instead::Version),
-                other => return Err(Instead::Mistake(format!("evergated knows no option {other}"))),
+                other => {
+                    return Err(Instead::Mistake(format!("evergated knows no option {other}")));
+                }
             };
             let value = joined.or_else(|| words.next().cloned());
             let Some(value) = value else {

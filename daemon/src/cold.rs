@@ -51,6 +51,15 @@ pub enum Prepared {
         /// Who asked.
         reply: Option<SyncSender<Reply>>,
     },
+    /// The file is as it was; keys may have been rotated.
+    Keys {
+        /// The keys.
+        keys: Vec<ClusterKey>,
+        /// What to answer.
+        answer: ReloadReply,
+        /// Who asked.
+        reply: Option<SyncSender<Reply>>,
+    },
     /// A reload that changes nothing, for the log.
     NotApplied(ReloadReply),
     /// Neighbours that the kernel knows.
@@ -104,10 +113,12 @@ impl Worker {
         match job {
             ColdJob::Reload { plan, reply } => self.reload(plan, reply),
             ColdJob::Neighbours(interfaces) => Some(Prepared::Neighbours(self.list(&interfaces))),
-            ColdJob::SaveLocks(names) => save_locks(&self.places.state, &names).err().map(|error| {
-                let path = self.places.state.display();
-                Prepared::Complaint(format!("the locks cannot be kept in {path}: {error}"))
-            }),
+            ColdJob::SaveLocks(names) => {
+                save_locks(&self.places.state, &names).err().map(|error| {
+                    let path = self.places.state.display();
+                    Prepared::Complaint(format!("the locks cannot be kept in {path}: {error}"))
+                })
+            }
         }
     }
 
@@ -122,8 +133,16 @@ impl Worker {
             answer.result = ReloadResult::Planned;
             return Some(give(reply, answer));
         }
-        answer.result =
-            if plan.is_empty() { ReloadResult::Unchanged } else { ReloadResult::Applied };
+        if layout.file.cluster.name != self.current.cluster.name {
+            let text = "the name of the cluster cannot change while the daemon runs; restart it";
+            answer.errors.push(text.into());
+            return Some(give(reply, answer));
+        }
+        if plan.is_empty() {
+            answer.result = ReloadResult::Unchanged;
+            return Some(Prepared::Keys { keys, answer, reply });
+        }
+        answer.result = ReloadResult::Applied;
         self.current = Arc::clone(&layout.file);
         Some(Prepared::Configuration { layout: Box::new(layout), keys, answer, reply })
     }

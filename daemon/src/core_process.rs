@@ -17,6 +17,7 @@ use crate::guardian::{EnterError, Inherited, enter_core};
 use crate::kernel::addresses::AddressSpec;
 use crate::kernel::error::NetlinkError;
 use crate::kernel::monitor::Monitor;
+use crate::kernel::notrack::Notrack;
 use crate::kernel::requests::Kernel;
 use crate::kernel_thread::KernelThread;
 use crate::layout::Layout;
@@ -58,7 +59,9 @@ impl fmt::Display for CoreError {
             CoreError::Kernel(error) => write!(f, "cannot talk to the kernel: {error}"),
             CoreError::Socket(error) => write!(f, "cannot open the control socket: {error}"),
             CoreError::Privilege(error) => error.fmt(f),
-            CoreError::System(error) => write!(f, "the system refuses what it never should: {error}"),
+            CoreError::System(error) => {
+                write!(f, "the system refuses what it never should: {error}")
+            }
         }
     }
 }
@@ -100,6 +103,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
         scheduling: raised.priority.to_string(),
         ..Facts::default()
     };
+    let notrack = exempt(&layout);
     let confined = privilege::confine_core().map_err(CoreError::Privilege)?;
     for missing in confined.missing {
         say("core", &format!("the capability {missing} was not given; addresses cannot be held"));
@@ -112,8 +116,9 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let journal = observe::start(layout.me(), drafts)?;
     let current = Arc::clone(&layout.file);
     cold::start(arguments.places(), current, cold_jobs, results, Arc::clone(&bell))?;
-    let server = Server::start(&arguments.socket, calls_in, Arc::clone(&bell), Arc::clone(&journal))
-        .map_err(CoreError::Socket)?;
+    let server =
+        Server::start(&arguments.socket, calls_in, Arc::clone(&bell), Arc::clone(&journal))
+            .map_err(CoreError::Socket)?;
     let equipment = Equipment {
         incarnation: Incarnation(random),
         kernel: KernelThread::start(kernel, Arc::clone(&bell))?,
@@ -133,6 +138,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let drive = Drive::start(equipment, &adopted)?;
     let ended = drive.run();
     drop(server);
+    drop(notrack);
     observe::finish(&journal);
     Ok(ended?)
 }
@@ -159,6 +165,18 @@ fn sweep(kernel: &mut Kernel, layout: &Layout, adopted: &[String]) {
         }
         Err(error) => say("core", &format!("cannot look for left-over addresses: {error}")),
     }
+}
+
+/// Takes our own datagrams out of connection tracking; the kernel forgets this when the process ends.
+fn exempt(layout: &Layout) -> Option<Notrack> {
+    let exemption = Notrack::install(layout.file.cluster.port);
+    let complain = |error: &NetlinkError| {
+        say(
+            "core",
+            &format!("heartbeats are tracked as connections, which costs a little: {error}"),
+        );
+    };
+    exemption.inspect_err(complain).ok()
 }
 
 /// Random bits from the kernel.

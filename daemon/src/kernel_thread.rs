@@ -67,8 +67,7 @@ const COMPLAINTS_MAX: usize = 64;
 impl KernelThread {
     /// Starts the thread; it rings `bell` when it has something to say.
     pub fn start(kernel: Kernel, bell: Arc<Bell>) -> std::io::Result<KernelThread> {
-        let shared =
-            Arc::new(Shared { desk: Mutex::default(), work: Condvar::new(), bell });
+        let shared = Arc::new(Shared { desk: Mutex::default(), work: Condvar::new(), bell });
         let theirs = Arc::clone(&shared);
         let builder = std::thread::Builder::new().name("kernel".into()).stack_size(256 * 1024);
         builder.spawn(move || Worker { kernel, held: BTreeMap::new(), shared: theirs }.run())?;
@@ -121,6 +120,8 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        // Threads start at ordinary priority; a takeover must not wait for the rest of the machine.
+        crate::privilege::raise_thread(crate::privilege::CORE_PRIORITY);
         while let Some(wishes) = self.next() {
             for (group, wish) in wishes {
                 let result = self.grant(group, &wish);
@@ -172,7 +173,9 @@ impl Worker {
             Ok(report) => {
                 for spec in report.foreign.iter().filter(|_| former.is_empty()) {
                     let (address, length) = (spec.address, spec.prefix_length);
-                    self.complain(format!("{address}/{length} was there already and stays as it is"));
+                    self.complain(format!(
+                        "{address}/{length} was there already and stays as it is"
+                    ));
                 }
                 self.held.insert(group, wish.addresses.clone());
                 Ok(())
@@ -192,7 +195,9 @@ impl Worker {
             Ok(report) => {
                 for (spec, error) in report.failures {
                     let address = spec.address;
-                    self.complain(format!("cannot remove {address}: {error}; its lease will end it"));
+                    self.complain(format!(
+                        "cannot remove {address}: {error}; its lease will end it"
+                    ));
                 }
             }
             Err(error) => self.complain(format!("cannot remove addresses: {error}")),

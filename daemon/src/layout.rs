@@ -118,7 +118,14 @@ impl Layout {
         };
         let names = Names::of(&config).map_err(|c| Mismatch::Collision(c.one, c.other))?;
         let cluster = hash(&file.cluster.name);
-        Ok(Layout { core: config, names, cluster, paths: path_layouts, groups: group_layouts, file })
+        Ok(Layout {
+            core: config,
+            names,
+            cluster,
+            paths: path_layouts,
+            groups: group_layouts,
+            file,
+        })
     }
 
     /// The name of this node.
@@ -180,7 +187,8 @@ impl Build<'_> {
     ) -> (core::GroupConfig, GroupLayout) {
         let mut routers = Vec::new();
         let mut layouts = Vec::new();
-        for (router_name, router) in &group.routers {
+        let member = group.priorities.contains_key(self.me);
+        for (router_name, router) in group.routers.iter().filter(|_| member) {
             let Some(interface) = router.interface.get(self.me) else { continue };
             let interface = self.interface(interface);
             let on_it = |path: &core::PathConfig| {

@@ -56,6 +56,11 @@ fn first(words: Vec<OsString>) -> ExitCode {
         return fail(WRONG_CONFIGURATION, "the configuration has errors; nothing was started");
     }
     drop(loaded);
+    if let Some(folder) = arguments.socket.parent()
+        && let Err(error) = std::fs::create_dir_all(folder)
+    {
+        return fail(1, &format!("cannot make {} for the socket: {error}", folder.display()));
+    }
     watch(options(words).and_then(|o| guardian::run_first(&arguments.socket, o).map_err(text)))
 }
 

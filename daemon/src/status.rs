@@ -53,6 +53,7 @@ pub fn status(node: &Node, facts: &Facts, now: Instant, clock: &WallClock) -> St
         groups: truth.groups().map(|id| group::of(&truth, id)).collect(),
         peers: peers::all(&truth),
         replication: ReplicationStatus::default(),
+        counters: facts.counters.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
     }
 }
 

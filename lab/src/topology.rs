@@ -196,6 +196,9 @@ impl Topology {
     }
 
     fn add_switches(&self) -> Result<()> {
+        // A switch is no host: its own addresses would answer questions meant for neighbours.
+        self.switch.sysctl("ipv6/conf/default/disable_ipv6", "1")?;
+        self.switch.sysctl("ipv6/conf/all/disable_ipv6", "1")?;
         let lines: String = Segment::ALL
             .iter()
             .map(|s| {

@@ -91,22 +91,22 @@ impl Setup {
         setup
     }
 
-    /// A world in which everything happens on a grid of seconds, so that an exhaustive walk closes.
-    pub fn coarse(nodes: usize, segments: Vec<PathKind>) -> Setup {
-        let is_router = |at: &usize| segments[*at] == PathKind::Router;
-        let routers = (0..segments.len()).filter(is_router).collect();
+    /// A world in which everything happens on a grid of quarters of a second, so that an exhaustive
+    /// walk closes: 1 s heartbeats, dead after 3, adverts each 2 s. `links` segments carry heartbeats
+    /// alone, `routers` segments carry the group too; none of them is tested by probes.
+    pub fn coarse(nodes: usize, links: usize, routers: usize) -> Setup {
         let priorities = [192, 128, 64, 32];
         let group = GroupPlan {
             priorities: priorities[..nodes].to_vec(),
             automatic_failback: true,
-            routers,
+            routers: (links..links + routers).collect(),
         };
         Setup {
             nodes,
-            segments,
+            segments: vec![PathKind::Link; links + routers],
             groups: vec![group],
             heartbeat_us: 1_000_000,
-            advert_us: 4_000_000,
+            advert_us: 2_000_000,
             latency_us: 0,
             jitter_us: 0,
             kernel_us: 0,

@@ -55,9 +55,13 @@ impl Group {
         }
     }
 
-    /// Lets expired down timers begin anew: whatever kept us from claiming is not a matter of time.
+    /// Lets the down timers begin anew once the last of them has expired: whatever kept us from
+    /// claiming is not a matter of time. One by one they would chase each other for ever.
     fn wait_on(&mut self, scene: &Scene) {
         let Some(priority) = scene.config.priority(scene.me) else { return };
+        if self.down_at(scene.config).is_none_or(|at| at > scene.now) {
+            return;
+        }
         for speaker in self.speakers.iter_mut().filter(|speaker| speaker.down_at <= scene.now) {
             speaker.heard = None;
             speaker.wait(scene.now, priority);

@@ -49,6 +49,8 @@ pub struct Node {
     look_at: Option<Instant>,
     /// Since when living peers say, all of them, that they do not hear us.
     unheard_since: Option<Instant>,
+    /// What is read now was sent during a pause: nothing is decided before the next tick.
+    catching_up: bool,
     /// The deadline that was missed by so much that it counted as a pause; counted once.
     paused_at_deadline: Option<Instant>,
     /// Something has changed that the peers should know now.
@@ -79,6 +81,7 @@ impl Node {
             slow_at: now,
             look_at: None,
             unheard_since: None,
+            catching_up: false,
             paused_at_deadline: None,
             urgent: false,
             stopping: false,
@@ -215,7 +218,9 @@ impl Node {
     fn lease(&self, now: Instant) -> Duration {
         let heard = self.peers.iter().filter_map(|peer| peer.heard_at).max();
         let quiet_since = heard.unwrap_or(self.started_at);
-        if now.since(quiet_since) >= LONELY_AFTER { LONELY_LEASE } else { LEASE }
+        // A router of another make that stands by says nothing: it may be there all the time.
+        let lonely = now.since(quiet_since) >= LONELY_AFTER && !self.config.expects_foreign();
+        if lonely { LONELY_LEASE } else { LEASE }
     }
 
     fn differs(&self, now: Instant) -> bool {
@@ -333,7 +338,9 @@ impl Node {
         self.review_peers(now, out);
         self.look_around(now);
         self.review_segments(now, out);
-        self.each_group(now, out, |group, scene, out| group.decide(scene, out));
+        if !self.catching_up {
+            self.each_group(now, out, |group, scene, out| group.decide(scene, out));
+        }
         if std::mem::take(&mut self.urgent) {
             self.send_heartbeat(now, self.config.full_rate_paths(), out);
         }
@@ -375,6 +382,7 @@ impl Machine for Node {
         }
         self.lateness.observe(now, self.deadline().map_or(Duration::ZERO, |at| now.since(at)));
         self.notice_pause(now, out);
+        self.caught_up(now, out);
         self.each_group(now, out, |group, scene, out| group.tick(scene, out));
         self.conclude(now, out);
         self.beat(now, out);

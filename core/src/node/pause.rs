@@ -19,15 +19,35 @@ impl Node {
             return;
         }
         self.awake = now;
-        let too_long = self.patience().is_some_and(|patience| late >= patience);
+        let patience = self.patience();
+        let adverts = self.config.groups.iter().map(|group| group.advert).min();
+        let too_long = patience.or(adverts).is_some_and(|patience| late >= patience);
         if !too_long || self.paused_at_deadline == Some(due) {
             return;
         }
         self.paused_at_deadline = Some(due);
-        let resigned = self.groups.iter().any(crate::group::Group::holds);
+        self.catching_up = true;
+        let resigned = patience.is_some() && self.groups.iter().any(crate::group::Group::holds);
         out.push(Effect::Note(Note::Paused { span: late, resigned }));
-        self.each_group(now, out, |group, scene, out| group.paused(scene, out));
+        self.forget_what_was(now, patience.is_some(), out);
         self.urgent = true;
+    }
+
+    /// The first tick after a pause: everything that was read until now was sent while we stood
+    /// still, and some of what was sent may be lost. Only fresh words count from here on.
+    pub(super) fn caught_up(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if std::mem::take(&mut self.catching_up) {
+            self.forget_what_was(now, self.patience().is_some(), out);
+        }
+    }
+
+    /// Gives up what another may have taken, if there is another, and listens anew.
+    fn forget_what_was(&mut self, now: Instant, resign: bool, out: &mut Vec<Effect>) {
+        self.each_group(now, out, |group, scene, out| {
+            if resign || !group.holds() {
+                group.paused(scene, out);
+            }
+        });
     }
 
     /// How long others wait for us before they act: living peers say so themselves, routers of

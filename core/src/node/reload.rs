@@ -107,7 +107,10 @@ impl Group {
     fn renumber(&mut self, id: GroupId, old: &GroupConfig, new: &GroupConfig) {
         self.id = id;
         let former = |router: &crate::config::RouterConfig| {
-            old.routers.iter().position(|known| known.id == router.id)
+            let same = |known: &crate::config::RouterConfig| {
+                known.id == router.id && known.version == router.version
+            };
+            old.routers.iter().position(same).filter(|_| old.advert == new.advert)
         };
         let speakers = new.routers.iter().filter_map(former);
         let carried: Vec<_> = speakers.filter_map(|at| self.speakers.get(at).cloned()).collect();

@@ -90,7 +90,9 @@ impl Node {
         // A holder that has just been found dead has left the group vacant.
         let lives = |(node, _): (NodeId, Instant)| self.sights[node.index()].lives();
         self.groups.iter().zip(&self.config.groups).any(|(group, config)| {
-            uses(config) && matches!(group.state, State::Standby) && !group.holder.is_some_and(lives)
+            uses(config)
+                && matches!(group.state, State::Standby)
+                && !group.holder.is_some_and(lives)
         })
     }
 

@@ -107,7 +107,7 @@ impl Node {
 
     /// Whether another peer, which we hear ourselves, hears this one. Who is only vouched for does not
     /// count as a witness: two dead nodes would vouch for each other for ever.
-    fn is_vouched_for(&self, node: NodeId, now: Instant) -> bool {
+    pub fn is_vouched_for(&self, node: NodeId, now: Instant) -> bool {
         self.peers.iter().any(|witness| {
             witness.node != node
                 && witness.is_heard(&self.config, now, self.awake, self.dead(witness))

@@ -10,6 +10,8 @@ use crate::ident::Mac;
 
 /// The next-header number of ICMPv6.
 pub const PROTOCOL: u8 = 58;
+/// The type of an echo request.
+const ECHO_REQUEST: u8 = 128;
 /// Every node of the link: where announcements go.
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// The hop limit of every message (RFC 4861 §7.1): proof that no router lies between.
@@ -108,6 +110,17 @@ pub fn probe(target: Ipv6Addr) -> [u8; PROBE_LEN] {
     message[0] = SOLICITATION;
     message[8..24].copy_from_slice(&target.octets());
     seal(&mut message, Ipv6Addr::UNSPECIFIED, solicited_node(target));
+    message
+}
+
+/// An ICMPv6 echo request to [`ALL_NODES`]: hosts that answer it make themselves known to the
+/// kernel's neighbour table, so that they can be asked by name later (RFC 4443 §4.1).
+pub fn who_is_there(source: Ipv6Addr) -> [u8; PROBE_LEN] {
+    let mut message = [0; PROBE_LEN];
+    message[0] = ECHO_REQUEST;
+    let length = PROBE_LEN as u16;
+    let sum = Sum::new().pseudo_v6(source, ALL_NODES, PROTOCOL, length).bytes(&message);
+    message[2..4].copy_from_slice(&sum.checksum().to_be_bytes());
     message
 }
 

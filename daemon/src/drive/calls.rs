@@ -5,7 +5,8 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use evergate_api::control::{
-    ActionReply, ErrorCode, ErrorReply, Reply, Request, RoleReply, SwitchoverReply, SwitchoverResult,
+    ActionReply, ErrorCode, ErrorReply, Reply, Request, RoleReply, SwitchoverReply,
+    SwitchoverResult,
 };
 use evergate_core::heartbeat::{Outcome, Refusal, Role};
 use evergate_core::ident::{GroupId, NodeId};
@@ -58,7 +59,9 @@ impl Drive {
                 }
                 Err(error) => Reply::Error(error),
             }),
-            Request::Events { .. } => Some(refuse(ErrorCode::Internal, "events are served elsewhere")),
+            Request::Events { .. } => {
+                Some(refuse(ErrorCode::Internal, "events are served elsewhere"))
+            }
             Request::Switchover { group, to, timeout_ms, hold_ms } => {
                 let limit = Duration::from_millis(timeout_ms);
                 self.switchover(now, &group, to.as_deref(), limit, hold_ms, &reply)
@@ -122,7 +125,8 @@ impl Drive {
         reply: &SyncSender<Reply>,
     ) -> Option<Reply> {
         if hold_ms.is_some() {
-            let text = "a hold with an expiry is not built yet; end the hold with `evergate failback`";
+            let text =
+                "a hold with an expiry is not built yet; end the hold with `evergate failback`";
             return Some(refuse(ErrorCode::NotYet, text));
         }
         let group = match self.group_named(name) {
@@ -133,9 +137,9 @@ impl Drive {
             Ok(to) => to,
             Err(error) => return Some(Reply::Error(error)),
         };
-        let target = self.node.with_scene(now, group, |scene, group| {
-            to.or_else(|| group.default_target(scene))
-        });
+        let target = self
+            .node
+            .with_scene(now, group, |scene, group| to.or_else(|| group.default_target(scene)));
         let waiting = self.waiting(now, group, target, within, false, reply);
         let Some(token) = self.wait_for(waiting) else {
             return Some(refuse(ErrorCode::Busy, "too many handovers are waited for; try again"));
@@ -228,7 +232,8 @@ impl Drive {
             self.feed(now, Input::Command(command));
         }
         self.save_locks();
-        let names = groups.iter().map(|g| self.layout.core.groups[g.index()].name.clone()).collect();
+        let names =
+            groups.iter().map(|g| self.layout.core.groups[g.index()].name.clone()).collect();
         let me = self.layout.me();
         let text = match (locked, changed) {
             (true, true) => format!("{me} is locked out until `evergate unlock`"),
@@ -282,6 +287,15 @@ impl Drive {
                         let _ = reply.try_send(evergate_api::control::Reply::Reload(answer));
                     }
                 }
+                Prepared::Keys { keys, answer, reply } => {
+                    self.keys = keys;
+                    self.take_keys();
+                    self.publish_estate();
+                    self.estate.reload_ended();
+                    if let Some(reply) = reply {
+                        let _ = reply.try_send(evergate_api::control::Reply::Reload(answer));
+                    }
+                }
                 Prepared::NotApplied(answer) => {
                     self.estate.reload_ended();
                     for error in &answer.errors {
@@ -310,12 +324,16 @@ fn switchover_answer(waiting: &Waiting, outcome: Outcome) -> SwitchoverReply {
     let (result, gap_ms, text) = match outcome {
         Outcome::Done { gap } => {
             let gap = gap.as_secs_f64() * 1000.0;
-            let text = format!("{} is active on {to}; nobody served for {gap:.1} ms", waiting.group);
+            let text =
+                format!("{} is active on {to}; nobody served for {gap:.1} ms", waiting.group);
             (SwitchoverResult::Done, Some(gap), text)
         }
-        Outcome::Refused(why) => (SwitchoverResult::Refused, None, refusal(why, &to, &waiting.group)),
+        Outcome::Refused(why) => {
+            (SwitchoverResult::Refused, None, refusal(why, &to, &waiting.group))
+        }
         Outcome::Failed => {
-            let text = format!("{to} did not take {} over in time; it stays where it was", waiting.group);
+            let text =
+                format!("{to} did not take {} over in time; it stays where it was", waiting.group);
             (SwitchoverResult::Failed, None, text)
         }
     };
@@ -335,12 +353,16 @@ fn failback_answer(waiting: &Waiting, outcome: Outcome) -> Reply {
     let groups = vec![group.clone()];
     match outcome {
         Outcome::Done { .. } => {
-            let text = format!("{group} is where its priorities want it, and no longer held");
+            let text = format!("{group} is no longer held; it is on the best node that is ready");
             Reply::Failback(ActionReply { groups, changed: true, text })
         }
-        Outcome::Refused(why) => refuse(ErrorCode::Refused, refusal(why, "the preferred node", group)),
+        Outcome::Refused(why) => {
+            refuse(ErrorCode::Refused, refusal(why, "the preferred node", group))
+        }
         Outcome::Failed => {
-            let text = format!("the preferred node did not take {group} over in time; see `evergate why {group}`");
+            let text = format!(
+                "the preferred node did not take {group} over in time; see `evergate why {group}`"
+            );
             refuse(ErrorCode::Refused, text)
         }
     }
@@ -348,7 +370,9 @@ fn failback_answer(waiting: &Waiting, outcome: Outcome) -> Reply {
 
 fn refusal(why: Refusal, to: &str, group: &str) -> String {
     match why {
-        Refusal::NoActive => format!("{group} is active on no node that we hear: there is nothing to hand over"),
+        Refusal::NoActive => {
+            format!("{group} is active on no node that we hear: there is nothing to hand over")
+        }
         Refusal::NotAMember => format!("{to} does not run {group}, or is a router of another make"),
         Refusal::NotReady => format!("{to} is not ready; see `evergate status`"),
         Refusal::AlreadyThere => format!("{group} is active on {to} already"),

@@ -3,12 +3,12 @@
 
 use std::net::IpAddr;
 
+use evergate_core::Instant;
 use evergate_core::config::Version;
 use evergate_core::ident::{Family, GroupId, InterfaceId, NodeId, RouterId};
 use evergate_core::input::{Input, Received};
 use evergate_core::wire::heartbeat::{self, About, Neighbour};
 use evergate_core::wire::{arp, header, ndp, vrrp};
-use evergate_core::Instant;
 
 use super::Drive;
 use super::ports::Source;
@@ -39,7 +39,13 @@ impl Drive {
         self.buffer = buffer;
     }
 
-    fn read_vrrp(&mut self, now: Instant, id: InterfaceId, family: Family, buffer: &mut [u8]) -> bool {
+    fn read_vrrp(
+        &mut self,
+        now: Instant,
+        id: InterfaceId,
+        family: Family,
+        buffer: &mut [u8],
+    ) -> bool {
         let Some(sockets) = self.ports[id.index()].sockets.as_ref() else { return false };
         let socket = match family {
             Family::V4 => sockets.vrrp_v4.as_ref(),
@@ -135,11 +141,22 @@ impl Drive {
         }
     }
 
-    fn router_at(&self, interface: InterfaceId, family: Family, vrid: u8) -> Option<(GroupId, RouterId)> {
+    fn router_at(
+        &self,
+        interface: InterfaceId,
+        family: Family,
+        vrid: u8,
+    ) -> Option<(GroupId, RouterId)> {
         self.routers.get(&(interface, family, vrid)).copied()
     }
 
-    fn read_udp(&mut self, now: Instant, id: InterfaceId, family: Family, buffer: &mut [u8]) -> bool {
+    fn read_udp(
+        &mut self,
+        now: Instant,
+        id: InterfaceId,
+        family: Family,
+        buffer: &mut [u8],
+    ) -> bool {
         let Some(sockets) = self.ports[id.index()].sockets.as_ref() else { return false };
         let socket = match family {
             Family::V4 => sockets.udp_v4.as_ref(),
@@ -269,8 +286,9 @@ impl Drive {
         if self.is_ours(address) {
             return;
         }
-        self.neighbours.answered(now, interface, address);
-        self.feed(now, Input::Heard { interface, answered: true });
+        if self.neighbours.answered(now, interface, address) {
+            self.feed(now, Input::Heard { interface, answered: true });
+        }
     }
 
     /// Whether an address belongs to a node of ours, or is virtual.

@@ -123,6 +123,7 @@ pub struct Drive {
     /// The ready-made resignation of this process.
     will: Vec<u8>,
     sequence: u64,
+    announced_at: BTreeMap<GroupId, Instant>,
     told_more_at: Instant,
     housekept_at: Instant,
     asked_at: Instant,
@@ -173,6 +174,7 @@ impl Drive {
             opener: Opener::new(&keys),
             will: Vec::new(),
             sequence: 0,
+            announced_at: BTreeMap::new(),
             told_more_at: now,
             housekept_at: now,
             asked_at: now,
@@ -207,6 +209,9 @@ impl Drive {
         };
         let (adopted, locked) = (named(adopted), named(&locked));
         drive.feed(now, Input::Start { adopted, locked });
+        drive.estate.beat(now.as_nanos());
+        drive.keep_house(now);
+        drive.estate.set_ready();
         Ok(drive)
     }
 
@@ -289,18 +294,26 @@ impl Drive {
     fn keep_house(&mut self, now: Instant) {
         let foreign = self.facts.foreign.values().any(|(.., at)| now.since(*at) < FOREIGN_FOR);
         self.estate.set_peers_alive(self.node.has_living_peer() || foreign);
-        let wait = self.node.shortest_wait().unwrap_or(Duration::ZERO);
+        // Routers of another make wait for three adverts.
+        let adverts = self.layout.core.groups.iter().map(|group| group.advert * 3).min();
+        let wait = self.node.shortest_wait().or(adverts).unwrap_or(Duration::MAX);
         self.estate.set_dead_ns(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
         if now.since(self.housekept_at) < HOUSEKEEPING {
             return;
         }
         self.housekept_at = now;
         self.expire_calls(now);
-        if now.since(self.asked_at) >= neighbours::ASK_EVERY {
+        let seek = self.lacks_witness(now);
+        let every = if seek { neighbours::SEEK_EVERY } else { neighbours::ASK_EVERY };
+        if now.since(self.asked_at) >= every {
             self.asked_at = now;
             self.ask_idly(now);
         }
         self.tell_neighbours(now);
+        self.announce_regularly(now);
+        while let Some(draft) = self.observer.flush(now) {
+            self.tell(draft);
+        }
     }
 
     /// Takes keys into use, and seals the last will with them.
@@ -350,9 +363,8 @@ impl Drive {
             total: Some(ms(total)),
         };
         let cause = Self::cause_word(phases.cause);
-        self.facts.seq += 1;
-        let seq = self.facts.seq;
-        self.facts.handovers.insert(group, LastHandover { seq, cause, phases_ms });
+        // The journal numbers it when the event gets there.
+        self.facts.handovers.insert(group, LastHandover { seq: 0, cause, phases_ms });
         let draft = self.observer.handover(group, &self.layout.core, phases.cause, phases_ms);
         self.tell(draft);
     }
@@ -424,4 +436,3 @@ fn discard_name(why: Discard) -> &'static str {
         Discard::Ourselves => "heartbeat_ourselves",
     }
 }
-

@@ -16,6 +16,8 @@ pub const NEIGHBOURS_TOLD_MAX: usize = 4;
 pub const WITNESS_FOR: Duration = Duration::from_secs(60);
 /// How often known and hoped-for neighbours are asked while all is well.
 pub const ASK_EVERY: Duration = Duration::from_secs(10);
+/// The same while some segment has no witness.
+pub const SEEK_EVERY: Duration = Duration::from_secs(1);
 
 /// Somebody on a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,42 +30,76 @@ struct Known {
 
 /// The neighbours of all interfaces.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Neighbours(Vec<Known>);
+pub struct Neighbours {
+    known: Vec<Known>,
+    /// Interfaces under test that had a witness when the test began: until it ends only those who
+    /// were witnesses before it count. Whoever turns up on a cable that was cut is no proof.
+    frozen: Vec<InterfaceId>,
+}
 
 impl Neighbours {
     /// Somebody who may be there: seen by the kernel, or named by a peer.
     pub fn named(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
         let same = |known: &&mut Known| known.interface == interface && known.address == address;
-        if let Some(known) = self.0.iter_mut().find(same) {
+        if let Some(known) = self.known.iter_mut().find(same) {
             known.named_at = now;
             return;
         }
         self.make_room(interface);
-        self.0.push(Known { interface, address, answered_at: None, named_at: now });
+        self.known.push(Known { interface, address, answered_at: None, named_at: now });
     }
 
-    /// Somebody has answered a probe.
-    pub fn answered(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
+    /// Says which interfaces are under test now.
+    pub fn under_test(&mut self, now: Instant, interfaces: &[InterfaceId]) {
+        self.frozen.retain(|frozen| interfaces.contains(frozen));
+        for interface in interfaces {
+            if !self.frozen.contains(interface) && self.has_witness(now, *interface) {
+                self.frozen.push(*interface);
+            }
+        }
+    }
+
+    /// Somebody has answered a probe; false if that proves nothing.
+    pub fn answered(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) -> bool {
+        let is = |known: &Known| known.interface == interface && known.address == address;
+        let witness = self.known.iter().any(|known| is(known) && known.answered_at.is_some());
+        if self.frozen.contains(&interface) && !witness {
+            return false;
+        }
         self.named(now, interface, address);
         let same = |known: &&mut Known| known.interface == interface && known.address == address;
-        if let Some(known) = self.0.iter_mut().find(same) {
+        if let Some(known) = self.known.iter_mut().find(same) {
             known.answered_at = Some(now);
         }
+        true
     }
 
     /// Those to ask on an interface.
     pub fn to_ask(&self, interface: InterfaceId) -> impl Iterator<Item = IpAddr> + '_ {
-        self.0.iter().filter(move |known| known.interface == interface).map(|known| known.address)
+        self.known
+            .iter()
+            .filter(move |known| known.interface == interface)
+            .map(|known| known.address)
     }
 
     /// Whether anybody on an interface has answered lately.
     pub fn has_witness(&self, now: Instant, interface: InterfaceId) -> bool {
-        self.0.iter().any(|known| known.interface == interface && known.is_witness(now))
+        let frozen = self.frozen.contains(&interface);
+        self.known.iter().any(|known| {
+            known.interface == interface
+                && (known.is_witness(now) || frozen && known.answered_at.is_some())
+        })
     }
 
     /// What to tell the peers about a path on this interface.
-    pub fn told(&self, now: Instant, interface: InterfaceId, path: PathId, out: &mut Vec<Neighbour>) {
-        let witnesses = self.0.iter().filter(|k| k.interface == interface && k.is_witness(now));
+    pub fn told(
+        &self,
+        now: Instant,
+        interface: InterfaceId,
+        path: PathId,
+        out: &mut Vec<Neighbour>,
+    ) {
+        let witnesses = self.known.iter().filter(|k| k.interface == interface && k.is_witness(now));
         let told = witnesses.take(NEIGHBOURS_TOLD_MAX);
         out.extend(told.map(|known| Neighbour { path, address: known.address }));
     }
@@ -71,21 +107,23 @@ impl Neighbours {
     /// Forgets who has neither answered nor been named for long, and whom `is_ours` says to be one
     /// of our own nodes or addresses: they are no witnesses for each other.
     pub fn tidy(&mut self, now: Instant, is_ours: impl Fn(IpAddr) -> bool) {
-        self.0.retain(|known| {
+        let frozen = &self.frozen;
+        self.known.retain(|known| {
+            let frozen = frozen.contains(&known.interface);
             let fresh = now.since(known.named_at) < WITNESS_FOR || known.is_witness(now);
-            fresh && !is_ours(known.address)
+            (fresh || frozen) && !is_ours(known.address)
         });
     }
 
     fn make_room(&mut self, interface: InterfaceId) {
-        let count = self.0.iter().filter(|known| known.interface == interface).count();
+        let count = self.known.iter().filter(|known| known.interface == interface).count();
         if count < NEIGHBOURS_PER_INTERFACE_MAX {
             return;
         }
-        let mine = self.0.iter().enumerate().filter(|(_, known)| known.interface == interface);
+        let mine = self.known.iter().enumerate().filter(|(_, known)| known.interface == interface);
         let oldest = mine.min_by_key(|(_, known)| (known.answered_at, known.named_at));
         if let Some((position, _)) = oldest {
-            self.0.remove(position);
+            self.known.remove(position);
         }
     }
 }
@@ -116,6 +154,20 @@ mod tests {
         assert!(neighbours.has_witness(start, LAN));
         assert!(!neighbours.has_witness(start, InterfaceId(1)));
         assert!(!neighbours.has_witness(start + WITNESS_FOR, LAN));
+    }
+
+    #[test]
+    fn who_turns_up_during_a_test_is_no_witness_and_those_before_it_stay_witnesses() {
+        let mut neighbours = Neighbours::default();
+        let start = Instant::ZERO;
+        neighbours.answered(start, LAN, host(1));
+        neighbours.under_test(start, &[LAN]);
+        assert!(!neighbours.answered(start, LAN, host(2)));
+        assert!(neighbours.answered(start, LAN, host(1)));
+        assert!(neighbours.has_witness(start + WITNESS_FOR * 2, LAN));
+        neighbours.under_test(start, &[]);
+        assert!(neighbours.answered(start, LAN, host(2)));
+        assert!(!neighbours.has_witness(start + WITNESS_FOR * 2, LAN));
     }
 
     #[test]

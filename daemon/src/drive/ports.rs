@@ -53,6 +53,8 @@ pub struct Port {
     /// What is open on it.
     pub sockets: Option<Sockets>,
     wanted: Wanted,
+    /// Sources that the file names, by family; they come before the interface's own choice.
+    pub named: Vec<IpAddr>,
 }
 
 /// Which sockets the configuration needs on an interface.
@@ -90,7 +92,15 @@ pub struct Sockets {
 impl Port {
     /// An interface that was not seen yet.
     pub fn new(id: InterfaceId, name: &str, wanted: Wanted) -> Port {
-        Port { id, name: name.into(), link: None, addresses: Vec::new(), sockets: None, wanted }
+        Port {
+            id,
+            name: name.into(),
+            link: None,
+            addresses: Vec::new(),
+            sockets: None,
+            wanted,
+            named: Vec::new(),
+        }
     }
 
     /// The kernel's number of it.
@@ -105,7 +115,7 @@ impl Port {
 
     /// The first IPv4 address of its own.
     pub fn source_v4(&self) -> Option<Ipv4Addr> {
-        self.addresses.iter().find_map(|address| match address {
+        self.named.iter().chain(&self.addresses).find_map(|address| match address {
             IpAddr::V4(address) => Some(*address),
             IpAddr::V6(_) => None,
         })
@@ -113,7 +123,7 @@ impl Port {
 
     /// The first IPv6 link-local address of its own.
     pub fn source_v6(&self) -> Option<Ipv6Addr> {
-        self.addresses.iter().find_map(|address| match address {
+        self.named.iter().chain(&self.addresses).find_map(|address| match address {
             IpAddr::V6(address) if address.is_unicast_link_local() => Some(*address),
             IpAddr::V4(_) | IpAddr::V6(_) => None,
         })

@@ -23,7 +23,9 @@ impl Drive {
     pub(super) fn carry_out(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
-                Effect::Advertise { group, router, priority } => self.advertise(group, router, priority),
+                Effect::Advertise { group, router, priority } => {
+                    self.advertise(group, router, priority)
+                }
                 Effect::Heartbeat { paths, body } => self.send_heartbeat(now, paths, &body),
                 Effect::Own { group, lease, serial } => self.own(group, lease, serial),
                 Effect::Announce(group) => self.announce(group),
@@ -46,7 +48,8 @@ impl Drive {
         for destination in destinations {
             let mut packet = std::mem::take(&mut self.packet);
             packet.clear();
-            let sent = match self.advert(group, router, priority, source, destination, &mut packet) {
+            let sent = match self.advert(group, router, priority, source, destination, &mut packet)
+            {
                 Ok(()) => self.send_vrrp(interface, &packet, source, destination),
                 Err(_) => false,
             };
@@ -106,7 +109,13 @@ impl Drive {
         })
     }
 
-    fn send_vrrp(&self, id: InterfaceId, packet: &[u8], source: IpAddr, destination: IpAddr) -> bool {
+    fn send_vrrp(
+        &self,
+        id: InterfaceId,
+        packet: &[u8],
+        source: IpAddr,
+        destination: IpAddr,
+    ) -> bool {
         let sockets = self.ports[id.index()].sockets.as_ref();
         let socket = sockets.and_then(|sockets| match Family::of(source) {
             Family::V4 => sockets.vrrp_v4.as_ref(),
@@ -252,6 +261,37 @@ impl Drive {
         sent.is_ok()
     }
 
+    /// Repeats the announcements of routers that are configured so, while they are active.
+    pub(super) fn announce_regularly(&mut self, now: Instant) {
+        use evergate_api::config::model::Announce;
+        for position in 0..self.layout.groups.len() {
+            let group = GroupId::at(position);
+            let routers = &self.layout.groups[position].routers;
+            let every = routers.iter().filter_map(|router| match router.announce {
+                Announce::Every(span) => Some(span),
+                Announce::Never | Announce::OnTakeover => None,
+            });
+            let Some(every) = every.min() else { continue };
+            let active =
+                self.node.groups()[position].role() == evergate_core::heartbeat::Role::Active;
+            let last = *self.announced_at.entry(group).or_insert(now);
+            if active && now.since(last) >= every {
+                self.announced_at.insert(group, now);
+                self.announce(group);
+            }
+        }
+    }
+
+    /// Asks whoever is there to make himself known.
+    pub(super) fn seek(&self, interface: InterfaceId) {
+        let port = &self.ports[interface.index()];
+        let frames = port.sockets.as_ref().and_then(|sockets| sockets.frames.as_ref());
+        let (Some(Mac(mac)), Some(frames)) = (port.mac(), frames) else { return };
+        let Some(source) = port.source_v6() else { return };
+        // Nobody has to answer, and we ask again soon.
+        let _ = frames.send_icmpv6(mac, source, ndp::ALL_NODES, &ndp::who_is_there(source));
+    }
+
     /// Asks the neighbours on an interface; where none is known, passing frames have to do.
     pub(super) fn probe(&mut self, now: Instant, interface: InterfaceId) {
         let asked: Vec<IpAddr> = self.neighbours.to_ask(interface).collect();
@@ -269,7 +309,7 @@ impl Drive {
         let _ = match address {
             IpAddr::V4(address) => frames.send(&arp::Arp::probe(Mac(mac), address).broadcast()),
             IpAddr::V6(address) => {
-                let source = port.source_v6().unwrap_or(std::net::Ipv6Addr::UNSPECIFIED);
+                let source = std::net::Ipv6Addr::UNSPECIFIED;
                 let group = ndp::solicited_node(address);
                 frames.send_icmpv6(mac, source, group, &ndp::probe(address))
             }
@@ -297,5 +337,4 @@ impl Drive {
     pub(super) fn cause_word(cause: Cause) -> String {
         crate::observe::cause_code(cause).to_owned()
     }
-
 }

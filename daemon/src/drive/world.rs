@@ -30,6 +30,7 @@ impl Drive {
                 None => Port::new(id, name, wanted),
             };
             port.want(wanted);
+            port.named = self.named_sources(id);
             self.ports.push(port);
         }
         self.routers.clear();
@@ -45,6 +46,14 @@ impl Drive {
         }
         self.facts.replicate = self.layout.file.replicate;
         self.facts.config_hash = self.layout.file.digest.to_string();
+    }
+
+    /// The sources that the file names for routers on an interface.
+    fn named_sources(&self, id: InterfaceId) -> Vec<IpAddr> {
+        let groups = self.layout.core.groups.iter().zip(&self.layout.groups);
+        let routers = groups.flat_map(|(core, layout)| core.routers.iter().zip(&layout.routers));
+        let here = routers.filter(|(core, _)| core.interface == id);
+        here.filter_map(|(_, layout)| layout.source).collect()
     }
 
     fn wanted(&self, id: InterfaceId) -> Wanted {
@@ -235,7 +244,15 @@ impl Drive {
                 if self.advert(group, router, 0, source, destination, &mut bytes).is_ok() {
                     let port = 0;
                     let group = index;
-                    wills.push(Will { transport, group, ifindex, source, destination, port, bytes });
+                    wills.push(Will {
+                        transport,
+                        group,
+                        ifindex,
+                        source,
+                        destination,
+                        port,
+                        bytes,
+                    });
                 }
             }
         }
@@ -290,8 +307,16 @@ impl Drive {
         };
         self.neighbours.tidy(now, |address| ours.contains(&address));
         for (id, _) in self.segments() {
+            if !self.neighbours.has_witness(now, id) {
+                self.seek(id);
+            }
             self.probe(now, id);
         }
+    }
+
+    /// Whether there is a segment on which nobody is known who answers.
+    pub(super) fn lacks_witness(&self, now: Instant) -> bool {
+        self.segments().iter().any(|(id, _)| !self.neighbours.has_witness(now, *id))
     }
 
     /// The interfaces that clients share.
@@ -302,6 +327,9 @@ impl Drive {
     }
 
     pub(super) fn tell_neighbours(&mut self, now: Instant) {
+        let testers = self.node.segments().iter().map(|segment| &segment.tester);
+        let tested: Vec<_> = testers.filter(|t| t.is_running()).map(|t| t.interface).collect();
+        self.neighbours.under_test(now, &tested);
         for (interface, _) in self.segments() {
             let known = self.neighbours.has_witness(now, interface);
             self.feed(now, Input::Neighbours { interface, known });
@@ -313,7 +341,9 @@ impl Drive {
     pub(super) fn watch_frames(&mut self, _now: Instant, id: InterfaceId) {
         let port = &self.ports[id.index()];
         let (Some(index), Some(frames)) = (port.ifindex(), self.frames.as_mut()) else { return };
-        let Ok(count) = frames.received(&Interface { index, name: port.name.clone() }) else { return };
+        let Ok(count) = frames.received(&Interface { index, name: port.name.clone() }) else {
+            return;
+        };
         let former = self.frames_seen.insert(id, count);
         if former.is_some_and(|former| count > former) {
             self.heard_frames.push(id);
@@ -327,4 +357,3 @@ impl Drive {
         }
     }
 }
-

@@ -186,7 +186,7 @@ impl Collector<'_> {
             }
             View::Doubt
                 if !peer.paths.iter().any(|path| path.alive)
-                    && truth.node.is_vouched_for(peer.node) =>
+                    && truth.node.is_vouched_for(peer.node, truth.now) =>
             {
                 let text =
                     format!("{name} is heard by a third node only: look at its links to this node");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use evergate_core::config::{LEASE, LONELY_LEASE};
+use serde::Serialize;
 
 use super::Since;
 use crate::setup::{GROUPS_MAX, NODES_MAX};
@@ -12,7 +13,7 @@ use crate::world::{KEEP_FOR, World};
 pub const DIFFER_MAX: Duration = Duration::from_millis(100);
 
 /// See [`super::Law::KernelMatchesClaim`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct KernelMatchesClaim {
     /// By group and node.
     pub differs: [[Since; NODES_MAX]; GROUPS_MAX],
@@ -24,7 +25,8 @@ impl KernelMatchesClaim {
         for node in 0..world.hosts.len() {
             let host = &world.hosts[node];
             let held = host.kernel.held[group].is_some();
-            let differs = held != world.claims(node, group) && host.is_up() && host.kernel.calls.is_empty();
+            let differs =
+                held != world.claims(node, group) && host.is_up() && host.kernel.calls.is_empty();
             let lasted = self.differs[group][node].note(world.now, differs, host.disturbed);
             if lasted > bound(world, node, group) {
                 let word = if held { "holds" } else { "does not hold" };

@@ -80,7 +80,7 @@ impl fmt::Display for Violation {
 }
 
 /// All laws with their memories.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Laws {
     /// If set, only this law is looked at.
     pub only: Option<Law>,
@@ -161,7 +161,7 @@ impl Violation {
 }
 
 /// Since when something that must not last has lasted.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Since(pub Option<Instant>);
 
 impl Since {

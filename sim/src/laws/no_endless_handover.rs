@@ -15,6 +15,7 @@ impl NoEndlessHandover {
     /// Looks at one group; the world counts.
     pub fn look(world: &World, group: usize) -> Option<String> {
         let entries = world.entries[group];
-        (entries > ENTRIES_MAX).then(|| format!("became active {entries} times after the last fault"))
+        (entries > ENTRIES_MAX)
+            .then(|| format!("became active {entries} times after the last fault"))
     }
 }

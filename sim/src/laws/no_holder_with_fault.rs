@@ -1,5 +1,7 @@
 //! Who has a fault holds nothing.
 
+use serde::Serialize;
+
 use std::time::Duration;
 
 use super::Since;
@@ -10,7 +12,7 @@ use crate::world::World;
 pub const RELEASE_MAX: Duration = Duration::from_millis(10);
 
 /// See [`super::Law::NoHolderWithFault`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct NoHolderWithFault {
     /// By group and node.
     pub faulty: [[Since; NODES_MAX]; GROUPS_MAX],

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use evergate_core::detector::DEAD_MAX;
 use evergate_core::config::{LEASE, LONELY_LEASE};
+use evergate_core::detector::DEAD_MAX;
+use serde::Serialize;
 
 use super::Since;
 use crate::setup::{GROUPS_MAX, NODES_MAX};
-use crate::world::World;
+use crate::world::{KEEP_FOR, World};
 
 /// A planned handover overlaps on purpose, for two calls of the kernel and two heartbeats. What the
 /// guardian does for a dead or frozen core takes a dead time and 20 ms more (issue 2, point 4).
@@ -18,7 +19,7 @@ pub const LEASE_ENDS: Duration = Duration::from_millis(LEASE.as_millis() as u64 
 pub const ONE_WAY_ENDS: Duration = Duration::from_millis(2 * DEAD_MAX.as_millis() as u64 + 100);
 
 /// See [`super::Law::OneHolder`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct OneHolder {
     /// By group and pair of nodes.
     pub both: [[Since; NODES_MAX * NODES_MAX]; GROUPS_MAX],
@@ -67,6 +68,14 @@ fn bound(world: &World, one: usize, other: usize) -> Duration {
     let stranded = |node: usize| world.hosts[node].kernel.stranded.contains(&true);
     if stranded(one) || stranded(other) {
         return LONELY_LEASE;
+    }
+    // A guardian that has never heard of a peer keeps the addresses for the next core.
+    let kept = |node: usize| {
+        let orphan = world.hosts[node].orphan.as_ref();
+        orphan.is_some_and(|orphan| orphan.adopt.contains(&true))
+    };
+    if kept(one) || kept(other) {
+        return KEEP_FOR;
     }
     if headless(one) || headless(other) {
         return LEASE_ENDS.max(advert);

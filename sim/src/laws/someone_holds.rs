@@ -1,5 +1,7 @@
 //! Some fit node holds the addresses within a bound after the last fault.
 
+use serde::Serialize;
+
 use std::time::Duration;
 
 use super::Since;
@@ -11,7 +13,7 @@ use crate::world::World;
 pub const VACANT_MAX: Duration = Duration::from_secs(8);
 
 /// See [`super::Law::SomeoneHolds`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct SomeoneHolds {
     /// By group.
     pub vacant: [Since; GROUPS_MAX],

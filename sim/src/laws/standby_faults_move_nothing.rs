@@ -1,6 +1,8 @@
 //! Faults of standbys move nothing: while the preferred node holds a group, in good order and
 //! untouched, nobody else becomes active.
 
+use serde::Serialize;
+
 use std::time::Duration;
 
 use crate::setup::GROUPS_MAX;
@@ -10,7 +12,7 @@ use crate::world::World;
 pub const SETTLED_AFTER: Duration = Duration::from_secs(4);
 
 /// See [`super::Law::StandbyFaultsMoveNothing`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct StandbyFaultsMoveNothing {
     /// The settled holder of each group, as long as nothing has touched it.
     pub anchor: [Option<u8>; GROUPS_MAX],

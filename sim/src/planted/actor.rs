@@ -8,11 +8,12 @@ use evergate_core::heartbeat::Role;
 use evergate_core::ident::{Incarnation, InterfaceId, PathId};
 use evergate_core::input::{Command, Input, Interface};
 use evergate_core::{Instant, Machine, Node};
+use serde::Serialize;
 
 use super::Defect;
 
 /// A node, and what is wrong with it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Actor {
     node: Node,
     defect: Option<Defect>,

@@ -1,10 +1,12 @@
 //! How much may go wrong in an exhaustive walk. Budgets are what makes a world finite.
 
+use serde::Serialize;
+
 use crate::choice::{Choice, Fault, Frozen};
 use crate::world::World;
 
 /// What may still happen.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Budgets {
     /// Packets lost.
     pub losses: u8,

@@ -1,5 +1,7 @@
 //! Three ways through a world: by chance, through everything, and along a saved trace.
 mod budgets;
+pub mod canonical;
+pub mod exhaustive;
 pub mod random;
 pub mod replay;
 pub mod shrink;

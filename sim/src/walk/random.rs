@@ -125,15 +125,12 @@ impl Walker {
             32..=34 => Fault::PowerCut { node },
             35..=40 => Fault::PowerOn { node },
             41..=48 => {
-                let frozen =
-                    [Frozen::Core, Frozen::Processes, Frozen::Machine][self.dice.place(3)];
+                let frozen = [Frozen::Core, Frozen::Processes, Frozen::Machine][self.dice.place(3)];
                 Fault::Pause { node, frozen, micros }
             }
             49..=51 => Fault::SlowKernel { node, micros },
             52..=53 => Fault::FailKernel { node, calls: 1 + u8::from(self.dice.chance(30)) },
-            54..=57 => {
-                Fault::Replay { node, record: self.dice.place(self.world.records.len()) }
-            }
+            54..=57 => Fault::Replay { node, record: self.dice.place(self.world.records.len()) },
             58..=59 => Fault::Shutdown { node },
             _ => self.draw_shared(node, segment, group, micros),
         }
@@ -165,7 +162,8 @@ impl Walker {
     fn draw_packet(&mut self, micros: u64) -> Fault {
         let flows = self.world.wire.count();
         let begin = self.dice.place(flows);
-        let busy = (0..flows).map(|at| (begin + at) % flows).find(|at| self.world.wire.len(*at) > 0);
+        let busy =
+            (0..flows).map(|at| (begin + at) % flows).find(|at| self.world.wire.len(*at) > 0);
         let flow = busy.unwrap_or(begin);
         match self.dice.below(4) {
             0 => Fault::Lose { flow },

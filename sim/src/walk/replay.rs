@@ -55,9 +55,8 @@ impl Trace {
             lines.push(format!("  {}", serde_json::to_string(choice)?));
         }
         let choices = lines.join(",\n");
-        let text = format!(
-            "{{\"about\": {about},\n\"setup\": {setup},\n\"choices\": [\n{choices}\n]}}\n"
-        );
+        let text =
+            format!("{{\"about\": {about},\n\"setup\": {setup},\n\"choices\": [\n{choices}\n]}}\n");
         std::fs::write(path, text)
     }
 }

@@ -27,7 +27,11 @@ pub fn shrink(trace: &Trace, law: Law) -> Trace {
             }
         }
         let stuck = best.choices.len() == before;
-        chunk = if stuck && chunk == 1 { 0 } else { chunk.div_ceil(2).min(if stuck { chunk / 2 } else { chunk }) };
+        chunk = if stuck && chunk == 1 {
+            0
+        } else {
+            chunk.div_ceil(2).min(if stuck { chunk / 2 } else { chunk })
+        };
     }
     round_waits(&mut best, law);
     best

@@ -31,11 +31,14 @@ impl World {
             Fault::Duplicate { flow } => drop(self.wire.duplicate(flow)),
             Fault::Overtake { flow } => drop(self.wire.overtake(flow)),
             Fault::Delay { flow, micros } => {
-                self.wire.delay(flow, now + Duration::from_micros(micros));
+                let until = now + Duration::from_micros(micros);
+                self.wire.delay(flow, until);
+                self.disturb_until(until);
             }
             Fault::Lossy { segment, percent, micros } => {
                 let until = now + Duration::from_micros(micros);
                 self.lossy[segment] = Lossy { percent, until };
+                self.disturb_until(until);
             }
             Fault::Cable { node, segment, sends, hears } => {
                 self.hosts[node].sends[segment] = sends;
@@ -198,7 +201,11 @@ impl World {
         let mut without = actor.clone();
         let mut expected = Vec::new();
         let nowhere = InterfaceId::at(usize::from(u16::MAX));
-        without.handle(self.now, Input::Heard { interface: nowhere, answered: false }, &mut expected);
+        without.handle(
+            self.now,
+            Input::Heard { interface: nowhere, answered: false },
+            &mut expected,
+        );
         let mut with = actor.clone();
         let mut seen = Vec::new();
         let input = self.opened(old.from, old.segment, old.packet);

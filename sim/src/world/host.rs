@@ -6,6 +6,7 @@ use std::time::Duration;
 use evergate_core::ident::Incarnation;
 use evergate_core::input::Input;
 use evergate_core::{Instant, Machine};
+use serde::Serialize;
 
 use super::kernel::Kernel;
 use super::wire::NEVER;
@@ -33,7 +34,7 @@ pub const CRASHES_MAX: usize = 3;
 pub const CRASH_WINDOW: Duration = Duration::from_secs(60);
 
 /// What is to be done for a core that is gone.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Orphan {
     /// When the guardian removes the addresses.
     pub sweep_at: Instant,
@@ -44,7 +45,7 @@ pub struct Orphan {
 }
 
 /// One machine.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Host {
     /// The core, if it runs.
     pub core: Option<Actor>,
@@ -76,8 +77,8 @@ pub struct Host {
     pub incarnation: Incarnation,
     /// How many cores it has had.
     pub births: u16,
-    /// How many heartbeats its present process has sent.
-    pub sequence: u64,
+    /// How many heartbeats each of its processes has sent, the present one last.
+    pub sequences: Vec<u64>,
     /// When its core crashed, at most the last [`CRASHES_MAX`].
     pub crashes: VecDeque<Instant>,
     /// When something last happened to it that excuses a delay.
@@ -107,7 +108,7 @@ impl Host {
             hears: [true; SEGMENTS_MAX],
             incarnation: Incarnation([0; 16]),
             births: 0,
-            sequence: 0,
+            sequences: Vec::new(),
             crashes: VecDeque::new(),
             disturbed: Instant::ZERO,
             deadline: NEVER,

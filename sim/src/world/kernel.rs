@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use evergate_core::Instant;
+use serde::Serialize;
 
 use super::wire::NEVER;
 use crate::setup::GROUPS_MAX;
@@ -12,7 +13,7 @@ use crate::setup::GROUPS_MAX;
 pub const CALLS_MAX: usize = 64;
 
 /// A call that is not answered yet.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Call {
     /// The group.
     pub group: usize,
@@ -27,7 +28,7 @@ pub struct Call {
 }
 
 /// The kernel of one host.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Kernel {
     /// Until when each group's addresses are held; `None`: not.
     pub held: [Option<Instant>; GROUPS_MAX],

@@ -23,7 +23,7 @@ impl World {
         let host = &mut self.hosts[node];
         host.births += 1;
         host.incarnation = incarnation(node, host.births);
-        host.sequence = 0;
+        host.sequences.push(0);
         host.inbox.clear();
         host.orphan = None;
         let mut adopted = Vec::new();
@@ -48,9 +48,18 @@ impl World {
 
     /// Something has happened to a node that it needs time to get over.
     pub(crate) fn disturb(&mut self, node: usize) {
-        self.hosts[node].disturbed = self.now;
-        self.disturbed = self.now;
+        let host = &mut self.hosts[node];
+        host.disturbed = host.disturbed.max(self.now);
+        self.disturbed = self.disturbed.max(self.now);
         self.entries = Default::default();
+    }
+
+    /// Something goes on for a while that everybody needs time to get over afterwards.
+    pub(super) fn disturb_until(&mut self, until: Instant) {
+        self.disturbed = self.disturbed.max(until);
+        for host in &mut self.hosts {
+            host.disturbed = host.disturbed.max(until);
+        }
     }
 
     /// The core is dead. Its guardian, if it lives, resigns for it or keeps the addresses for the
@@ -152,6 +161,7 @@ impl World {
             sends: host.sends,
             hears: host.hears,
             births: host.births,
+            sequences: std::mem::take(&mut host.sequences),
             ..fresh
         };
         self.disturb(node);

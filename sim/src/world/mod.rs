@@ -19,6 +19,7 @@ use evergate_core::heartbeat::Role;
 use evergate_core::ident::{GroupId, Incarnation, InterfaceId, NodeId, PathId, RouterId};
 use evergate_core::input::{Input, Received, Refused};
 use evergate_core::{Instant, Machine};
+use serde::Serialize;
 
 pub use host::{
     CORE_STARTS, DAEMON_STARTS, GUARDIAN_STARTS, Host, KEEP_FOR, LONELY_WAIT, Orphan, SWEEP_AFTER,
@@ -42,7 +43,7 @@ const RECORD_EVERY: u64 = 61;
 const BUSY: Refused = Refused { errno: 16 };
 
 /// A packet of the past.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Record {
     /// Who sent it.
     pub from: usize,
@@ -319,7 +320,8 @@ impl World {
                 }
                 Effect::Own { group, lease, serial } => {
                     let took = Duration::from_micros(self.setup.kernel_us);
-                    let call = Call { group: group.index(), lease, serial, at: self.now, slow: false };
+                    let call =
+                        Call { group: group.index(), lease, serial, at: self.now, slow: false };
                     if self.hosts[node].kernel.call(self.now, took, call) {
                         self.touched |= 1 << node;
                         self.disturb(node);
@@ -327,7 +329,7 @@ impl World {
                 }
                 Effect::Probe(interface) => self.probe(node, interface.index()),
                 Effect::Note(Note::Role { group, to: Role::Active, .. }) => {
-                    self.entries[group.index()] += 1;
+                    self.entries[group.index()] += u32::from(self.now >= self.disturbed);
                     self.tally.takeovers += 1;
                 }
                 Effect::Stopped => stopped = true,
@@ -346,7 +348,8 @@ impl World {
     fn write_journal(&mut self, node: usize, out: &[Effect]) {
         let at = self.now.since(Instant::ZERO + EPOCH).as_secs_f64();
         let Some(journal) = &mut self.journal else { return };
-        let loud = |effect: &&Effect| !matches!(effect, Effect::Heartbeat { .. } | Effect::Probe(_));
+        let loud =
+            |effect: &&Effect| !matches!(effect, Effect::Heartbeat { .. } | Effect::Probe(_));
         for effect in out.iter().filter(loud) {
             journal.push(format!("{at:.6} node {node}: {effect:?}"));
         }
@@ -359,8 +362,11 @@ impl World {
         body: &Arc<evergate_core::heartbeat::Heartbeat>,
     ) {
         let host = &mut self.hosts[node];
-        host.sequence += 1;
-        let (incarnation, sequence) = (host.incarnation, host.sequence);
+        let sequence = host.sequences.last_mut().map_or(1, |sent| {
+            *sent += 1;
+            *sent
+        });
+        let incarnation = host.incarnation;
         let packet = Packet::Heartbeat {
             incarnation,
             sequence,

@@ -48,10 +48,7 @@ impl World {
 
     /// Whether of two nodes that run one hears the other, but not the other way round.
     pub fn is_one_way(&self, one: usize, other: usize) -> bool {
-        self.runs(one)
-            && self.runs(other)
-            && self.touching(one, other)
-            && !self.joined(one, other)
+        self.runs(one) && self.runs(other) && self.touching(one, other) && !self.joined(one, other)
     }
 
     /// Whether a node's core runs and has taken up a state in the group.

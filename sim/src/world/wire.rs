@@ -8,6 +8,7 @@ use std::sync::Arc;
 use evergate_core::Instant;
 use evergate_core::heartbeat::Heartbeat;
 use evergate_core::ident::Incarnation;
+use serde::Serialize;
 
 /// Later than anything that will ever happen.
 pub const NEVER: Instant = Instant::from_nanos(u64::MAX);
@@ -15,7 +16,7 @@ pub const NEVER: Instant = Instant::from_nanos(u64::MAX);
 pub const FLOW_MAX: usize = 512;
 
 /// What travels.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub enum Packet {
     /// A heartbeat of ours.
     Heartbeat {
@@ -49,7 +50,7 @@ pub enum Packet {
 }
 
 /// A packet and when it arrives.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Flight {
     /// When it arrives.
     pub at: Instant,
@@ -58,7 +59,7 @@ pub struct Flight {
 }
 
 /// All flows of a world.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Wire {
     nodes: usize,
     segments: usize,

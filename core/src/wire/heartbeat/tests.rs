@@ -234,7 +234,8 @@ fn the_largest_heartbeat_fits() {
     let mut large = peer();
     large.paths = vec![large.paths[0]; PATH_REPORTS_MAX];
     heartbeat.peers = vec![large; NODES_MAX];
-    heartbeat.groups = vec![GroupReport { successor: Some(NodeId(0)), ..asking() }; GROUP_REPORTS_MAX];
+    heartbeat.groups =
+        vec![GroupReport { successor: Some(NodeId(0)), ..asking() }; GROUP_REPORTS_MAX];
     heartbeat.segments = vec![heartbeat.segments[0]; PATH_REPORTS_MAX];
     heartbeat.sources = vec![heartbeat.sources[0]; SOURCES_MAX];
     let mut body = Vec::new();

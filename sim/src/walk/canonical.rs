@@ -1,0 +1,443 @@
+//! What makes two moments the same: the fingerprint of a world in canonical form.
+//!
+//! Every instant counts as its distance from now, and an instant so long ago that nothing can depend
+//! on it any more counts as that old; numbers that only ever grow count as their distance from the
+//! newest one; what is only written down for people does not count. The walk over the fields is
+//! serde's, so nothing in the machines has to know of it: fields are known by their names.
+use std::time::Duration;
+
+use evergate_core::Instant;
+use serde::Serialize;
+use serde::ser::{self, Serializer};
+
+use crate::world::World;
+
+/// Fields that are only for people, or constant, or whose effect does not reach into a coarse world:
+/// there the dead time is at its upper bound whatever the lateness.
+const IGNORED: [&str; 21] = [
+    "config",
+    "term",
+    "stamp",
+    "round_trip",
+    "detect",
+    "lateness",
+    "last_change",
+    "alarms",
+    "touched_at",
+    "holder",
+    "peer_advert_at",
+    "put_back",
+    "crashes",
+    "frozen_at",
+    "due",
+    "deadline",
+    "kill_reason",
+    "sequences",
+    "births",
+    "differs_since",
+    "tie",
+];
+/// How long after it an instant can matter, by the name of its field, in seconds; [`LATER`] if the
+/// name is not here. Lonely leases look back 10 s, dead times 3 s and twice that, laws 16 s.
+const HORIZONS: [(&str, i64); 13] = [
+    ("heard_at", 10),
+    ("heard_us_at", 7),
+    ("met_at", 1),
+    ("awake", 7),
+    ("started_at", 10),
+    ("since", 0),
+    ("failback_not_before", 0),
+    ("down_at", 0),
+    ("at", 0),
+    ("disturbed", 16),
+    ("vacant", 17),
+    ("both", 17),
+    ("differs", 61),
+];
+/// The horizon of every other field, in seconds.
+const LATER: i64 = 12;
+/// How many numbers behind the newest one packets can still be under way.
+const REACH: u32 = 16;
+const SECOND: i64 = 1_000_000_000;
+
+pub fn dump(world: &World) -> Vec<(&'static str, u64)> {
+    let mut canon = Canon {
+        low: 0,
+        high: 0,
+        now: world.now,
+        world,
+        key: "",
+        speaker: None,
+        group: 0,
+        serials: [0; 8],
+        in_age: false,
+        log: Some(vec![]),
+    };
+    let parts = (&world.hosts, &world.wire, &world.blocked, &world.filtered, &world.neighbour);
+    let rest = (&world.records, &world.budgets, &world.laws, &world.entries, world.touched);
+    let _ = (parts, rest).serialize(&mut canon);
+    canon.log.unwrap()
+}
+/// The fingerprint of a world: equal for worlds that go on alike. Two different ones share it with a
+/// probability of 2^-128.
+pub fn fingerprint(world: &World) -> u128 {
+    let mut canon = Canon {
+        low: 0x243f_6a88_85a3_08d3,
+        high: 0x1319_8a2e_0370_7344,
+        now: world.now,
+        world,
+        key: "",
+        speaker: None,
+        group: 0,
+        serials: [0; 8],
+        in_age: false,
+        log: None,
+    };
+    let parts = (&world.hosts, &world.wire, &world.blocked, &world.filtered, &world.neighbour);
+    let rest = (&world.records, &world.budgets, &world.laws, &world.entries, world.touched);
+    let done = (parts, rest).serialize(&mut canon).is_ok();
+    canon.key = "disturbed";
+    let all = done && world.disturbed.serialize(&mut canon).is_ok();
+    assert!(all, "hashing cannot fail");
+    u128::from(canon.high) << 64 | u128::from(canon.low)
+}
+
+struct Canon<'a> {
+    low: u64,
+    high: u64,
+    now: Instant,
+    world: &'a World,
+    /// The field that is being written.
+    key: &'static str,
+    /// The process whose number comes next: node and birth.
+    speaker: Option<(usize, usize)>,
+    group: usize,
+    /// The newest serial of each group of the host that is being written.
+    serials: [u64; 8],
+    in_age: bool,
+    log: Option<Vec<(&'static str, u64)>>,
+}
+
+impl Canon<'_> {
+    fn put(&mut self, word: u64) {
+        if let Some(l) = &mut self.log {
+            l.push((self.key, word));
+        }
+        self.low = (self.low ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        self.high = (self.high.rotate_left(17) ^ word).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        self.high ^= self.high >> 31;
+        self.low ^= self.low >> 32;
+    }
+
+    fn moment(&mut self, at: Instant) {
+        let distance = i128::from(at.as_nanos()) - i128::from(self.now.as_nanos());
+        let distance = i64::try_from(distance).unwrap_or(i64::MAX);
+        let known = HORIZONS.iter().find(|(name, _)| *name == self.key);
+        let horizon = known.map_or(LATER, |(_, seconds)| *seconds) * SECOND;
+        self.put(distance.max(-horizon).cast_unsigned());
+    }
+
+    fn number(&mut self, number: u64) {
+        match self.key {
+            "newest" | "sequence" => {
+                let sent = self.speaker.and_then(|(node, birth)| self.sent(node, birth));
+                self.put(sent.map_or(number, |sent| sent.wrapping_sub(number)));
+            }
+            "seen" => self.put(number & u64::from((1u32 << REACH) - 1)),
+            "serial" => {
+                let group = self.group.min(self.serials.len() - 1);
+                let newest = &mut self.serials[group];
+                // The core's own serial comes first, then what the kernel still has of it.
+                *newest = (*newest).max(number);
+                let behind = *newest - number;
+                self.put(behind);
+            }
+            "id" | "group" => {
+                self.group = usize::try_from(number).unwrap_or(0);
+                self.put(number);
+            }
+            _ => self.put(number),
+        }
+    }
+
+    fn sent(&self, node: usize, birth: usize) -> Option<u64> {
+        self.world.hosts.get(node)?.sequences.get(birth.checked_sub(1)?).copied()
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Never> {
+        if IGNORED.contains(&key) {
+            return Ok(());
+        }
+        let outer = std::mem::replace(&mut self.key, key);
+        if key == "core" {
+            self.serials = [0; 8];
+        }
+        let done = value.serialize(&mut *self);
+        self.key = outer;
+        done
+    }
+}
+
+/// The error of a hash, which has none.
+#[derive(Debug)]
+struct Never;
+
+impl std::fmt::Display for Never {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("hashing failed")
+    }
+}
+
+impl std::error::Error for Never {}
+
+impl ser::Error for Never {
+    fn custom<T: std::fmt::Display>(_: T) -> Self {
+        Never
+    }
+}
+
+macro_rules! numbers {
+    ($($name:ident $type:ty),*) => {$(
+        fn $name(self, value: $type) -> Result<(), Never> {
+            self.number(u64::from(value));
+            Ok(())
+        }
+    )*};
+}
+
+impl<'c> Serializer for &'c mut Canon<'_> {
+    type Ok = ();
+    type Error = Never;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    numbers!(serialize_bool bool, serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64);
+
+    fn serialize_u128(self, value: u128) -> Result<(), Never> {
+        let bytes = value.to_le_bytes();
+        self.serialize_bytes(&bytes)
+    }
+    fn serialize_i8(self, value: i8) -> Result<(), Never> {
+        self.serialize_i64(i64::from(value))
+    }
+    fn serialize_i16(self, value: i16) -> Result<(), Never> {
+        self.serialize_i64(i64::from(value))
+    }
+    fn serialize_i32(self, value: i32) -> Result<(), Never> {
+        self.serialize_i64(i64::from(value))
+    }
+    fn serialize_i64(self, value: i64) -> Result<(), Never> {
+        self.put(value.cast_unsigned());
+        Ok(())
+    }
+    fn serialize_f32(self, value: f32) -> Result<(), Never> {
+        self.put(u64::from(value.to_bits()));
+        Ok(())
+    }
+    fn serialize_f64(self, value: f64) -> Result<(), Never> {
+        self.put(value.to_bits());
+        Ok(())
+    }
+    fn serialize_char(self, value: char) -> Result<(), Never> {
+        self.put(u64::from(u32::from(value)));
+        Ok(())
+    }
+    fn serialize_str(self, value: &str) -> Result<(), Never> {
+        self.serialize_bytes(value.as_bytes())
+    }
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), Never> {
+        self.put(value.len() as u64);
+        value.iter().for_each(|byte| self.put(u64::from(*byte)));
+        Ok(())
+    }
+    fn serialize_none(self) -> Result<(), Never> {
+        self.put(0x6e6f);
+        Ok(())
+    }
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Never> {
+        self.put(0x736f);
+        value.serialize(self)
+    }
+    fn serialize_unit(self) -> Result<(), Never> {
+        Ok(())
+    }
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Never> {
+        Ok(())
+    }
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        at: u32,
+        _: &'static str,
+    ) -> Result<(), Never> {
+        self.put(u64::from(at));
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Never> {
+        match name {
+            "Instant" => {
+                let mut raw = Raw::default();
+                value.serialize(&mut raw)?;
+                self.moment(Instant::from_nanos(raw.number));
+                Ok(())
+            }
+            "Incarnation" => {
+                let mut raw = Raw::default();
+                value.serialize(&mut raw)?;
+                let (node, high, low) = (raw.bytes[0], raw.bytes[1], raw.bytes[2]);
+                self.speaker = Some((node as usize, (high << 8 | low) as usize));
+                self.put(node << 32 | high << 16 | low);
+                Ok(())
+            }
+            _ => value.serialize(self),
+        }
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        at: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Never> {
+        self.put(u64::from(at));
+        value.serialize(self)
+    }
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self, Never> {
+        self.put(len.unwrap_or(0) as u64);
+        Ok(self)
+    }
+    fn serialize_tuple(self, _: usize) -> Result<Self, Never> {
+        Ok(self)
+    }
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Never> {
+        Ok(self)
+    }
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        at: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Never> {
+        self.put(u64::from(at));
+        Ok(self)
+    }
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, Never> {
+        Ok(self)
+    }
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Self, Never> {
+        self.in_age = name == "Duration" && self.key == "age";
+        Ok(self)
+    }
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        at: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Never> {
+        self.put(u64::from(at));
+        Ok(self)
+    }
+}
+
+macro_rules! elements {
+    ($($kind:ident $method:ident),*) => {$(
+        impl ser::$kind for &mut Canon<'_> {
+            type Ok = ();
+            type Error = Never;
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
+                value.serialize(&mut **self)
+            }
+            fn end(self) -> Result<(), Never> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+elements!(SerializeSeq serialize_element, SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field, SerializeTupleVariant serialize_field);
+
+impl ser::SerializeMap for &mut Canon<'_> {
+    type Ok = ();
+    type Error = Never;
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Never> {
+        key.serialize(&mut **self)
+    }
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
+        value.serialize(&mut **self)
+    }
+    fn end(self) -> Result<(), Never> {
+        Ok(())
+    }
+}
+
+impl ser::SerializeStruct for &mut Canon<'_> {
+    type Ok = ();
+    type Error = Never;
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), Never> {
+        if self.in_age {
+            // An age that nothing depends on any more is as good as any older one.
+            let mut raw = Raw::default();
+            value.serialize(&mut raw)?;
+            if key == "secs" {
+                self.in_age = raw.number < AGE_MAX.as_secs();
+                self.put(raw.number.min(AGE_MAX.as_secs()));
+                if !self.in_age {
+                    self.key = "old age";
+                }
+                return Ok(());
+            }
+            self.put(raw.number);
+            return Ok(());
+        }
+        if self.key == "old age" {
+            return Ok(());
+        }
+        self.field(key, value)
+    }
+    fn end(self) -> Result<(), Never> {
+        self.in_age = false;
+        if self.key == "old age" {
+            self.key = "age";
+        }
+        Ok(())
+    }
+}
+
+impl ser::SerializeStructVariant for &mut Canon<'_> {
+    type Ok = ();
+    type Error = Never;
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), Never> {
+        self.field(key, value)
+    }
+    fn end(self) -> Result<(), Never> {
+        Ok(())
+    }
+}
+
+/// The longest age in a report that still says something: twice the dead time and more.
+const AGE_MAX: Duration = Duration::from_secs(8);
+
+mod raw;
+use raw::Raw;
