@@ -29,7 +29,7 @@ pub const DEFAULT_SOCKET: &str = "/run/evergate/evergate.sock";
 #[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// The status document.
-    Status,
+    Status {},
     /// The state of one group on this node.
     Role {
         /// The group's name.

@@ -39,7 +39,7 @@ fn unverified_exits_like_ready() {
 #[test]
 fn requests_are_flat_objects_with_a_verb() {
     let lines = [
-        (Request::Status, r#"{"verb":"status"}"#),
+        (Request::Status {}, r#"{"verb":"status"}"#),
         (Request::Role { group: "g".into() }, r#"{"verb":"role","group":"g"}"#),
         (
             Request::Events { after: Some(7), follow: true },

@@ -103,9 +103,10 @@ fn understand(line: &[u8]) -> Result<Answer, NoAnswer> {
 /// Could it have an effect although no answer came?
 fn changes(request: &Request) -> bool {
     match request {
-        Request::Status | Request::Role { .. } | Request::Events { .. } | Request::Why { .. } => {
-            false
-        }
+        Request::Status {}
+        | Request::Role { .. }
+        | Request::Events { .. }
+        | Request::Why { .. } => false,
         Request::Reload { plan } => !plan,
         Request::Switchover { .. }
         | Request::Failback { .. }

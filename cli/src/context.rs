@@ -13,6 +13,9 @@ use crate::failure::{Failure, Stop};
 /// How long the daemon may take to answer unless told otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The same for verbs that read files or wait for another node.
+pub const PATIENT_TIMEOUT: Duration = Duration::from_secs(12);
+
 /// What every verb is given.
 pub struct Context<'o> {
     /// The control socket.
@@ -31,6 +34,11 @@ impl Context<'_> {
     /// Asks and takes one answer; if the daemon refuses, the verb ends with `exit`.
     pub fn ask(&self, request: &Request, exit: u8) -> Result<Answer, Failure> {
         self.ask_for(request, exit, self.timeout.unwrap_or(TIMEOUT))
+    }
+
+    /// Asks for something that may take its time.
+    pub fn ask_patiently(&self, request: &Request, exit: u8) -> Result<Answer, Failure> {
+        self.ask_for(request, exit, self.timeout.unwrap_or(PATIENT_TIMEOUT))
     }
 
     /// Asks as [`Self::ask`] does, and waits this long.

@@ -19,7 +19,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// Bytes of a cluster key.
 pub const CLUSTER_KEY_BYTES: usize = 32;
 /// Lines that a key file may hold: the first seals, all open.
-pub const CLUSTER_KEYS_MAX: usize = 4;
+pub const CLUSTER_KEYS_MAX: usize = 8;
 /// Bytes that the seal adds behind the ciphertext.
 pub const TAG_BYTES: usize = 16;
 /// Largest plaintext: what a UDP datagram carries less header and tag, rounded down.
@@ -73,24 +73,6 @@ impl ClusterKey {
         key
     }
 
-    /// Reads the text of a key file: one key per line in 64 hexadecimal digits, empty lines and
-    /// lines that start with `#` skipped, [`CLUSTER_KEYS_MAX`] keys at most.
-    pub fn parse_file(text: &str) -> Result<Vec<ClusterKey>, KeyFileError> {
-        let mut keys = Vec::with_capacity(CLUSTER_KEYS_MAX);
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            if keys.len() == CLUSTER_KEYS_MAX {
-                return Err(KeyFileError::TooMany { line: number + 1 });
-            }
-            let secret = parse_hex(line).ok_or(KeyFileError::BadLine { line: number + 1 })?;
-            keys.push(ClusterKey::new(*secret));
-        }
-        if keys.is_empty() { Err(KeyFileError::Empty) } else { Ok(keys) }
-    }
-
     /// The key with which the process `ids` seals.
     fn derive(&self, ids: &SealIds) -> LessSafeKey {
         let mut secret = Zeroizing::new([0; 32]);
@@ -109,39 +91,6 @@ impl fmt::Debug for ClusterKey {
         f.write_str("ClusterKey(secret)")
     }
 }
-
-/// What is wrong with a key file. It never quotes the text, which may be half a secret.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyFileError {
-    /// The file holds no key: make one with `evergate key`.
-    Empty,
-    /// A line is not 64 hexadecimal digits: copy it again from the node that made it.
-    BadLine {
-        /// Counted from one.
-        line: usize,
-    },
-    /// More than [`CLUSTER_KEYS_MAX`] keys: remove those that no node seals with any more.
-    TooMany {
-        /// The first line too many, counted from one.
-        line: usize,
-    },
-}
-
-impl fmt::Display for KeyFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeyFileError::Empty => f.write_str("holds no key; `evergate key` makes one"),
-            KeyFileError::BadLine { line } => {
-                write!(f, "line {line} is not a key of 64 hexadecimal digits")
-            }
-            KeyFileError::TooMany { line } => {
-                write!(f, "line {line} is one key too many, {CLUSTER_KEYS_MAX} are allowed")
-            }
-        }
-    }
-}
-
-impl std::error::Error for KeyFileError {}
 
 /// Why a datagram could not be sealed: ours, always.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -357,29 +306,6 @@ fn nonce(sequence: u64) -> Nonce {
     let mut bytes = [0; NONCE_LEN];
     bytes[4..].copy_from_slice(&sequence.to_be_bytes());
     Nonce::assume_unique_for_key(bytes)
-}
-
-/// 64 hexadecimal digits as 32 bytes.
-fn parse_hex(text: &str) -> Option<Zeroizing<[u8; CLUSTER_KEY_BYTES]>> {
-    let digits = text.as_bytes();
-    if digits.len() != CLUSTER_KEY_BYTES * 2 {
-        return None;
-    }
-    let mut secret = Zeroizing::new([0; CLUSTER_KEY_BYTES]);
-    for (byte, pair) in secret.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
-    }
-    Some(secret)
-}
-
-/// The value of one hexadecimal digit.
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

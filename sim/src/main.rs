@@ -1,87 +1,75 @@
 //! `evergate-sim`: walks through worlds and prints what was found.
+//!
+//! * `evergate-sim check [DIRECTORY]` does everything; traces of what is broken go to the directory.
+//! * `evergate-sim random FROM TO [DIRECTORY]` walks through the worlds of these seeds.
+//! * `evergate-sim replay FILE` follows a saved trace and tells what happens.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use evergate_sim::laws::Laws;
-use evergate_sim::setup::Setup;
-use evergate_sim::walk::{random, shrink};
+use evergate_sim::report;
+use evergate_sim::walk::replay::Trace;
+use evergate_sim::walk::shrink;
 
-fn main() {
-    let mut args = std::env::args().skip(1);
-    if std::env::args().nth(1).as_deref() == Some("tell") {
-        let path = std::env::args().nth(2).unwrap_or_default();
-        let trace =
-            evergate_sim::walk::replay::Trace::load(std::path::Path::new(&path)).expect("a trace");
-        for line in trace.tell(Laws::only(evergate_sim::laws::Law::TimeGoesOn)) {
-            println!("{line}");
-        }
-        return;
+/// The exit code for wrong usage, as in sysexits.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["check"] => check(Path::new(".")),
+        ["check", directory] => check(Path::new(directory)),
+        ["random", from, to, rest @ ..] => match (from.parse(), to.parse()) {
+            (Ok(from), Ok(to)) => random(from, to, rest.first().map(PathBuf::from)),
+            _ => usage(),
+        },
+        ["replay", file] => replay(Path::new(file)),
+        _ => usage(),
     }
-    if std::env::args().nth(1).as_deref() == Some("walk") {
-        let n = |i: usize| std::env::args().nth(i).and_then(|a| a.parse::<u8>().ok()).unwrap_or(0);
-        let setup = Setup::coarse(n(2).into(), n(3).into(), n(4).into());
-        let budgets = evergate_sim::walk::Budgets {
-            losses: n(5),
-            kills: n(6),
-            power_cuts: n(7),
-            blocks: n(8),
-            carriers: n(9),
-            cables: n(10),
-            pauses: n(11),
-            ..Default::default()
-        };
-        #[allow(clippy::disallowed_methods)]
-        let began = std::time::Instant::now();
-        let c = evergate_sim::walk::exhaustive::walk(&setup, Laws::default(), &budgets, 3_000_000);
-        println!("{} states {} edges closed {} {:?}", c.states, c.edges, c.closed, began.elapsed());
-        if let Some((v, t)) = c.broken {
-            println!("{v}");
-            for l in t.tell(Laws::default()) {
-                println!("  {l}");
-            }
-            let _ = t.save(std::path::Path::new("/tmp/walk.json"));
-        }
-        return;
-    }
-    if std::env::args().nth(1).as_deref() == Some("dump") {
-        let mut w = evergate_sim::world::World::new(Setup::coarse(2, 0, 1), Laws::default());
-        w.budgets = Some(Default::default());
-        w.run(std::time::Duration::from_millis(200_100)).unwrap();
-        let a = evergate_sim::walk::canonical::dump(&w);
-        w.run(std::time::Duration::from_millis(2_000)).unwrap();
-        let b = evergate_sim::walk::canonical::dump(&w);
-        println!("{} {}", a.len(), b.len());
-        for (i, (x, y)) in a.iter().zip(&b).enumerate() {
-            if x != y {
-                println!("{i} {x:?} {y:?}");
-            }
-        }
-        return;
-    }
-    let from: u64 = args.next().and_then(|a| a.parse().ok()).unwrap_or(0);
-    let to: u64 = args.next().and_then(|a| a.parse().ok()).unwrap_or(10);
-    #[allow(clippy::disallowed_methods)]
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: evergate-sim check [DIRECTORY] | random FROM TO [DIRECTORY] | replay FILE");
+    ExitCode::from(USAGE)
+}
+
+#[allow(clippy::disallowed_methods, reason = "how long the check took is for people")]
+fn check(traces: &Path) -> ExitCode {
     let began = std::time::Instant::now();
-    let (mut steps, mut faults, mut span) = (0, 0, 0.0);
-    for seed in from..to {
-        let setup = match seed % 3 {
-            0 => Setup::default_timing(2, seed),
-            1 => Setup::default_timing(3, seed),
-            _ => Setup::opposite_groups(seed),
-        };
-        let outcome = random::walk(&setup, Laws::default());
-        steps += outcome.tally.steps;
-        faults += outcome.tally.faults;
-        span += outcome.lasted.as_secs_f64();
-        if let Some((violation, trace)) = outcome.broken {
-            println!("seed {seed}: {violation} ({} choices)", trace.choices.len());
-            if std::env::args().len() > 3 {
-                let short = shrink::shrink(&trace, violation.law);
-                let told = short.tell(Laws::only(violation.law));
-                for line in &told[told.len().saturating_sub(24)..] {
-                    println!("   {line}");
-                }
-                let _ = short.save(std::path::Path::new(&format!("/tmp/trace{seed}.json")));
-            }
+    let good = report::check(traces);
+    println!("took {:.1} s", began.elapsed().as_secs_f64());
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn random(from: u64, to: u64, traces: Option<PathBuf>) -> ExitCode {
+    let walked = report::random_walks(from, to);
+    let hours = walked.lasted.as_secs_f64() / 3600.0;
+    println!("{} steps, {} faults, {hours:.1} hours", walked.steps, walked.faults);
+    for (seed, violation, trace) in &walked.broken {
+        println!("seed {seed}: {violation}");
+        let Some(directory) = &traces else { continue };
+        let short = shrink::shrink(trace, violation.law);
+        let path = directory.join(format!("seed-{seed}.json"));
+        match short.save(&path) {
+            Ok(()) => println!("  {} choices in {}", short.choices.len(), path.display()),
+            Err(error) => println!("  could not be saved as {}: {error}", path.display()),
         }
     }
-    println!("{steps} steps {faults} faults {span:.0} s virtual in {:?}", began.elapsed());
+    if walked.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn replay(file: &Path) -> ExitCode {
+    match Trace::load(file) {
+        Ok(trace) => {
+            trace.tell(Laws::default()).iter().for_each(|line| println!("{line}"));
+            let good = trace.follow(Laws::default()).is_ok();
+            if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{}: {error}", file.display());
+            ExitCode::from(USAGE)
+        }
+    }
 }

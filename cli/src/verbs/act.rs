@@ -9,7 +9,7 @@ use crate::view;
 
 /// 0 done, or so already; 1 refused and nothing changed.
 pub fn run(context: &mut Context, request: &Request) -> Ended {
-    let answer = context.ask(request, exit::REFUSED)?;
+    let answer = context.ask_patiently(request, exit::REFUSED)?;
     let (Reply::Failback(done) | Reply::Lock(done) | Reply::Unlock(done)) = &answer.reply else {
         return Err(context.unexpected(&answer));
     };

@@ -10,6 +10,8 @@ use crate::ident::Mac;
 
 /// The next-header number of ICMPv6.
 pub const PROTOCOL: u8 = 58;
+/// [`PROBE_LEN`] as the pseudo-header has it.
+const PROBE_LENGTH: u16 = 24;
 /// The type of an echo request.
 const ECHO_REQUEST: u8 = 128;
 /// Every node of the link: where announcements go.
@@ -118,8 +120,7 @@ pub fn probe(target: Ipv6Addr) -> [u8; PROBE_LEN] {
 pub fn who_is_there(source: Ipv6Addr) -> [u8; PROBE_LEN] {
     let mut message = [0; PROBE_LEN];
     message[0] = ECHO_REQUEST;
-    let length = PROBE_LEN as u16;
-    let sum = Sum::new().pseudo_v6(source, ALL_NODES, PROTOCOL, length).bytes(&message);
+    let sum = Sum::new().pseudo_v6(source, ALL_NODES, PROTOCOL, PROBE_LENGTH).bytes(&message);
     message[2..4].copy_from_slice(&sum.checksum().to_be_bytes());
     message
 }
@@ -214,6 +215,15 @@ mod tests {
             overrides: true,
         };
         assert_eq!(message, Ok(expected));
+    }
+
+    #[test]
+    fn an_echo_request_to_all_nodes_carries_the_right_checksum() {
+        let message = who_is_there(TARGET);
+        assert_eq!(message[0], ECHO_REQUEST);
+        assert_eq!(usize::from(PROBE_LENGTH), PROBE_LEN);
+        let sum = Sum::new().pseudo_v6(TARGET, ALL_NODES, PROTOCOL, PROBE_LENGTH).bytes(&message);
+        assert!(sum.is_intact());
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn limit(request: &Request) -> Duration {
             Duration::from_millis(DEFAULT_SWITCHOVER_TIMEOUT_MS) + HANDOVER_GRACE
         }
         Request::Reload { .. } => RELOAD_WITHIN,
-        Request::Status
+        Request::Status {}
         | Request::Role { .. }
         | Request::Events { .. }
         | Request::Why { .. }

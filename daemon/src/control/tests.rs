@@ -78,7 +78,7 @@ impl Served {
 
 fn answer(world: &World, request: Request) -> Reply {
     match request {
-        Request::Status => {
+        Request::Status {} => {
             let status =
                 crate::status::status(world.node(0), &world.facts[0], world.now, &world.clock());
             Reply::Status(Box::new(status))
@@ -133,7 +133,7 @@ fn several_requests_of_one_connection_are_answered_in_order() {
     let served = Served::answering("several");
     let mut client = served.connect();
     // Two in one write: the second waits for its turn.
-    client.say(&format!("{}{}", role().to_line(), Request::Status.to_line()));
+    client.say(&format!("{}{}", role().to_line(), Request::Status {}.to_line()));
     assert!(matches!(client.hear(), Some(Reply::Role(_))));
     assert!(matches!(client.hear(), Some(Reply::Status(_))));
     assert!(matches!(client.ask(&role()), Some(Reply::Role(_))));
@@ -144,7 +144,7 @@ fn a_status_carries_the_number_of_the_newest_event() {
     let served = Served::answering("number");
     served.event("one");
     served.event("two");
-    let Some(Reply::Status(status)) = served.connect().ask(&Request::Status) else { panic!() };
+    let Some(Reply::Status(status)) = served.connect().ask(&Request::Status {}) else { panic!() };
     assert_eq!(status.seq, 2);
 }
 
@@ -245,7 +245,9 @@ fn a_node_thread_that_is_busy_or_gone_is_said_at_once() {
     let mut served = Served::new("busy");
     let (reply, _answers) = sync_channel(1);
     let shared = Arc::clone(&served.server.as_ref().unwrap().shared);
-    while shared.calls.try_send(Call { request: Request::Status, reply: reply.clone() }).is_ok() {}
+    while shared.calls.try_send(Call { request: Request::Status {}, reply: reply.clone() }).is_ok()
+    {
+    }
     let mut client = served.connect();
     client.say(&role().to_line());
     assert_eq!(client.error(), Some(ErrorCode::Busy));

@@ -48,7 +48,7 @@ impl Drive {
     pub(super) fn serve_call(&mut self, now: Instant, call: Call) {
         let Call { request, reply } = call;
         let answer = match request {
-            Request::Status => {
+            Request::Status {} => {
                 let status = crate::status::status(&self.node, &self.facts, now, &WallClock::now());
                 Some(Reply::Status(Box::new(status)))
             }

@@ -196,16 +196,18 @@ impl Drive {
     pub(super) fn read_signals(&mut self, now: Instant) -> std::io::Result<()> {
         while let Some(signal) = self.signals.read()? {
             match signal {
-                Signal::SIGHUP => {
-                    if self.cold.try_send(ColdJob::Reload { plan: false, reply: None }).is_err() {
-                        self.complain("a reload is under way already");
-                    }
-                }
+                Signal::SIGHUP => self.reload_by_signal(),
                 Signal::SIGTERM | Signal::SIGINT => self.feed(now, Input::Shutdown),
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    fn reload_by_signal(&mut self) {
+        if self.cold.try_send(ColdJob::Reload { plan: false, reply: None }).is_err() {
+            self.complain("a reload is under way already");
+        }
     }
 
     /// Leaves to the guardian what it has to do if we die: which addresses are up, and the last

@@ -104,9 +104,15 @@ fn alarm_only(bed: &Bed, fault: &Fault, names: &str) -> Result<()> {
     claim_still(&mut lab, CALM)?;
     let said =
         clock::wait_for("an alarm that names the path", CALM, Duration::from_millis(100), || {
-            let status = lab.control(GW1)?.status()?;
-            let text = status.map(|status| sentences(&status)).unwrap_or_default();
-            Ok(text.contains(names).then_some(text))
+            // Who misses something says so: the one that should hear it.
+            for gateway in [GW1, GW2] {
+                let status = lab.control(gateway)?.status()?;
+                let text = status.map(|status| sentences(&status)).unwrap_or_default();
+                if text.contains(names) {
+                    return Ok(Some(text));
+                }
+            }
+            Ok(None)
         })?;
     println!("      {said}");
     lab.heal(fault)?;

@@ -39,11 +39,6 @@ impl Actor {
         &self.node
     }
 
-    /// The machine itself, to bring it into canonical form.
-    pub(crate) fn node_mut(&mut self) -> &mut Node {
-        &mut self.node
-    }
-
     fn holds(&self) -> bool {
         self.node.groups().iter().any(evergate_core::group::Group::holds)
     }

@@ -8,6 +8,9 @@ use crate::world::World;
 /// What may still happen.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Budgets {
+    /// What is due at the same moment at several nodes happens node by node. What two nodes do at
+    /// one moment hardly ever depends on who is first, and there are far fewer states.
+    pub in_turn: bool,
     /// Packets lost.
     pub losses: u8,
     /// Packets doubled.

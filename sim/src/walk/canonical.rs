@@ -58,26 +58,10 @@ const HORIZONS: [(&str, i64); 13] = [
 const LATER: i64 = 12;
 /// How many numbers behind the newest one packets can still be under way.
 const REACH: u32 = 16;
+/// How many numbers behind the newest one a packet is old, however old it is.
+const OLD: u64 = evergate_core::detector::REPLAY_WINDOW as u64 + 1;
 const SECOND: i64 = 1_000_000_000;
 
-pub fn dump(world: &World) -> Vec<(&'static str, u64)> {
-    let mut canon = Canon {
-        low: 0,
-        high: 0,
-        now: world.now,
-        world,
-        key: "",
-        speaker: None,
-        group: 0,
-        serials: [0; 8],
-        in_age: false,
-        log: Some(vec![]),
-    };
-    let parts = (&world.hosts, &world.wire, &world.blocked, &world.filtered, &world.neighbour);
-    let rest = (&world.records, &world.budgets, &world.laws, &world.entries, world.touched);
-    let _ = (parts, rest).serialize(&mut canon);
-    canon.log.unwrap()
-}
 /// The fingerprint of a world: equal for worlds that go on alike. Two different ones share it with a
 /// probability of 2^-128.
 pub fn fingerprint(world: &World) -> u128 {
@@ -91,7 +75,6 @@ pub fn fingerprint(world: &World) -> u128 {
         group: 0,
         serials: [0; 8],
         in_age: false,
-        log: None,
     };
     let parts = (&world.hosts, &world.wire, &world.blocked, &world.filtered, &world.neighbour);
     let rest = (&world.records, &world.budgets, &world.laws, &world.entries, world.touched);
@@ -115,14 +98,10 @@ struct Canon<'a> {
     /// The newest serial of each group of the host that is being written.
     serials: [u64; 8],
     in_age: bool,
-    log: Option<Vec<(&'static str, u64)>>,
 }
 
 impl Canon<'_> {
     fn put(&mut self, word: u64) {
-        if let Some(l) = &mut self.log {
-            l.push((self.key, word));
-        }
         self.low = (self.low ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         self.high = (self.high.rotate_left(17) ^ word).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         self.high ^= self.high >> 31;
@@ -141,7 +120,7 @@ impl Canon<'_> {
         match self.key {
             "newest" | "sequence" => {
                 let sent = self.speaker.and_then(|(node, birth)| self.sent(node, birth));
-                self.put(sent.map_or(number, |sent| sent.wrapping_sub(number)));
+                self.put(sent.map_or(number, |sent| sent.wrapping_sub(number).min(OLD)));
             }
             "seen" => self.put(number & u64::from((1u32 << REACH) - 1)),
             "serial" => {

@@ -39,6 +39,9 @@ struct Open {
 pub fn walk(setup: &Setup, laws: Laws, budgets: &Budgets, states_max: usize) -> Closure {
     let mut world = World::new(setup.clone(), laws);
     world.budgets = Some(budgets.clone());
+    if budgets.replays == 0 {
+        world.records.clear();
+    }
     let mut seen = Seen::default();
     seen.insert(fingerprint(&world));
     let mut steps: Vec<(usize, Choice)> = vec![(0, Choice::Advance)];

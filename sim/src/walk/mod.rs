@@ -1,6 +1,6 @@
 //! Three ways through a world: by chance, through everything, and along a saved trace.
 mod budgets;
-pub mod canonical;
+mod canonical;
 pub mod exhaustive;
 pub mod random;
 pub mod replay;

@@ -170,17 +170,11 @@ impl World {
     /// Everything that may happen next, for a walk that tries it all: what is due in any order, and
     /// the faults that the budgets leave. Time goes on only when nothing is due.
     pub fn choices(&self, choices: &mut Vec<Choice>) {
-        for flow in 0..self.wire.count() {
-            if self.wire.due(flow) <= self.now {
-                choices.push(Choice::Deliver { flow });
-            }
-        }
-        for (node, host) in self.hosts.iter().enumerate() {
-            if host.due <= self.now {
-                choices.push(Choice::Host { node });
-            }
-            if host.deadline <= self.now {
-                choices.push(Choice::Tick { node });
+        let in_turn = self.budgets.as_ref().is_some_and(|budgets| budgets.in_turn);
+        for node in 0..self.hosts.len() {
+            self.offer_due(node, choices);
+            if in_turn && !choices.is_empty() {
+                break;
             }
         }
         if choices.is_empty() && self.natural().0 < NEVER {
@@ -188,6 +182,25 @@ impl World {
         }
         if let Some(budgets) = &self.budgets {
             budgets.offer(self, choices);
+        }
+    }
+
+    /// What is due at one node: packets that have arrived, its kernel, its own deadline.
+    fn offer_due(&self, node: usize, choices: &mut Vec<Choice>) {
+        for from in 0..=self.hosts.len() {
+            for segment in 0..self.setup.segments.len() {
+                let flow = self.wire.flow(from, node, segment);
+                if self.wire.due(flow) <= self.now {
+                    choices.push(Choice::Deliver { flow });
+                }
+            }
+        }
+        let host = &self.hosts[node];
+        if host.due <= self.now {
+            choices.push(Choice::Host { node });
+        }
+        if host.deadline <= self.now {
+            choices.push(Choice::Tick { node });
         }
     }
 
