@@ -105,7 +105,9 @@ pub fn small_worlds() -> Vec<(&'static str, Setup, Budgets)> {
         ("2 nodes, 1 power cut", two.clone(), Budgets { power_cuts: 1, ..none.clone() }),
         ("2 nodes, 1 pause", two.clone(), Budgets { pauses: 1, ..none.clone() }),
         ("2 nodes, 1 shutdown", two.clone(), Budgets { shutdowns: 1, ..none.clone() }),
-        ("2 nodes, 1 switchover", two.clone(), Budgets { switchovers: 1, ..none.clone() }),
+        ("2 nodes, 1 address deleted", two.clone(), Budgets { deletions: 1, ..none.clone() }),
+        ("2 nodes, 1 late packet", two.clone(), Budgets { delays: 1, ..none.clone() }),
+        ("2 nodes, 1 packet twice", two.clone(), Budgets { duplicates: 1, ..none.clone() }),
         ("2 nodes, 1 refusal of the kernel", two, Budgets { refusals: 1, ..none }),
         ("3 nodes in turn, 1 core killed", three, Budgets { kills: 1, ..turn }),
     ]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use evergate_core::config::{Config, LONELY_LEASE};
 use evergate_core::effect::{Effect, Note, View};
+use evergate_core::group::{Group, State};
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{Incarnation, InterfaceId, PathId};
 use evergate_core::input::{Command, Input, Interface};
@@ -40,7 +41,7 @@ impl Actor {
     }
 
     fn holds(&self) -> bool {
-        self.node.groups().iter().any(evergate_core::group::Group::holds)
+        self.node.groups().iter().any(Group::holds)
     }
 
     /// Changes what goes in. `None`: the fact is hidden.
@@ -107,10 +108,11 @@ impl Actor {
         }
     }
 
-    /// The fault is there while the group is held, and hidden while it is not.
+    /// The fault is there while the group is active, and hidden while it is not.
     fn turn_fault(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let Some((id, state)) = self.hidden else { return };
-        let shown = Interface { running: !self.holds(), ..state };
+        let active = |group: &Group| matches!(group.state, State::Active { .. });
+        let shown = Interface { running: !self.node.groups().iter().any(active), ..state };
         self.node.handle(now, Input::Interface(id, shown), out);
     }
 }
