@@ -101,7 +101,11 @@ pub fn small_worlds() -> Vec<(&'static str, Setup, Budgets)> {
     let turn = Budgets { in_turn: true, ..none.clone() };
     vec![
         ("2 nodes, 2 losses", two.clone(), Budgets { losses: 2, ..none.clone() }),
-        ("2 nodes, 1 loss, 1 core killed", two.clone(), Budgets { losses: 1, kills: 1, ..none.clone() }),
+        (
+            "2 nodes, 1 loss, 1 core killed",
+            two.clone(),
+            Budgets { losses: 1, kills: 1, ..none.clone() },
+        ),
         ("2 nodes, 1 power cut", two.clone(), Budgets { power_cuts: 1, ..none.clone() }),
         ("2 nodes, 1 pause", two.clone(), Budgets { pauses: 1, ..none.clone() }),
         ("2 nodes, 1 shutdown", two.clone(), Budgets { shutdowns: 1, ..none.clone() }),

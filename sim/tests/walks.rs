@@ -2,9 +2,9 @@
 #![allow(missing_docs)]
 
 use evergate_sim::choice::Choice;
-use evergate_sim::laws::Laws;
+use evergate_sim::laws::{Law, Laws};
 use evergate_sim::planted::Defect;
-use evergate_sim::report::{catch, close, setup_of};
+use evergate_sim::report::{close, setup_of};
 use evergate_sim::setup::Setup;
 use evergate_sim::walk::{Budgets, random};
 use evergate_sim::world::World;
@@ -12,10 +12,25 @@ use evergate_sim::world::World;
 #[test]
 fn every_planted_defect_is_caught_by_its_own_law() {
     for defect in Defect::ALL {
-        let caught = catch(defect);
-        let law = caught.map(|(_, violation)| violation.law);
-        assert_eq!(law, Some(defect.law()), "{defect:?}");
+        let broken = defect.scene().follow(Laws::only(defect.law())).err();
+        assert_eq!(broken.map(|violation| violation.law), Some(defect.law()), "{defect:?}");
     }
+}
+
+#[test]
+fn without_the_defects_the_same_stories_break_no_law() {
+    for defect in Defect::ALL {
+        let mut scene = defect.scene();
+        scene.setup.defect = None;
+        assert_eq!(scene.follow(Laws::default()).err(), None, "{defect:?}");
+    }
+}
+
+#[test]
+fn a_fault_hidden_from_its_group_shows_the_circuit() {
+    let scene = Defect::ForgetsFault.scene();
+    let broken = scene.follow(Laws::only(Law::NoEndlessHandover)).err();
+    assert_eq!(broken.map(|violation| violation.law), Some(Law::NoEndlessHandover));
 }
 
 #[test]

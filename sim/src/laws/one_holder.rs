@@ -14,9 +14,9 @@ use crate::world::{KEEP_FOR, World};
 /// guardian does for a dead or frozen core takes a dead time and 20 ms more (issue 2, point 4).
 pub const OVERLAP_MAX: Duration = Duration::from_millis(100);
 /// Where nobody is left to let go, the lease must end; it was renewed a moment ago at the latest.
-pub const LEASE_ENDS: Duration = Duration::from_millis(LEASE.as_millis() as u64 + 100);
+pub const LEASE_ENDS: Duration = LEASE.saturating_add(OVERLAP_MAX);
 /// Who is heard but does not hear must be sure of that before it gives way: two dead times.
-pub const ONE_WAY_ENDS: Duration = Duration::from_millis(2 * DEAD_MAX.as_millis() as u64 + 100);
+pub const ONE_WAY_ENDS: Duration = DEAD_MAX.saturating_mul(2).saturating_add(OVERLAP_MAX);
 
 /// See [`super::Law::OneHolder`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]

@@ -1,6 +1,7 @@
 //! Defects planted on purpose, so that every law is known to bite. A defect is a wrapper around the
 //! machine of the product: it changes what goes in or what comes out, never the machine.
 mod actor;
+mod scene;
 
 use serde::{Deserialize, Serialize};
 

@@ -184,7 +184,7 @@ macro_rules! numbers {
     )*};
 }
 
-impl<'c> Serializer for &'c mut Canon<'_> {
+impl Serializer for &mut Canon<'_> {
     type Ok = ();
     type Error = Never;
     type SerializeSeq = Self;
@@ -274,7 +274,8 @@ impl<'c> Serializer for &'c mut Canon<'_> {
                 let mut raw = Raw::default();
                 value.serialize(&mut raw)?;
                 let (node, high, low) = (raw.bytes[0], raw.bytes[1], raw.bytes[2]);
-                self.speaker = Some((node as usize, (high << 8 | low) as usize));
+                let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+                self.speaker = Some((place(node), place(high << 8 | low)));
                 self.put(node << 32 | high << 16 | low);
                 Ok(())
             }

@@ -7,7 +7,7 @@ use crate::choice::{Choice, Fault, Frozen};
 use crate::dice::Dice;
 use crate::laws::{Laws, Violation};
 use crate::setup::Setup;
-use crate::world::{NEVER, Tally, World};
+use crate::world::{Tally, World};
 
 /// How many bursts of faults a world goes through.
 pub const ROUNDS: usize = 24;
@@ -184,9 +184,4 @@ impl Walker {
         };
         (0..nodes).map(|at| (begin + at) % nodes).find(idle).unwrap_or(begin)
     }
-}
-
-/// Whether anything will ever happen again in a world.
-pub fn is_over(world: &World) -> bool {
-    world.natural().0 == NEVER
 }

@@ -27,11 +27,10 @@ pub fn shrink(trace: &Trace, law: Law) -> Trace {
             }
         }
         let stuck = best.choices.len() == before;
-        chunk = if stuck && chunk == 1 {
-            0
-        } else {
-            chunk.div_ceil(2).min(if stuck { chunk / 2 } else { chunk })
-        };
+        // A pass that has left nothing out makes way for a finer one.
+        if stuck {
+            chunk /= 2;
+        }
     }
     round_waits(&mut best, law);
     best
