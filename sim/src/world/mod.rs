@@ -22,7 +22,8 @@ use evergate_core::{Instant, Machine};
 use serde::Serialize;
 
 pub use host::{
-    CORE_STARTS, DAEMON_STARTS, GUARDIAN_STARTS, Host, KEEP_FOR, LONELY_WAIT, Orphan, SWEEP_AFTER,
+    CORE_STARTS, CRASH_WINDOW, CRASHES_MAX, DAEMON_STARTS, GUARDIAN_STARTS, Host, KEEP_FOR,
+    LONELY_WAIT, Orphan, SWEEP_AFTER,
 };
 pub use kernel::{Call, Kernel};
 pub use wire::{Flight, NEVER, Packet, Wire};
