@@ -14,11 +14,11 @@
 //! Who holds the addresses follows from the state alone: Claiming and Active ask the kernel to hold
 //! them, Releasing asks it to let go.
 //!
-//! * [`election`]: when to claim and when to give way. Level-triggered: one function looks at the
+//! * `election`: when to claim and when to give way. Level-triggered: one function looks at the
 //!   whole [`Scene`] after every fact.
-//! * [`handover`]: planned moves, in which the target is up before the former holder lets go.
-//! * [`adverts`]: VRRP as the standard has it, for routers of another make.
-//! * [`actions`]: the transitions themselves and what they send.
+//! * `handover`: planned moves, in which the target is up before the former holder lets go.
+//! * `adverts`: VRRP as the standard has it, for routers of another make.
+//! * `actions`: the transitions themselves and what they send.
 mod actions;
 mod adverts;
 mod election;
