@@ -72,8 +72,7 @@ pub enum Input {
     },
     /// What an operator wants.
     Command(Command),
-    /// A new configuration that has been checked. `groups` says for each of its groups which of the
-    /// former configuration it continues.
+    /// A new configuration that has been checked; groups and nodes are matched by name.
     Configure {
         /// The new configuration.
         config: Box<Config>,
