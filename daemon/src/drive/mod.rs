@@ -362,7 +362,7 @@ impl Drive {
             procedures: Some(0.0),
             total: Some(ms(total)),
         };
-        let cause = Self::cause_word(phases.cause);
+        let cause = crate::observe::cause_code(phases.cause).to_owned();
         // The journal numbers it when the event gets there.
         self.facts.handovers.insert(group, LastHandover { seq: 0, cause, phases_ms });
         let draft = self.observer.handover(group, &self.layout.core, phases.cause, phases_ms);

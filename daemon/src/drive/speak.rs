@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use evergate_api::config::model::Checksum;
 use evergate_core::config::Version;
-use evergate_core::effect::{Cause, Note};
+use evergate_core::effect::Note;
 use evergate_core::heartbeat::Heartbeat;
 use evergate_core::ident::{Family, GroupId, InterfaceId, Mac, PathId, PathSet, RouterId};
 use evergate_core::wire::heartbeat::{About, Neighbour};
@@ -29,7 +29,7 @@ impl Drive {
                 Effect::Heartbeat { paths, body } => self.send_heartbeat(now, paths, &body),
                 Effect::Own { group, lease, serial } => self.own(group, lease, serial),
                 Effect::Announce(group) => self.announce(group),
-                Effect::Probe(interface) => self.probe(now, interface),
+                Effect::Probe(interface) => self.probe(interface),
                 Effect::Answer { token, outcome } => self.answer_call(token, outcome),
                 Effect::Note(note) => self.note(now, &note),
                 Effect::Configured => self.configured(),
@@ -293,12 +293,12 @@ impl Drive {
     }
 
     /// Asks the neighbours on an interface; where none is known, passing frames have to do.
-    pub(super) fn probe(&mut self, now: Instant, interface: InterfaceId) {
+    pub(super) fn probe(&mut self, interface: InterfaceId) {
         let asked: Vec<IpAddr> = self.neighbours.to_ask(interface).collect();
         for address in &asked {
             self.probe_address(interface, *address);
         }
-        self.watch_frames(now, interface);
+        self.watch_frames(interface);
     }
 
     fn probe_address(&self, interface: InterfaceId, address: IpAddr) {
@@ -331,10 +331,5 @@ impl Drive {
         if let Some(draft) = self.observer.note(now, note, &self.layout.core) {
             self.tell(draft);
         }
-    }
-
-    /// The cause of a takeover as a stable word.
-    pub(super) fn cause_word(cause: Cause) -> String {
-        crate::observe::cause_code(cause).to_owned()
     }
 }

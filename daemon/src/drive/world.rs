@@ -88,7 +88,7 @@ impl Drive {
             }
             Err(error) => self.complain(&format!("cannot read links and addresses: {error}")),
         }
-        self.open_ports(now);
+        self.open_ports();
         for id in 0..self.ports.len() {
             self.tell_interface(now, InterfaceId::at(id));
         }
@@ -106,7 +106,7 @@ impl Drive {
         }
         for event in events {
             if let Some(id) = self.news(now, event) {
-                self.open_ports(now);
+                self.open_ports();
                 self.tell_interface(now, id);
             }
         }
@@ -179,7 +179,7 @@ impl Drive {
         self.ports.iter().find(|port| port.ifindex() == Some(ifindex)).map(|port| port.id)
     }
 
-    pub(super) fn open_ports(&mut self, _now: Instant) {
+    pub(super) fn open_ports(&mut self) {
         for at in 0..self.ports.len() {
             for wrong in self.ports[at].open(&self.poller) {
                 self.complain(&wrong);
@@ -312,7 +312,7 @@ impl Drive {
             if !self.neighbours.has_witness(now, id) {
                 self.seek(id);
             }
-            self.probe(now, id);
+            self.probe(id);
         }
     }
 
@@ -340,7 +340,7 @@ impl Drive {
 
     /// Where no neighbour is known, any frame that has come since the last look proves that the
     /// segment is not silent.
-    pub(super) fn watch_frames(&mut self, _now: Instant, id: InterfaceId) {
+    pub(super) fn watch_frames(&mut self, id: InterfaceId) {
         let port = &self.ports[id.index()];
         let (Some(index), Some(frames)) = (port.ifindex(), self.frames.as_mut()) else { return };
         let Ok(count) = frames.received(&Interface { index, name: port.name.clone() }) else {
