@@ -22,11 +22,12 @@ pub fn say(who: &str, text: &str) {
 }
 
 fn line(who: &str, text: &str) -> String {
-    let mut line = format!("evergated: {who}: {text}").replace('\n', " ");
-    let mut end = line.len().min(LINE_BYTES_MAX - 1);
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
+    bounded(format!("evergated: {who}: {text}").replace('\n', " "))
+}
+
+/// Ends a line, and cuts it to [`LINE_BYTES_MAX`] bytes.
+pub fn bounded(mut line: String) -> String {
+    let end = line.floor_char_boundary(LINE_BYTES_MAX - 1);
     line.truncate(end);
     line.push('\n');
     line

@@ -6,9 +6,7 @@ use std::os::fd::AsFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::draft::Level;
-
-/// Bytes of one line at most: what a pipe with any room takes whole.
-pub const LINE_BYTES_MAX: usize = 1024;
+use crate::say::bounded;
 
 /// Writes events to standard error, one line each.
 #[derive(Debug)]
@@ -57,19 +55,12 @@ impl<W: Write + AsFd> Log<W> {
 }
 
 fn line(level: Level, text: &str, prefix: bool) -> String {
-    let mut line = if prefix {
+    let line = if prefix {
         format!("<{}>{text}", level.number())
     } else {
         format!("evergated: {}: {text}", level.word())
     };
-    line = line.replace(|c: char| c.is_control(), " ");
-    let mut end = line.len().min(LINE_BYTES_MAX - 1);
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
-    line.truncate(end);
-    line.push('\n');
-    line
+    bounded(line.replace(|c: char| c.is_control(), " "))
 }
 
 #[cfg(test)]
@@ -78,6 +69,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+    use crate::say::LINE_BYTES_MAX;
 
     #[test]
     fn lines_are_plain_or_prefixed_and_one_line_each() {
