@@ -150,7 +150,14 @@ fn names_in(directory: &Path) -> Vec<String> {
     entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
-/// Kills what lives in the namespaces that begin with `prefix`, removes them, then the directory.
+/// Whether a directory is one of ours: nothing else is ever removed.
+fn is_of_a_lab(directory: &Path) -> bool {
+    directory.parent() == Some(&std::env::temp_dir())
+        && directory.file_name().is_some_and(|n| n.to_string_lossy().starts_with(DIRECTORY_STEM))
+}
+
+/// Kills what lives in the namespaces that begin with `prefix` and what works in the directory, then
+/// removes them.
 fn remove(prefix: &str, directory: &Path) {
     let root = Path::new(NETNS_DIR);
     let names: Vec<_> =
@@ -167,12 +174,15 @@ fn remove(prefix: &str, directory: &Path) {
         kill_all(&living);
         clock::sleep(KILL_PAUSE);
     }
+    if is_of_a_lab(directory) {
+        kill_all(&processes_of(directory));
+    }
     for name in &names {
         if let Err(error) = shell::run("ip", &["netns", "del", name]) {
             eprintln!("could not remove the namespace {name}: {error}");
         }
     }
-    if directory.starts_with(std::env::temp_dir())
+    if is_of_a_lab(directory)
         && directory.exists()
         && let Err(error) = fs::remove_dir_all(directory)
     {

@@ -223,7 +223,7 @@ fn phases_of(lab: &Lab, gateway: Gateway) -> Option<PhasesMs> {
 }
 
 /// The dead time that a node applies, from the figures of its `why`.
-fn dead_time(lab: &Lab, gateway: Gateway) -> Option<f64> {
+pub fn dead_time(lab: &Lab, gateway: Gateway) -> Option<f64> {
     let control: Control = lab.is_ours(gateway).then(|| lab.control(gateway).ok())??;
     let why = control.ask(&["why", GROUP, "--json"]).ok()?.json("why").ok()?;
     find_dead_time(&why)

@@ -4,12 +4,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::{Bed, Needs, Scenario, claim, claim_still};
+use crate::cleanup;
 use crate::clock;
 use crate::config::Config;
 use crate::error::Result;
 use crate::fault::Fault;
 use crate::filter::Loss;
 use crate::lab::Lab;
+use crate::run::dead_time;
 use crate::shell;
 use crate::topology::{GW1, GW2, Gateway, Segment, VIRTUAL_LAN};
 use crate::wait::READY_LIMIT;
@@ -77,6 +79,8 @@ impl Burners {
     fn add(&mut self, script: &str) -> Result<()> {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::null());
+        // They live in no namespace of the lab; who cleans up knows them by their directory.
+        command.current_dir(cleanup::own_directory());
         self.0.push(shell::spawn(&mut command)?);
         Ok(())
     }
@@ -104,11 +108,14 @@ fn saturated(bed: &Bed, span: Duration, ordinary: bool) -> Result<()> {
     let watch = AddressWatch::start(&lab)?;
     let burners = Burners::start()?;
     let start = clock::now();
+    let mut dead_times = Vec::new();
     while start.elapsed() < span {
         clock::sleep(Duration::from_secs(1));
         lab.check_alive()?;
+        dead_times.extend([GW1, GW2].into_iter().filter_map(|gateway| dead_time(&lab, gateway)));
     }
     drop(burners);
+    println!("      highest dead time {:?} ms", dead_times.into_iter().max_by(f64::total_cmp));
     let log = watch.stop()?;
     let transitions = log.moves(VIRTUAL_LAN);
     claim(transitions == 0, || format!("{transitions} transitions\n{}", lab.log_tails()))?;
