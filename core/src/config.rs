@@ -67,9 +67,10 @@ pub struct PathConfig {
 /// What a path runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum PathKind {
-    /// A `[link.*]`: nobody but the nodes uses it.
+    /// An interface that nobody but the nodes uses.
     Link,
-    /// The interface of a group's router: clients are there too, so it can be tested by itself.
+    /// The interface of a group's router, whether a link runs there or not: clients are there too, so
+    /// it can be tested by itself.
     Router,
 }
 

@@ -160,13 +160,25 @@ impl Build<'_> {
         let mut layouts = Vec::new();
         for path in self.file.paths() {
             let Some(interface) = path.interface.get(self.me) else { continue };
-            let kind = if path.is_link { core::PathKind::Link } else { core::PathKind::Router };
+            let kind = if self.has_router(interface) {
+                core::PathKind::Router
+            } else {
+                core::PathKind::Link
+            };
             let interface = self.interface(interface);
             let full_rate = paths.len() < core::FULL_RATE_PATHS_MAX;
             layouts.push(self.path_layout(&path.name));
             paths.push(core::PathConfig { name: path.name, kind, interface, full_rate });
         }
         (paths, layouts)
+    }
+
+    /// Whether a router of a group that runs here is on the interface, so that others than the nodes
+    /// use it too. A link may run there as well.
+    fn has_router(&self, interface: &str) -> bool {
+        let here = |group: &&file::Group| group.priorities.contains_key(self.me);
+        let mut routers = self.file.groups.values().filter(here).flat_map(|g| g.routers.values());
+        routers.any(|router| router.interface.get(self.me).is_some_and(|name| name == interface))
     }
 
     fn path_layout(&self, name: &str) -> PathLayout {
@@ -239,5 +251,44 @@ impl Build<'_> {
             routers,
         };
         (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evergate_api::config::{Sources, parse};
+
+    use super::*;
+
+    fn layout(text: &str) -> Layout {
+        let config = parse(Sources::from_text("edge.toml", text)).config.expect("a good file");
+        Layout::new(Arc::new(config), "gw1").expect("names gw1")
+    }
+
+    #[test]
+    fn a_link_on_the_interface_of_a_router_keeps_the_test_of_its_segment() {
+        let layout = layout(
+            r#"
+            [cluster]
+            name = "edge"
+            key_file = "cluster.key"
+            [node.gw1]
+            [node.gw2]
+            [link.lan]
+            interface = "lan"
+            [link.sync]
+            interface = "sync"
+            [group.g]
+            priority = { gw1 = 200, gw2 = 100 }
+            [group.g.router.lan]
+            interface = "lan"
+            vrid = 51
+            addresses = ["10.91.0.1/24"]
+            "#,
+        );
+        let kinds: Vec<_> = layout.core.paths.iter().map(|p| (p.name.as_str(), p.kind)).collect();
+        let expected = [("link:lan", core::PathKind::Router), ("link:sync", core::PathKind::Link)];
+        assert_eq!(kinds, expected);
+        assert_eq!(layout.core.groups[0].routers[0].path, Some(PathId(0)));
     }
 }

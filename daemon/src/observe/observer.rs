@@ -9,7 +9,6 @@ use evergate_core::effect::{Alarm, Cause, Discard, Note, View};
 use evergate_core::fault::Fault;
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{GroupId, NodeId, PathId};
-use evergate_core::wire::header::PORT;
 
 use super::draft::{EventDraft, Level};
 use super::limit::{Limiter, Topic};
@@ -130,7 +129,7 @@ fn draft(at: Instant, note: &Note, names: &Config, me: &str) -> EventDraft {
         }
         Note::Held { group, held } => {
             let name = words::group(names, group);
-            let text = if held {
+            let text = if held.is_some() {
                 format!(
                     "{name} is held on {me} by an operator's word until `evergate failback {name}`"
                 )
@@ -253,7 +252,7 @@ fn alarm(at: Instant, names: &Config, alarm: Alarm) -> EventDraft {
         Alarm::PathSilent { node, path } => {
             let text = format!(
                 "heartbeats on {} ({}) do not pass between this node and {}, which lives: cable, switch \
-                 port or a firewall that drops UDP {PORT}; nothing moves for it",
+                 port or a firewall that drops our UDP port; nothing moves for it",
                 words::path_interface(names, path),
                 words::path(names, path),
                 words::node(names, node)

@@ -4,7 +4,6 @@ use evergate_core::config::{PathKind, SLOW_HEARTBEAT};
 use evergate_core::detector::{HEARTBEATS_MISSED, Peer};
 use evergate_core::heartbeat::Hearing;
 use evergate_core::ident::PathId;
-use evergate_core::wire::header::PORT;
 use evergate_core::{Instant, Node};
 
 use crate::words;
@@ -62,25 +61,25 @@ fn directions(node: &Node, peer: &Peer, path: PathId, now: Instant) -> (bool, bo
 }
 
 /// The tests of the segment narrow the cause down, where there are any.
-fn likely_cause(node: &Node, peer: &Peer, path: PathId, now: Instant) -> String {
-    let usual = format!("cable, switch port or a firewall that drops UDP {PORT}");
+fn likely_cause(node: &Node, peer: &Peer, path: PathId, now: Instant) -> &'static str {
+    let usual = "cable, switch port or a firewall that drops our UDP port";
     if node.config().paths.get(path.index()).is_none_or(|path| path.kind == PathKind::Link) {
         return usual;
     }
     match (own_hearing(node, path, now), hearing_of(peer, path)) {
-        (Hearing::Somebody, Hearing::Somebody) => format!(
-            "both nodes hear others there, so a firewall that drops UDP {PORT}, a VLAN or a \
+        (Hearing::Somebody, Hearing::Somebody) => {
+            "both nodes hear others there, so a firewall that drops our UDP port, a VLAN or a \
              multicast filter of the switch is likely"
-        ),
-        (Hearing::Nobody, Hearing::Somebody) => "this node hears nobody there and the peer hears \
-             somebody: cable, switch port or VLAN of this node"
-            .to_owned(),
-        (Hearing::Somebody, Hearing::Nobody) => {
-            "this node hears somebody there and the peer hears \
-             nobody: cable, switch port or VLAN of the peer"
-                .to_owned()
         }
-        (Hearing::Nobody, Hearing::Nobody) => "both nodes hear nobody there: the switch".to_owned(),
+        (Hearing::Nobody, Hearing::Somebody) => {
+            "this node hears nobody there and the peer hears somebody: cable, switch port or VLAN \
+             of this node"
+        }
+        (Hearing::Somebody, Hearing::Nobody) => {
+            "this node hears somebody there and the peer hears nobody: cable, switch port or VLAN \
+             of the peer"
+        }
+        (Hearing::Nobody, Hearing::Nobody) => "both nodes hear nobody there: the switch",
         (Hearing::Unknown, _) | (_, Hearing::Unknown) => usual,
     }
 }

@@ -1,7 +1,7 @@
 //! The other nodes of the status document.
 
 use evergate_api::status::{PathKind, PathStatus, PeerState, PeerStatus};
-use evergate_core::config::{self, NodeConfig};
+use evergate_core::config::NodeConfig;
 use evergate_core::detector::Peer;
 use evergate_core::effect::View;
 use evergate_core::ident::{NodeId, PathId};
@@ -68,14 +68,11 @@ fn ours(truth: &Truth, peer: &Peer) -> PeerStatus {
 
 fn path(truth: &Truth, peer: &Peer, id: PathId) -> PathStatus {
     let view = &peer.paths[id.index()];
-    let kind = truth.config.paths.get(id.index()).map(|path| path.kind);
+    let name = words::path(truth.config, id);
     let micros = |trip: std::time::Duration| u64::try_from(trip.as_micros()).unwrap_or(u64::MAX);
     PathStatus {
-        id: words::path(truth.config, id).to_owned(),
-        kind: match kind {
-            Some(config::PathKind::Router) => PathKind::Router,
-            Some(config::PathKind::Link) | None => PathKind::Link,
-        },
+        id: name.to_owned(),
+        kind: if name.starts_with("link:") { PathKind::Link } else { PathKind::Router },
         interface: words::path_interface(truth.config, id).to_owned(),
         alive: (peer.view != View::Unknown).then_some(view.alive),
         age_ms: view.heard_at.map(|at| words::whole_millis(truth.now.since(at))),
