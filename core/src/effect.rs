@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::heartbeat::{Heartbeat, Outcome, Refusal, Role};
+use crate::heartbeat::{Heartbeat, Hold, Outcome, Refusal, Role};
 use crate::ident::{GroupId, Incarnation, InterfaceId, NodeId, PathId, PathSet, RouterId};
+use crate::time::Instant;
 
 /// Something for the driver to do. Sending is one shot and may be lost; [`Effect::Own`] is a level:
 /// repeating it is harmless, and the newest one counts.
@@ -145,8 +146,8 @@ pub enum Note {
     Held {
         /// The group.
         group: GroupId,
-        /// Whether it is held.
-        held: bool,
+        /// How it is held, if it is.
+        held: Option<Hold<Instant>>,
     },
     /// A planned handover was refused.
     HandoverRefused {

@@ -92,12 +92,40 @@ pub struct GroupReport {
     pub tie: u128,
     /// An active node names here who shall take over in a planned handover.
     pub successor: Option<NodeId>,
-    /// An operator has put the group here: priority alone does not move it.
-    pub held: bool,
+    /// An operator has put the group here, and for how much longer: priority alone does not move it.
+    pub held: Option<Hold<Duration>>,
     /// A request to the active node, repeated until it is answered or expires.
     pub request: Option<Request>,
     /// The serial of the last request that an active node has answered, and of which node.
     pub answered: Option<Answered>,
+}
+
+/// An operator's word that keeps a group where it is, whatever the priorities. `T` is a moment on
+/// the node that keeps it, and on the wire, where clocks differ, the time that is left.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Hold<T> {
+    /// Until a failback, or until the node fails.
+    Open,
+    /// Also no longer than this.
+    Until(T),
+}
+
+impl<T> Hold<T> {
+    /// The same hold with its end told in another way.
+    pub fn map<U>(self, end: impl FnOnce(T) -> U) -> Hold<U> {
+        match self {
+            Hold::Open => Hold::Open,
+            Hold::Until(moment) => Hold::Until(end(moment)),
+        }
+    }
+
+    /// When it ends by itself, if it does.
+    pub fn end(self) -> Option<T> {
+        match self {
+            Hold::Open => None,
+            Hold::Until(moment) => Some(moment),
+        }
+    }
 }
 
 /// What a node does in a group, in one word.
@@ -137,6 +165,8 @@ pub enum RequestKind {
         to: NodeId,
         /// How long the operator waits.
         within: Duration,
+        /// How long the group is held there if priority would put it elsewhere.
+        hold: Hold<Duration>,
     },
     /// End a hold and give the group back to the node that is preferred.
     Failback {

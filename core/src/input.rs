@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::{Heartbeat, Hold};
 use crate::ident::{GroupId, Incarnation, InterfaceId, NodeId, PathId, RouterId};
 
 /// A fact that the driver tells a node.
@@ -131,6 +131,8 @@ pub enum Command {
         to: Option<NodeId>,
         /// How long the operator waits.
         within: Duration,
+        /// How long it is held there, if priority would put it elsewhere.
+        hold: Hold<Duration>,
     },
     /// End a hold and give a group back to the node that is preferred.
     Failback {

@@ -25,7 +25,6 @@ pub mod ident;
 pub mod input;
 pub mod node;
 pub mod segment;
-pub mod status;
 pub mod time;
 pub mod vrrp;
 pub mod wire;

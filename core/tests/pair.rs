@@ -9,11 +9,11 @@ use evergate_core::config::{
     Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
 };
 use evergate_core::effect::{Cause, Note, View};
-use evergate_core::heartbeat::{Outcome, Refusal, Role};
+use evergate_core::heartbeat::{Hold, Outcome, Refusal, Role};
 use evergate_core::ident::{
     Family, GroupId, Incarnation, InterfaceId, NodeId, PathId, Priority, RouterId, Vrid,
 };
-use evergate_core::input::{Command, Interface, Received};
+use evergate_core::input::{Command, Interface, Received, Refused};
 use evergate_core::{Effect, Input, Instant, Machine, Node};
 
 const MS: Duration = Duration::from_millis(1);
@@ -69,6 +69,8 @@ struct Pair {
     nodes: [Option<Node>; 2],
     sequences: [u64; 2],
     holds: [bool; 2],
+    /// How many more releases the kernel refuses.
+    refusals: [usize; 2],
     notes: Vec<(usize, Note)>,
     answers: Vec<Outcome>,
     deaf: [bool; 2],
@@ -83,6 +85,7 @@ impl Pair {
             nodes: [None, None],
             sequences: [0; 2],
             holds: [false; 2],
+            refusals: [0; 2],
             notes: Vec::new(),
             answers: Vec::new(),
             deaf: [false; 2],
@@ -161,8 +164,14 @@ impl Pair {
                     }
                 }
                 Effect::Own { group, lease, serial } => {
-                    self.holds[at] = lease.is_some();
-                    self.wire.push_back((at, Input::Owned { group, serial, result: Ok(()) }));
+                    let refused = lease.is_none() && self.refusals[at] > 0;
+                    let result = if refused { Err(Refused { errno: 16 }) } else { Ok(()) };
+                    if refused {
+                        self.refusals[at] -= 1;
+                    } else {
+                        self.holds[at] = lease.is_some();
+                    }
+                    self.wire.push_back((at, Input::Owned { group, serial, result }));
                 }
                 Effect::Probe(interface) => {
                     self.wire.push_back((at, Input::Heard { interface, answered: true }));
@@ -259,14 +268,15 @@ fn the_preferred_node_gets_its_group_back_in_order_when_it_is_ready_again() {
 fn a_switchover_is_held_against_priority_until_an_operator_says_otherwise() {
     let mut pair = Pair::settled();
     let within = Duration::from_secs(10);
-    let command = |to| Command::Switchover { token: 1, group: GATEWAY, to, within };
+    let hold = Hold::Open;
+    let command = |to| Command::Switchover { token: 1, group: GATEWAY, to, within, hold };
     pair.feed(0, Input::Command(command(Some(NodeId(1)))));
     pair.run(100 * MS);
     assert_eq!(pair.roles(), [Role::Standby, Role::Active]);
     assert_eq!(pair.answers, [Outcome::Done { gap: Duration::ZERO }], "{:?}", pair.notes);
     pair.run(120_000 * MS);
     assert_eq!(pair.roles(), [Role::Standby, Role::Active]);
-    assert!(pair.nodes[1].as_ref().is_some_and(|node| node.groups()[0].held));
+    assert!(pair.nodes[1].as_ref().is_some_and(|node| node.groups()[0].held.is_some()));
     // The standby passes the wish on to the active node.
     pair.feed(0, Input::Command(Command::Failback { token: 2, group: GATEWAY, within }));
     pair.run(100 * MS);
@@ -276,13 +286,29 @@ fn a_switchover_is_held_against_priority_until_an_operator_says_otherwise() {
 }
 
 #[test]
+fn a_hold_with_an_end_lets_priority_decide_again_then() {
+    for asked_at in [0, 1] {
+        let mut pair = Pair::settled();
+        let (within, to) = (Duration::from_secs(10), Some(NodeId(1)));
+        let hold = Hold::Until(Duration::from_secs(60));
+        let command = Command::Switchover { token: 1, group: GATEWAY, to, within, hold };
+        pair.feed(asked_at, Input::Command(command));
+        pair.run(59_000 * MS);
+        assert_eq!(pair.roles(), [Role::Standby, Role::Active], "asked at {asked_at}");
+        pair.run(3_000 * MS);
+        assert_eq!(pair.roles(), [Role::Active, Role::Standby], "asked at {asked_at}");
+        assert_eq!(pair.transitions(), 2);
+    }
+}
+
+#[test]
 fn a_switchover_to_a_node_that_is_not_ready_is_refused_and_changes_nothing() {
     let mut pair = Pair::settled();
     pair.link(1, 1, false);
     pair.run(50 * MS);
     let within = Duration::from_secs(10);
     let to = Some(NodeId(1));
-    let command = Command::Switchover { token: 1, group: GATEWAY, to, within };
+    let command = Command::Switchover { token: 1, group: GATEWAY, to, within, hold: Hold::Open };
     pair.feed(0, Input::Command(command));
     pair.run(50 * MS);
     assert_eq!(pair.answers, [Outcome::Refused(Refusal::NotReady)]);
@@ -379,6 +405,22 @@ fn a_deleted_address_is_put_back_five_times_a_minute_and_then_a_fault() {
     pair.feed(0, Input::AddressLost(GATEWAY));
     pair.run(50 * MS);
     assert_eq!(pair.roles(), [Role::Fault, Role::Active]);
+}
+
+#[test]
+fn a_release_that_the_kernel_refuses_is_asked_for_again_and_the_node_is_in_fault_until_then() {
+    let mut pair = Pair::settled();
+    pair.refusals[0] = 3;
+    pair.link(0, 1, false);
+    pair.run(50 * MS);
+    pair.link(0, 1, true);
+    pair.run(6_900 * MS);
+    assert_eq!(pair.holds, [true, true], "refused at once, after 1 s and 2 s more");
+    assert_eq!(pair.roles(), [Role::Fault, Role::Active]);
+    pair.run(500 * MS);
+    assert_eq!(pair.holds, [false, true], "asked again after 4 s more");
+    pair.run(10_000 * MS);
+    assert_eq!(pair.roles(), [Role::Active, Role::Standby]);
 }
 
 #[test]

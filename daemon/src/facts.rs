@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use evergate_api::status::LastHandover;
 use evergate_core::Instant;
+use evergate_core::effect::Note;
+use evergate_core::fault::Fault;
 use evergate_core::ident::{GroupId, InterfaceId, RouterId};
 
 /// The facts around a running node.
@@ -24,6 +26,8 @@ pub struct Facts {
     /// Addresses that the kernel has, by interface: read from it, never believed. IPv6 addresses
     /// that are still tentative are not in it.
     pub present: BTreeSet<(InterfaceId, IpAddr)>,
+    /// Since when each reason for fault has been there.
+    pub faults: BTreeMap<(GroupId, Fault), Instant>,
     /// The last takeover or handover of each group.
     pub handovers: BTreeMap<GroupId, LastHandover>,
     /// Counters of each router, by stable name: `adverts_sent`, `adverts_received`, and one for each
@@ -39,4 +43,18 @@ pub struct Facts {
     pub foreign: BTreeMap<(GroupId, RouterId), (IpAddr, u8, Instant)>,
     /// The configuration asks for replication, which does nothing yet.
     pub replicate: bool,
+}
+
+impl Facts {
+    /// Takes what the machine says on the way.
+    pub fn note(&mut self, now: Instant, note: &Note) {
+        if let Note::Fault { group, fault, present } = note {
+            let key = (*group, *fault);
+            if *present {
+                self.faults.insert(key, now);
+            } else {
+                self.faults.remove(&key);
+            }
+        }
+    }
 }

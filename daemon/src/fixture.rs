@@ -8,6 +8,7 @@ use evergate_core::config::{
     Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
 };
 use evergate_core::effect::Note;
+use evergate_core::heartbeat::Hold;
 use evergate_core::ident::{
     Family, GroupId, Incarnation, InterfaceId, NodeId, PathId, Priority, RouterId, Vrid,
 };
@@ -148,7 +149,8 @@ impl World {
     /// An operator's switchover away from gw1.
     pub fn switchover(&mut self) {
         let within = Duration::from_secs(10);
-        let command = Command::Switchover { token: 1, group: GATEWAY, to: Some(NodeId(1)), within };
+        let (to, hold) = (Some(NodeId(1)), Hold::Open);
+        let command = Command::Switchover { token: 1, group: GATEWAY, to, within, hold };
         self.feed(0, Input::Command(command));
         self.run(100 * MS);
     }
@@ -253,7 +255,10 @@ impl World {
                 Effect::Probe(interface) => {
                     self.wire.push_back((at, Input::Heard { interface, answered: true }));
                 }
-                Effect::Note(note) => self.notes.push((at, note)),
+                Effect::Note(note) => {
+                    self.facts[at].note(self.now, &note);
+                    self.notes.push((at, note));
+                }
                 _ => {}
             }
         }

@@ -67,6 +67,7 @@ impl Group {
         }
         self.kernel_timers(scene, out);
         self.forget_request(now, out);
+        self.end_hold(now, out);
         self.decide(scene, out);
         let State::Active { since, mut advert_at, mut renew_at } = self.state else { return };
         if advert_at <= now {
@@ -106,7 +107,9 @@ impl Group {
     fn kernel_timers(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         let now = scene.now;
         if self.kernel.retry_at.take_if(|at| *at <= now).is_some() {
-            self.set_fault(scene, Fault::KernelRefused, false, out);
+            // Before anything else, the kernel must let go: a release that it refused is tried again
+            // here, and one that it took costs nothing.
+            self.own(scene, None, out);
         }
         if self.kernel.contested_until.take_if(|at| *at <= now).is_some() {
             self.kernel.put_back.clear();
@@ -191,13 +194,13 @@ impl Group {
         self.enter(scene, State::Claiming { cause, since: scene.now, detect }, cause, out);
         match from {
             Some(node) => {
-                let held = self.reports[node.index()].as_ref().is_some_and(|report| report.held);
-                self.set_held(held, out);
+                let told = self.reports[node.index()].as_ref().and_then(|report| report.held);
+                self.set_held(told.map(|held| held.map(|left| scene.now + left)), out);
                 let until = scene.now + super::HANDOVER_LIMIT;
                 self.predecessor = Some(Predecessor { node, until });
             }
             None => {
-                self.set_held(false, out);
+                self.set_held(None, out);
                 self.advertise(scene, scene.config.priority(scene.me).map_or(0, |p| p.get()), out);
             }
         }
@@ -221,7 +224,7 @@ impl Group {
         self.announcing = None;
         self.rival = None;
         self.better = None;
-        self.set_held(false, out);
+        self.set_held(None, out);
         self.enter(scene, State::Releasing { since: scene.now }, cause, out);
         self.own(scene, None, out);
         self.listen(scene);
@@ -265,11 +268,18 @@ impl Group {
                 self.become_active(scene, cause, since, detect, out);
             }
             (State::Claiming { .. } | State::Active { .. }, Err(_)) => self.refused(scene, out),
-            (State::Releasing { .. }, _) => {
+            (State::Releasing { .. }, result) => {
                 self.enter(scene, State::Standby, Cause::Kernel, out);
                 self.complete_handover(out);
+                if result.is_err() {
+                    self.refused(scene, out);
+                }
             }
-            (State::Active { .. }, Ok(())) | (State::Init | State::Standby, _) => {}
+            (State::Standby, Err(_)) => self.refused(scene, out),
+            (State::Standby, Ok(())) if self.kernel.retry_at.is_none() => {
+                self.set_fault(scene, Fault::KernelRefused, false, out);
+            }
+            (State::Active { .. } | State::Standby, Ok(())) | (State::Init, _) => {}
         }
     }
 

@@ -275,7 +275,7 @@ impl Group {
     /// Since when a better node has been ready and stays so, and when it gets the group back.
     pub fn failback_at(&self, config: &crate::config::GroupConfig) -> Option<Instant> {
         let Failback::After(delay) = config.failback else { return None };
-        let (_, since) = self.better.filter(|_| self.handover.is_none() && !self.held)?;
+        let (_, since) = self.better.filter(|_| self.handover.is_none() && self.held.is_none())?;
         Some((since + delay.max(super::handover::READY_STABLE)).max(self.failback_not_before))
     }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::election::rank_of;
 use super::{Asking, Group, Scene, State};
 use crate::effect::{Cause, Effect, Note};
-use crate::heartbeat::{Answered, Outcome, Refusal, Request, RequestKind, Role};
+use crate::heartbeat::{Answered, Hold, Outcome, Refusal, Request, RequestKind, Role};
 use crate::ident::NodeId;
 use crate::time::Instant;
 
@@ -36,8 +36,8 @@ pub struct Handover {
     pub to: NodeId,
     /// Given up then.
     pub until: Instant,
-    /// Whether the group is held on the successor afterwards.
-    pub hold: bool,
+    /// How the group is held on the successor afterwards, if it is.
+    pub hold: Option<Hold<Duration>>,
     /// Who wants it.
     pub origin: Origin,
 }
@@ -111,10 +111,12 @@ impl Group {
     /// We are active and shall hand over.
     fn order(&mut self, scene: &Scene, origin: Origin, kind: RequestKind, out: &mut Vec<Effect>) {
         let (target, within, hold) = match kind {
-            RequestKind::Switchover { to, within } => (Some(to), within, !self.prefers(scene, to)),
+            RequestKind::Switchover { to, within, hold } => {
+                (Some(to), within, Some(hold).filter(|_| !self.prefers(scene, to)))
+            }
             RequestKind::Failback { within } => {
-                self.set_held(false, out);
-                (self.preferred_peer(scene), within, false)
+                self.set_held(None, out);
+                (self.preferred_peer(scene), within, None)
             }
         };
         let Some(target) = target else {
@@ -127,7 +129,14 @@ impl Group {
     }
 
     /// Begins a handover.
-    fn hand_to(&mut self, scene: &Scene, to: NodeId, within: Duration, hold: bool, origin: Origin) {
+    fn hand_to(
+        &mut self,
+        scene: &Scene,
+        to: NodeId,
+        within: Duration,
+        hold: Option<Hold<Duration>>,
+        origin: Origin,
+    ) {
         let until = scene.now + within;
         self.handover = Some(Handover { to, until, hold, origin });
     }
@@ -209,7 +218,7 @@ impl Group {
         if self.failback_at(scene.config).is_some_and(|at| at <= scene.now)
             && let Some(node) = better
         {
-            self.hand_to(scene, node, HANDOVER_LIMIT, false, Origin::Failback);
+            self.hand_to(scene, node, HANDOVER_LIMIT, None, Origin::Failback);
         }
     }
 
@@ -220,7 +229,7 @@ impl Group {
             return;
         }
         if let Some((node, _)) = self.best_peer(scene) {
-            self.hand_to(scene, node, HANDOVER_LIMIT, false, origin);
+            self.hand_to(scene, node, HANDOVER_LIMIT, None, origin);
         }
     }
 
@@ -246,8 +255,20 @@ impl Group {
         }
     }
 
+    /// A hold with an end is over: priority decides again.
+    pub(super) fn end_hold(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.hold_ends_at().is_some_and(|end| end <= now) {
+            self.set_held(None, out);
+        }
+    }
+
+    /// When the hold ends by itself.
+    pub(super) fn hold_ends_at(&self) -> Option<Instant> {
+        self.held.and_then(Hold::end)
+    }
+
     /// The group is held here by an operator's word, or no longer.
-    pub(super) fn set_held(&mut self, held: bool, out: &mut Vec<Effect>) {
+    pub(super) fn set_held(&mut self, held: Option<Hold<Instant>>, out: &mut Vec<Effect>) {
         if self.held != held {
             self.held = held;
             out.push(Effect::Note(Note::Held { group: self.id, held }));

@@ -38,7 +38,7 @@ pub use scene::{Scene, Sight};
 use crate::config::GroupConfig;
 use crate::effect::Cause;
 use crate::fault::Faults;
-use crate::heartbeat::{Answered, GroupReport, Request, Role};
+use crate::heartbeat::{Answered, GroupReport, Hold, Request, Role};
 use crate::ident::{GroupId, NodeId};
 use crate::time::{Instant, earliest};
 use crate::vrrp::Speaker;
@@ -87,7 +87,7 @@ pub struct Group {
     /// An operator has locked this node out.
     pub locked: bool,
     /// An operator has put the group on this node; priority alone does not move it.
-    pub held: bool,
+    pub held: Option<Hold<Instant>>,
     /// How often the group has changed hands, as far as we know.
     pub term: u32,
     /// What each peer last said about the group, by [`NodeId`].
@@ -178,7 +178,7 @@ impl Group {
             state: State::Init,
             faults: Faults::default(),
             locked: false,
-            held: false,
+            held: None,
             term: 0,
             reports: vec![None; nodes],
             speakers: Vec::new(),
@@ -304,10 +304,17 @@ impl Group {
             term: self.term,
             tie: scene.tie(),
             successor: self.handover.as_ref().map(|handover| handover.to),
-            held: self.handover.as_ref().map_or(self.held, |handover| handover.hold),
+            held: self.hold_told(scene.now),
             request: self.asking.as_ref().map(|asking| asking.request),
             answered: self.answered,
         })
+    }
+
+    /// The hold that peers are told of: of a handover under way, that of the successor.
+    fn hold_told(&self, now: Instant) -> Option<Hold<Duration>> {
+        let left = |end: Instant| end.since(now);
+        let ours = self.held.map(|held| held.map(left));
+        self.handover.as_ref().map_or(ours, |handover| handover.hold)
     }
 
     /// Whether this node could take over now, or is active and well.
@@ -340,6 +347,7 @@ impl Group {
             self.handover.as_ref().filter(|_| active).map(|handover| handover.until),
             self.asking.as_ref().map(|asking| asking.until),
             self.rival.as_ref().filter(|_| active).map(|rival| rival.announce_at),
+            self.hold_ends_at(),
             self.failback_at(config),
         ];
         moments.into_iter().fold(state, earliest)

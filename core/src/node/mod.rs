@@ -308,10 +308,10 @@ impl Node {
 
     fn command(&mut self, now: Instant, command: Command, out: &mut Vec<Effect>) {
         match command {
-            Command::Switchover { token, group, to, within } => {
+            Command::Switchover { token, group, to, within, hold } => {
                 self.one_group(now, group, out, |group, scene, out| {
-                    let target = to.or_else(|| group.default_target(scene)).unwrap_or(scene.me);
-                    group.wish(scene, token, RequestKind::Switchover { to: target, within }, out);
+                    let to = to.or_else(|| group.default_target(scene)).unwrap_or(scene.me);
+                    group.wish(scene, token, RequestKind::Switchover { to, within, hold }, out);
                 });
             }
             Command::Failback { token, group, within } => {

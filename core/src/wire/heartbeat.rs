@@ -4,7 +4,7 @@
 //!  1 basics    interval, lateness, digest, flags                          exactly once
 //!  2 peer      node, flags, dead time, challenge { 1 echo, 2 paths }      one per peer
 //!  3 group     group, role, priority, flags, term, tie                    one per group
-//!              { 1 successor, 2 request, 3 answered }
+//!              { 1 successor, 2 request, 3 answered, 4 hold }
 //!  4 segments  path, hearing                                              any number of entries
 //!  5 sources   addresses, IPv4 as ::ffff:a.b.c.d                          any number of entries
 //!  6 about     capabilities, software version                             for status only
@@ -24,7 +24,7 @@ use super::names::Names;
 use super::tlv::{self, Tlv};
 use crate::config::NODES_MAX;
 use crate::heartbeat::{
-    Echo, GROUP_REPORTS_MAX, GroupReport, Heartbeat, PathReport, PeerReport, SOURCES_MAX,
+    Echo, GROUP_REPORTS_MAX, GroupReport, Heartbeat, Hold, PathReport, PeerReport, SOURCES_MAX,
     SegmentReport,
 };
 use crate::ident::{Incarnation, PathSet, Priority};
@@ -49,6 +49,7 @@ const GROUP: u8 = 3;
 const GROUP_SUCCESSOR: u8 = 1;
 const GROUP_REQUEST: u8 = 2;
 const GROUP_ANSWERED: u8 = 3;
+const GROUP_HOLD: u8 = 4;
 const SEGMENTS: u8 = 4;
 const SOURCES: u8 = 5;
 const ABOUT: u8 = 6;
@@ -152,7 +153,7 @@ fn write_group(out: &mut Vec<u8>, hash: u32, group: &GroupReport, names: &Names)
     out.extend(hash.to_be_bytes());
     out.push(words::role_number(group.role));
     out.push(group.priority.get());
-    out.push(if group.ready { READY } else { 0 } | if group.held { HELD } else { 0 });
+    out.push(if group.ready { READY } else { 0 } | if group.held.is_some() { HELD } else { 0 });
     out.extend(group.term.to_be_bytes());
     out.extend(group.tie.to_be_bytes());
     if let Some(node) = group.successor.and_then(|node| names.node_hash(node)) {
@@ -163,6 +164,9 @@ fn write_group(out: &mut Vec<u8>, hash: u32, group: &GroupReport, names: &Names)
     }
     if let Some(bytes) = group.answered.and_then(|answer| words::write_answered(answer, names)) {
         tlv::write(out, GROUP_ANSWERED, |out| out.extend(bytes));
+    }
+    if let Some(seconds) = group.held.and_then(words::hold_seconds) {
+        tlv::write(out, GROUP_HOLD, |out| out.extend(seconds));
     }
 }
 
@@ -253,6 +257,7 @@ fn read_group(value: &[u8], names: &Names) -> Result<Option<GroupReport>, Reject
     let tie = rest.u128().ok_or(Reject::Truncated)?;
     let priority = Priority::new(priority).ok_or(Reject::Value)?;
     let (mut successor, mut request, mut answered) = (None, None, None);
+    let mut held = (flags & HELD != 0).then_some(Hold::Open);
     for tlv in tlv::Reader::new(rest.0) {
         let Tlv { kind, value } = tlv?;
         match kind {
@@ -262,13 +267,14 @@ fn read_group(value: &[u8], names: &Names) -> Result<Option<GroupReport>, Reject
             }
             GROUP_REQUEST => request = words::read_request(value, names)?,
             GROUP_ANSWERED => answered = words::read_answered(value, names)?,
+            GROUP_HOLD if held.is_some() => held = Some(words::read_hold(value)?),
             _ => {}
         }
     }
     let (Some(group), Some(role)) = (names.group(hash), words::role(role)) else {
         return Ok(None);
     };
-    let (ready, held) = (flags & READY != 0, flags & HELD != 0);
+    let ready = flags & READY != 0;
     Ok(Some(GroupReport {
         group,
         role,

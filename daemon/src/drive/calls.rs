@@ -8,7 +8,7 @@ use evergate_api::control::{
     ActionReply, ErrorCode, ErrorReply, Reply, Request, RoleReply, SwitchoverReply,
     SwitchoverResult,
 };
-use evergate_core::heartbeat::{Outcome, Refusal, Role};
+use evergate_core::heartbeat::{Hold, Outcome, Refusal, Role};
 use evergate_core::ident::{GroupId, NodeId};
 use evergate_core::input::Command;
 use evergate_core::{Input, Instant};
@@ -124,11 +124,6 @@ impl Drive {
         hold_ms: Option<u64>,
         reply: &SyncSender<Reply>,
     ) -> Option<Reply> {
-        if hold_ms.is_some() {
-            let text =
-                "a hold with an expiry is not built yet; end the hold with `evergate failback`";
-            return Some(refuse(ErrorCode::NotYet, text));
-        }
         let group = match self.group_named(name) {
             Ok(group) => group,
             Err(error) => return Some(Reply::Error(error)),
@@ -144,7 +139,8 @@ impl Drive {
         let Some(token) = self.wait_for(waiting) else {
             return Some(refuse(ErrorCode::Busy, "too many handovers are waited for; try again"));
         };
-        let command = Command::Switchover { token, group, to: target, within };
+        let hold = hold_ms.map_or(Hold::Open, |ms| Hold::Until(Duration::from_millis(ms)));
+        let command = Command::Switchover { token, group, to: target, within, hold };
         self.feed(now, Input::Command(command));
         None
     }

@@ -318,6 +318,7 @@ impl Drive {
 
     /// Keeps the phases of a takeover until its last one, the announcement, is done.
     pub(super) fn note(&mut self, now: Instant, note: &Note) {
+        self.facts.note(now, note);
         if let Note::TookOver { group, cause, detect, addresses } = note {
             let phases = super::Phases { cause: *cause, detect: *detect, addresses: *addresses };
             self.phases.insert(*group, phases);

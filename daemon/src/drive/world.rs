@@ -289,6 +289,7 @@ impl Drive {
         self.layout = layout;
         self.facts.generation += 1;
         self.facts.handovers.clear();
+        self.facts.faults.clear();
         self.facts.routers.clear();
         self.facts.foreign.clear();
         self.facts.versions.clear();

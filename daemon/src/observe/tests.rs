@@ -8,7 +8,7 @@ use evergate_api::status::PhasesMs;
 use evergate_core::Instant;
 use evergate_core::effect::{Alarm, Cause, Discard, Note, View};
 use evergate_core::fault::Fault;
-use evergate_core::heartbeat::{Refusal, Role};
+use evergate_core::heartbeat::{Hold, Refusal, Role};
 use evergate_core::ident::{Incarnation, NodeId, PathId, RouterId};
 
 use super::*;
@@ -53,7 +53,7 @@ fn one_of_each() -> Vec<Note> {
         Note::Discarded { from: GW2, why: Discard::Replayed },
         Note::Accepted { node: GW2, incarnation: Incarnation([7; 16]) },
         Note::PutBack(group),
-        Note::Held { group, held: true },
+        Note::Held { group, held: Some(Hold::Open) },
         Note::HandoverRefused { group, why: Refusal::NotReady },
     ]
 }

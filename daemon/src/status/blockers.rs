@@ -93,7 +93,8 @@ impl Collector<'_> {
         let (config, me) = (self.truth.config, Some(scene.me));
         for fault in group.faults.iter() {
             let text = words::fault(config, scene.config, fault);
-            self.add(words::fault_code(fault), Some(group.id), me, None, text);
+            let since = self.truth.facts.faults.get(&(group.id, fault)).copied();
+            self.add(words::fault_code(fault), Some(group.id), me, since, text);
         }
         let name = &scene.config.name;
         if group.locked {

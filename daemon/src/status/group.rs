@@ -3,9 +3,10 @@
 use evergate_api::status::{
     AddressStatus, ElectionKind, Family, GroupNode, GroupStatus, Held, Reason, RouterStatus,
 };
+use evergate_core::Instant;
 use evergate_core::config::{RouterConfig, Version};
 use evergate_core::group::{Group, Scene};
-use evergate_core::heartbeat::Role;
+use evergate_core::heartbeat::{Hold, Role};
 use evergate_core::ident::{self, GroupId, NodeId, RouterId};
 
 use super::{Truth, foreign};
@@ -28,7 +29,7 @@ pub(super) fn of(truth: &Truth, id: GroupId) -> GroupStatus {
             priority_base: priority,
             priority_terms: Vec::new(),
             active_node: active_node(truth, scene, group),
-            held: is_held(scene, group).then(|| Held { by: HELD_BY.to_owned(), until: None }),
+            held: held(truth, scene, group),
             reasons: reasons(truth, scene, group),
             last_handover: truth.facts.handovers.get(&id).cloned(),
             nodes: nodes(truth, scene, group),
@@ -43,12 +44,16 @@ fn active_node(truth: &Truth, scene: &Scene, group: &Group) -> Option<String> {
     ours.or_else(|| foreign().map(|seen| foreign::name(truth, seen.address)))
 }
 
-/// Whether an operator's word keeps the group where it is.
-fn is_held(scene: &Scene, group: &Group) -> bool {
-    let by_peer = |(_, report): (NodeId, &evergate_core::heartbeat::GroupReport)| {
-        report.role == Role::Active && report.held
+/// The operator's word that keeps the group where it is, here or on a living peer.
+fn held(truth: &Truth, scene: &Scene, group: &Group) -> Option<Held> {
+    let mut peers = group.living(scene).filter(|(_, report)| report.role == Role::Active);
+    let hold = if group.holds() {
+        group.held
+    } else {
+        peers.find_map(|(_, report)| report.held).map(|hold| hold.map(|left| truth.now + left))
     };
-    if group.holds() { group.held } else { group.living(scene).any(by_peer) }
+    let until = |hold: Hold<Instant>| hold.end().map(|end| truth.time(end));
+    hold.map(|hold| Held { by: HELD_BY.to_owned(), until: until(hold) })
 }
 
 fn reasons(truth: &Truth, scene: &Scene, group: &Group) -> Vec<Reason> {
@@ -57,7 +62,9 @@ fn reasons(truth: &Truth, scene: &Scene, group: &Group) -> Vec<Reason> {
         .faults
         .iter()
         .map(|fault| {
-            reason(words::fault_code(fault), words::fault(truth.config, scene.config, fault))
+            let text = words::fault(truth.config, scene.config, fault);
+            let since = truth.facts.faults.get(&(group.id, fault)).map(|at| truth.time(*at));
+            Reason { since, ..reason(words::fault_code(fault), text) }
         })
         .collect();
     if group.locked {

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use evergate_core::config::{Failback, GroupConfig};
 use evergate_core::group::{Group, Obstacle, Origin, Scene, State};
-use evergate_core::heartbeat::Role;
-use evergate_core::ident::RouterId;
+use evergate_core::heartbeat::{GroupReport, Role};
+use evergate_core::ident::{NodeId, RouterId};
 use evergate_core::vrrp::{ADVERTS_MISSED, skew};
 
 use super::{Figures, Lines, Sources, or_never};
@@ -262,14 +262,20 @@ pub(super) fn timers(sources: &Sources, scene: &Scene, group: &Group, lines: &mu
 /// What operators and the configuration say about moving it.
 pub(super) fn operator(sources: &Sources, scene: &Scene, group: &Group, lines: &mut Lines) {
     let name = &scene.config.name;
-    if group.held {
-        let text = format!("held here by an operator's word until `evergate failback {name}`");
-        lines.add(text, Figures::default().is("held", true));
-    }
-    for (node, _) in group.living(scene).filter(|(_, r)| r.role == Role::Active && r.held) {
-        let who = sources.name(node);
-        let text = format!("held on {who} by an operator's word until `evergate failback {name}`");
-        lines.add(text, Figures::default().is("held", true));
+    let ours = group.held.map(|held| ("here".to_owned(), held.map(|end| end.since(sources.now))));
+    let told = |(node, report): (NodeId, &GroupReport)| {
+        let held = report.held.filter(|_| report.role == Role::Active)?;
+        Some((format!("on {}", sources.name(node)), held))
+    };
+    for (place, held) in ours.into_iter().chain(group.living(scene).filter_map(told)) {
+        let left = held.end();
+        let end = left.map(|left| format!(", at most for {} more", words::span(left)));
+        let text = format!(
+            "held {place} by an operator's word until `evergate failback {name}`{}",
+            end.unwrap_or_default()
+        );
+        let figures = Figures::default().is("held", true).ms_if("hold_remaining_ms", left);
+        lines.add(text, figures);
     }
     let (text, figures) = match scene.config.failback {
         Failback::Manual => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use evergate_core::Machine;
 use evergate_core::effect::{Effect, Note};
+use evergate_core::heartbeat::Hold;
 use evergate_core::ident::{GroupId, InterfaceId, NodeId};
 use evergate_core::input::{Command, Input};
 
@@ -13,6 +14,8 @@ use crate::setup::SEGMENTS_MAX;
 
 /// How long an operator waits for a handover.
 pub const OPERATOR_WAITS: Duration = Duration::from_secs(2);
+/// How long a switchover holds: short enough that walks see its end.
+pub const OPERATOR_HOLDS: Hold<Duration> = Hold::Until(Duration::from_secs(20));
 
 impl World {
     /// Lets a fault happen.
@@ -175,7 +178,8 @@ impl World {
         let (node, input) = match fault {
             Fault::Switchover { node, group, to } => {
                 let (group, to) = (GroupId::at(group), Some(NodeId::at(to)));
-                (node, Input::Command(Command::Switchover { token, group, to, within }))
+                let hold = OPERATOR_HOLDS;
+                (node, Input::Command(Command::Switchover { token, group, to, within, hold }))
             }
             Fault::Failback { node, group } => {
                 let group = GroupId::at(group);

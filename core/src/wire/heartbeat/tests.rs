@@ -76,7 +76,7 @@ fn group(number: u16, role: Role) -> GroupReport {
         term: 7,
         tie: 0x0a5b_0002,
         successor: Some(NodeId(1)),
-        held: true,
+        held: Some(Hold::Open),
         request: None,
         answered: Some(Answered {
             node: NodeId(1),
@@ -87,10 +87,14 @@ fn group(number: u16, role: Role) -> GroupReport {
 }
 
 fn asking() -> GroupReport {
-    let kind = RequestKind::Switchover { to: NodeId(0), within: Duration::from_secs(10) };
+    let kind = RequestKind::Switchover {
+        to: NodeId(0),
+        within: Duration::from_secs(10),
+        hold: Hold::Open,
+    };
     GroupReport {
         ready: false,
-        held: false,
+        held: None,
         successor: None,
         request: Some(Request { serial: 3, kind }),
         answered: Some(Answered {
@@ -116,6 +120,22 @@ fn the_vectors_are_written_and_read() {
         assert_eq!(text(&bytes(&heartbeat)), *body, "{name}");
         assert_eq!(decode(&hex(body), &names()), Ok(heartbeat), "{name}");
     }
+}
+
+#[test]
+fn a_hold_with_an_end_travels_in_whole_seconds_rounded_up() {
+    let held = |left| GroupReport { held: Some(Hold::Until(left)), ..group(0, Role::Active) };
+    for (left, read) in [(0, 0), (1, 1), (59_999, 60), (60_000, 60)] {
+        let left = Duration::from_millis(left);
+        let sent = Heartbeat { groups: vec![held(left)], ..example("alone") };
+        let heard = decode(&bytes(&sent), &names()).unwrap();
+        assert_eq!(heard.groups, [held(Duration::from_secs(read))]);
+    }
+    let hold = Hold::Until(Duration::from_secs(90));
+    let kind = RequestKind::Switchover { to: NodeId(0), within: Duration::ZERO, hold };
+    let report = GroupReport { request: Some(Request { serial: 1, kind }), ..asking() };
+    let sent = Heartbeat { groups: vec![report], ..example("alone") };
+    assert_eq!(decode(&bytes(&sent), &names()), Ok(sent));
 }
 
 #[test]

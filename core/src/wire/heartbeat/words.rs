@@ -1,6 +1,8 @@
 //! The words of group reports as numbers. Words of newer versions are `None` here.
 
-use crate::heartbeat::{Answered, Hearing, Outcome, Refusal, Request, RequestKind, Role};
+use std::time::Duration;
+
+use crate::heartbeat::{Answered, Hearing, Hold, Outcome, Refusal, Request, RequestKind, Role};
 use crate::wire::bytes::Bytes;
 use crate::wire::names::Names;
 
@@ -11,6 +13,7 @@ const FAILBACK: u8 = 2;
 const DONE: u8 = 1;
 const REFUSED: u8 = 2;
 const FAILED: u8 = 3;
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// The number of a role.
 pub fn role_number(role: Role) -> u8 {
@@ -82,15 +85,31 @@ fn refusal(number: u32) -> Option<Refusal> {
     all.into_iter().find(|refusal| refusal_number(*refusal) == number)
 }
 
-/// A request: serial, kind, how long the operator waits, and for a switchover the target. `None`
-/// when the target has no name.
+/// How long a hold lasts, in whole seconds and rounded up; nothing for one without an end.
+pub fn hold_seconds(hold: Hold<Duration>) -> Option<[u8; 4]> {
+    let seconds = hold.end()?.as_nanos().div_ceil(NANOS_PER_SECOND);
+    Some(u32::try_from(seconds).unwrap_or(u32::MAX).to_be_bytes())
+}
+
+/// Reads how long a hold lasts, where it says so.
+pub fn read_hold(value: &[u8]) -> Result<Hold<Duration>, Reject> {
+    if value.is_empty() {
+        return Ok(Hold::Open);
+    }
+    let seconds = Bytes(value).u32().ok_or(Reject::Truncated)?;
+    Ok(Hold::Until(Duration::from_secs(seconds.into())))
+}
+
+/// A request: serial, kind, how long the operator waits, and for a switchover the target and the
+/// hold. `None` when the target has no name.
 pub fn write_request(request: Request, names: &Names) -> Option<Vec<u8>> {
     let mut out = request.serial.to_be_bytes().to_vec();
     match request.kind {
-        RequestKind::Switchover { to, within } => {
+        RequestKind::Switchover { to, within, hold } => {
             out.push(SWITCHOVER);
             out.extend(micros(within));
             out.extend(names.node_hash(to)?.to_be_bytes());
+            out.extend(hold_seconds(hold).into_iter().flatten());
         }
         RequestKind::Failback { within } => {
             out.push(FAILBACK);
@@ -109,7 +128,8 @@ pub fn read_request(value: &[u8], names: &Names) -> Result<Option<Request>, Reje
         SWITCHOVER => {
             let within = span(&mut rest).ok_or(Reject::Truncated)?;
             let to = names.node(rest.u32().ok_or(Reject::Truncated)?);
-            to.map(|to| RequestKind::Switchover { to, within })
+            let hold = read_hold(rest.0)?;
+            to.map(|to| RequestKind::Switchover { to, within, hold })
         }
         FAILBACK => {
             let within = span(&mut rest).ok_or(Reject::Truncated)?;
