@@ -1,7 +1,7 @@
 //! What clients may do to the control socket, and what must come of it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -99,8 +99,11 @@ struct Connection {
 }
 
 impl Connection {
+    /// Whoever is turned away may find the connection closed already, with the reason to be read.
     fn say(&mut self, line: &str) {
-        self.stream.write_all(line.as_bytes()).unwrap();
+        if let Err(error) = self.stream.write_all(line.as_bytes()) {
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        }
     }
 
     fn hear(&mut self) -> Option<Reply> {
