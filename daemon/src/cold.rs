@@ -129,13 +129,13 @@ impl Worker {
         };
         let plan = file::plan::diff(&self.current, &layout.file);
         answer.plan = plan.lines();
-        if plan_only {
-            answer.result = ReloadResult::Planned;
-            return Some(give(reply, answer));
-        }
         if layout.file.cluster.name != self.current.cluster.name {
             let text = "the name of the cluster cannot change while the daemon runs; restart it";
             answer.errors.push(text.into());
+            return Some(give(reply, answer));
+        }
+        if plan_only {
+            answer.result = ReloadResult::Planned;
             return Some(give(reply, answer));
         }
         if plan.is_empty() {
