@@ -241,12 +241,15 @@ impl Drive {
         if locked { Reply::Lock(reply) } else { Reply::Unlock(reply) }
     }
 
-    /// The last node that can serve a group is never locked out of it.
+    /// The last node that can serve a group is never locked out of it. In a split, the other one can.
     fn lock_refusal(&self, now: Instant, groups: &[GroupId]) -> Option<Reply> {
         let alone = groups.iter().find(|id| {
             let group = &self.node.groups()[id.index()];
             group.holds()
-                && self.node.with_scene(now, **id, |scene, group| group.best_peer(scene).is_none())
+                && self.node.with_scene(now, **id, |scene, group| {
+                    let elsewhere = group.peers_in(scene, Role::Active).next().is_some();
+                    group.best_peer(scene).is_none() && !elsewhere
+                })
         })?;
         let name = &self.layout.core.groups[alone.index()].name;
         let text = format!(
