@@ -41,6 +41,10 @@ pub struct Facts {
     pub versions: BTreeMap<u16, String>,
     /// Routers of another make that were heard on a router: address, priority, when.
     pub foreign: BTreeMap<(GroupId, RouterId), (IpAddr, u8, Instant)>,
+    /// Adverts of routers of another make that were refused: from whom, by which counter's name, when.
+    pub refused: BTreeMap<(GroupId, RouterId), (IpAddr, &'static str, Instant)>,
+    /// When a router last had no source address to send an advert from.
+    pub mute: BTreeMap<(GroupId, RouterId), Instant>,
     /// The configuration asks for replication, which does nothing yet.
     pub replicate: bool,
 }

@@ -94,17 +94,22 @@ impl Drive {
         };
         let (advert, dialect) = match vrrp::decode(packet, &context) {
             Ok(decoded) => decoded,
-            Err(why) => return self.count_router(group, router, refused(why)),
+            Err(why) => {
+                return self.refuse_advert(now, group, router, received.source, refused(why));
+            }
+        };
+        let refuse = |drive: &mut Drive, why| {
+            drive.refuse_advert(now, group, router, received.source, why);
         };
         if advert.version != version {
-            return self.count_router(group, router, "refused_version_differs");
+            return refuse(self, "refused_version_differs");
         }
         let ours = self.layout.core.groups[group.index()].advert;
         if version == Version::V2 && advert.interval != ours {
-            return self.count_router(group, router, "refused_interval_differs");
+            return refuse(self, "refused_interval_differs");
         }
         if advert.auth != vrrp::Auth::None {
-            return self.count_router(group, router, "refused_auth");
+            return refuse(self, "refused_auth");
         }
         self.count_router(group, router, "adverts_received");
         if advert.priority == 0 {
@@ -123,6 +128,28 @@ impl Drive {
         );
     }
 
+    /// Counts an advert that was refused, and remembers the router of another make that has sent it:
+    /// if nobody understands the other, both are active.
+    fn refuse_advert(
+        &mut self,
+        now: Instant,
+        group: GroupId,
+        router: RouterId,
+        source: IpAddr,
+        why: &'static str,
+    ) {
+        self.count_router(group, router, why);
+        if !self.is_of_a_peer(source) {
+            self.facts.refused.insert((group, router), (source, why, now));
+        }
+    }
+
+    /// Whether adverts of one of our peers come from this address.
+    fn is_of_a_peer(&self, source: IpAddr) -> bool {
+        let mut bodies = self.node.peers().iter().filter_map(|peer| peer.last.as_ref());
+        bodies.any(|body| body.sources.contains(&source))
+    }
+
     /// Remembers the dialect of a router of another make, to answer in it, and that it is there.
     fn heard_speaker(
         &mut self,
@@ -133,9 +160,7 @@ impl Drive {
         priority: u8,
         dialect: vrrp::Dialect,
     ) {
-        let last = |peer: &evergate_core::detector::Peer| peer.last.clone();
-        let ours = self.node.peers().iter().filter_map(last).any(|b| b.sources.contains(&source));
-        if !ours {
+        if !self.is_of_a_peer(source) {
             self.dialects.insert((group, router), dialect);
             self.facts.foreign.insert((group, router), (source, priority, now));
         }

@@ -24,7 +24,7 @@ impl Drive {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Advertise { group, router, priority } => {
-                    self.advertise(group, router, priority)
+                    self.advertise(now, group, router, priority)
                 }
                 Effect::Heartbeat { paths, body } => self.send_heartbeat(now, paths, &body),
                 Effect::Own { group, lease, serial } => self.own(group, lease, serial),
@@ -38,8 +38,9 @@ impl Drive {
         }
     }
 
-    fn advertise(&mut self, group: GroupId, router: RouterId, priority: u8) {
+    fn advertise(&mut self, now: Instant, group: GroupId, router: RouterId, priority: u8) {
         let Some(source) = self.source_of(group, router) else {
+            self.facts.mute.insert((group, router), now);
             return self.count_router(group, router, "no_source_address");
         };
         let config = &self.layout.core.groups[group.index()].routers[router.index()];

@@ -292,6 +292,8 @@ impl Drive {
         self.facts.faults.clear();
         self.facts.routers.clear();
         self.facts.foreign.clear();
+        self.facts.refused.clear();
+        self.facts.mute.clear();
         self.facts.versions.clear();
         self.dialects.clear();
         self.held.clear();

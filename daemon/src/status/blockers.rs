@@ -1,6 +1,8 @@
 //! What stands in the way of `ready`: one entry for each cause, with whose fault it is and what to
 //! do.
 
+use std::time::Duration;
+
 use evergate_api::status::Blocker;
 use evergate_core::Instant;
 use evergate_core::detector::Peer;
@@ -13,6 +15,10 @@ use evergate_core::node::DIFFERS_FOR;
 use super::verdict::{Service, Standby};
 use super::{Truth, paths};
 use crate::words;
+
+/// How long an advert that was refused, or could not be sent, is told after it; two intervals of
+/// slow adverts.
+const TOLD_FOR: Duration = Duration::from_secs(10);
 
 /// Collects blockers for one node.
 struct Collector<'a> {
@@ -32,6 +38,7 @@ pub(super) fn all(truth: &Truth, services: &[Service]) -> Vec<Blocker> {
             collector.addresses(scene, group);
             collector.others(scene, group);
         });
+        collector.wire(id);
     }
     for peer in truth.node.peers() {
         collector.peer(peer);
@@ -143,6 +150,33 @@ impl Collector<'_> {
                     );
                     self.add("address-left", Some(group.id), Some(scene.me), None, text);
                 }
+            }
+        }
+    }
+
+    /// What keeps the routers of a group from understanding each other.
+    fn wire(&mut self, id: GroupId) {
+        let truth = self.truth;
+        let config = &truth.config.groups[id.index()];
+        for router in (0..config.routers.len()).map(RouterId::at) {
+            let interface = words::router_interface(truth.config, config, router);
+            let fresh = |at: Instant| truth.now.since(at) < TOLD_FOR.max(config.advert * 2);
+            if truth.facts.mute.get(&(id, router)).is_some_and(|at| fresh(*at)) {
+                let text = format!(
+                    "{interface} has no address of its own to send adverts from: give it one beside the \
+                     virtual addresses"
+                );
+                self.add("no-source-address", Some(id), Some(truth.config.me), None, text);
+            }
+            if let Some((source, why, at)) = truth.facts.refused.get(&(id, router))
+                && fresh(*at)
+            {
+                let text = format!(
+                    "adverts of {source} on {interface} are refused ({}), so both may be active: make \
+                     version, interval and authentication the same",
+                    why.trim_start_matches("refused_").replace('_', " ")
+                );
+                self.add("adverts-refused", Some(id), Some(truth.config.me), None, text);
             }
         }
     }

@@ -77,6 +77,22 @@ fn a_lost_carrier_is_named_on_the_node_that_has_it_and_pointed_to_on_the_other()
 }
 
 #[test]
+fn adverts_that_nobody_understands_and_adverts_without_a_source_are_blockers_for_a_while() {
+    let mut world = World::settled();
+    let source = std::net::IpAddr::from([10, 91, 0, 9]);
+    let at = (GATEWAY, evergate_core::ident::RouterId(0));
+    world.facts[0].refused.insert(at, (source, "refused_version_differs", world.now));
+    world.facts[0].mute.insert(at, world.now);
+    let status = of(&world, 0);
+    assert!(text(&status, "adverts-refused").contains("10.91.0.9"), "{:?}", status.blockers);
+    assert!(text(&status, "adverts-refused").contains("version differs"));
+    assert!(text(&status, "no-source-address").contains("lan"));
+    assert_eq!(status.verdict, Verdict::Degraded);
+    world.run(11_000 * MS);
+    assert_eq!(of(&world, 0).verdict, Verdict::Ready);
+}
+
+#[test]
 fn a_silent_path_is_named_with_its_likely_cause() {
     let mut world = World::settled();
     world.cut.push(PathId(2));
