@@ -25,7 +25,7 @@ check-build:
 build:
 	$(CARGO) build --release --locked
 
-lab: build ## the short lab: real daemons in network namespaces
+lab: setup build ## the short lab: real daemons in network namespaces
 	$(BIN)/evergate-lab test
 
 lab-all: setup build ## the long lab
@@ -34,7 +34,7 @@ lab-all: setup build ## the long lab
 bench: setup build ## side by side with keepalived
 	$(BIN)/evergate-lab bench
 
-setup:
+setup: ## installs what build, demo and tests need (Debian, Ubuntu), or names it
 	@scripts/setup.sh
 
 clean:
