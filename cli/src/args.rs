@@ -12,15 +12,20 @@ use crate::duration;
 /// Where the configuration is unless told otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/evergate/evergate.toml";
 
+/// The chain of the rules unless told otherwise.
+pub const DEFAULT_CHAIN: &str = "inet filter input";
+
 const EXIT_CODES: &str = "\
 Exit codes:
-  0   done; status: ready (or the only standbys are of another make)
-  1   refused with the reason, nothing changed; status: degraded; role: not active;
-      check and reload: warnings
-  2   not done; status: no service or split; role: cannot be told;
+  0   done; status: ready (or the only standbys are of another make); role: active
+  1   refused with the reason, nothing changed; failback: not handed over, but the hold may be gone;
+      status: degraded; role: not active; check and reload: warnings
+  2   not done; status: down or split; role: cannot be told;
       check and reload: errors, nothing changed
-  3   no answer from the daemon within --timeout
-  64  wrong usage";
+  3   no answer: evergated is not running or its socket is not for you (told at once),
+      or it does not answer within --timeout
+  64  wrong usage
+  74  the answer could not be written";
 
 /// Shows and steers a running evergated.
 #[derive(Debug, Parser)]
@@ -29,7 +34,8 @@ pub struct Args {
     /// The control socket of the daemon
     #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
-    /// How long to wait, such as 500ms, 2s or 1min [default: 2s; switchover: 10s]
+    /// How long to wait, such as 500ms, 2s or 1min [default: 2s; failback, lock, unlock, reload: 12s;
+    /// switchover: 10s, and always 2s more for the answer]
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::timeout)]
     pub timeout: Option<Duration>,
     /// Answer in JSON, errors too
@@ -138,7 +144,7 @@ pub struct Firewall {
     #[arg(long, value_name = "NODE")]
     pub node: Option<String>,
     /// The chain that filters what comes in: family, table and chain
-    #[arg(long, value_name = "CHAIN", default_value = "inet filter input", value_parser = chain)]
+    #[arg(long, value_name = "CHAIN", default_value = DEFAULT_CHAIN, value_parser = chain)]
     pub chain: String,
 }
 
@@ -189,6 +195,20 @@ mod tests {
         for bad in ["", "inet", "inet fw", "ip fw in", "inet fw in; flush ruleset", "inet fw {"] {
             assert!(chain(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_help_tells_the_timeouts_that_are_used() {
+        use crate::context::{PATIENT_TIMEOUT, TIMEOUT};
+        let patience = crate::verbs::SWITCHOVER_PATIENCE;
+        let within = Duration::from_millis(evergate_api::control::DEFAULT_SWITCHOVER_TIMEOUT_MS);
+        let help = Args::command().render_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = format!(
+            "[default: {TIMEOUT:?}; failback, lock, unlock, reload: {PATIENT_TIMEOUT:?}; \
+             switchover: {within:?}, and always {patience:?} more for the answer]"
+        );
+        assert!(help.contains(&told), "{told} is not in {help}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub mod exit {
     pub const NOT_ACTIVE: u8 = 1;
     /// Errors; nothing was changed.
     pub const ERRORS: u8 = 2;
-    /// No answer from the daemon.
+    /// No answer: it is not running, not for this user to ask, or too late.
     pub const NO_ANSWER: u8 = 3;
     /// Wrong usage (EX_USAGE of sysexits).
     pub const USAGE: u8 = 64;

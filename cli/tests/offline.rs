@@ -118,12 +118,25 @@ fn rules_that_differ_between_nodes_ask_for_the_node() {
     let config = scratch.write("c.toml", &differs);
     let run = evergate(&["firewall", "--config", &config]);
     assert_eq!(run.code, 2, "{run:?}");
-    assert!(run.errors.contains("next: evergate firewall --node gw1"), "{run:?}");
+    let next = format!("next: evergate firewall --config {config} --node gw1\n");
+    assert!(run.errors.ends_with(&next), "{run:?}");
     let run = evergate(&["firewall", "--config", &config, "--node", "gw2"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.text.contains("{ \"eth1\", \"sync\", \"wan\" }") && !run.text.contains("eth0"));
     let run = evergate(&["firewall", "--config", &config, "--node", "gw3"]);
     assert_eq!(run.code, 2, "{run:?}");
+}
+
+#[test]
+fn the_hint_for_the_node_repeats_configuration_and_chain() {
+    let scratch = Scratch::new();
+    let differs = PAIR.replace("\"lan\"", "{ gw1 = \"eth0\", gw2 = \"eth1\" }");
+    let config = scratch.write("it's mine.toml", &differs);
+    let run = evergate(&["firewall", "--config", &config, "--chain", "inet fw in"]);
+    let quoted = config.replace('\'', "'\\''");
+    let next =
+        format!("next: evergate firewall --config '{quoted}' --node gw1 --chain \"inet fw in\"\n");
+    assert!(run.code == 2 && run.errors.ends_with(&next), "{run:?}");
 }
 
 #[test]

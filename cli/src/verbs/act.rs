@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::failure::exit;
 use crate::view;
 
-/// 0 done, or so already; 1 refused and nothing changed.
+/// 0 done, or so already; 1 refused and nothing changed, except that a failback may have ended the hold.
 pub fn run(context: &mut Context, request: &Request) -> Ended {
     let answer = context.ask_patiently(request, exit::REFUSED)?;
     let (Reply::Failback(done) | Reply::Lock(done) | Reply::Unlock(done)) = &answer.reply else {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 
 use evergate_api::config::model::{PerNode, Router};
 use evergate_api::config::{self, Config};
@@ -9,7 +10,7 @@ use evergate_api::control::ErrorCode;
 use serde_json::json;
 
 use super::{Ended, check};
-use crate::args::Firewall;
+use crate::args::{DEFAULT_CHAIN, Firewall};
 use crate::context::Context;
 use crate::failure::{Failure, exit};
 
@@ -37,15 +38,11 @@ struct Needs {
 pub fn run(context: &mut Context, what: &Firewall) -> Ended {
     let outcome = config::load(&what.config).map_err(check::unreadable)?;
     let Some(config) = outcome.config else {
-        let path = what.config.display();
-        let failure = Failure::new(
-            exit::ERRORS,
-            ErrorCode::BadConfig,
-            format!("{path} has errors; no rules can be told from it"),
-        );
-        return Err(failure.next(format!("evergate check {path}")).into());
+        let text = format!("{} has errors; no rules can be told from it", what.config.display());
+        let failure = Failure::new(exit::ERRORS, ErrorCode::BadConfig, text);
+        return Err(failure.next(format!("evergate check {}", word(&what.config))).into());
     };
-    let node = node(&config, what.node.as_deref())?;
+    let node = node(&config, what)?;
     let needs = needs(&config, &node);
     quotable(&needs)?;
     let rules = rules(&needs, config.cluster.port);
@@ -55,13 +52,13 @@ pub fn run(context: &mut Context, what: &Firewall) -> Ended {
 }
 
 /// The node that is meant: the named one, or any if they do not differ.
-fn node(config: &Config, named: Option<&str>) -> Result<String, Failure> {
+fn node(config: &Config, what: &Firewall) -> Result<String, Failure> {
     let own: Vec<&String> =
         config.nodes.iter().filter(|(_, node)| !node.foreign).map(|(name, _)| name).collect();
     let names = own.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    if let Some(named) = named {
-        return if own.iter().any(|name| *name == named) {
-            Ok(named.to_owned())
+    if let Some(named) = &what.node {
+        return if own.contains(&named) {
+            Ok(named.clone())
         } else {
             let text = format!("no node `{named}` of ours in the configuration; it has {names}");
             Err(Failure::new(exit::ERRORS, ErrorCode::UnknownNode, text))
@@ -76,8 +73,18 @@ fn node(config: &Config, named: Option<&str>) -> Result<String, Failure> {
         return Ok(first.to_string());
     }
     let text = format!("the rules differ between {names}; say which node they are for");
-    let next = format!("evergate firewall --node {first}");
+    let mut next = format!("evergate firewall --config {} --node {first}", word(&what.config));
+    if what.chain != DEFAULT_CHAIN {
+        next.push_str(&format!(" --chain \"{}\"", what.chain));
+    }
     Err(Failure::new(exit::ERRORS, ErrorCode::UnknownNode, text).next(next))
+}
+
+/// A path as one word of a shell.
+fn word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 fn needs(config: &Config, node: &str) -> Needs {

@@ -15,6 +15,8 @@ mod switchover;
 mod why;
 
 pub use check::KeyFile;
+#[cfg(test)]
+pub use switchover::PATIENCE as SWITCHOVER_PATIENCE;
 
 use evergate_api::control::Request;
 

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::failure::exit;
 use crate::view;
 
-/// 0 ready or unverified, 1 degraded, 2 no service or split, 3 no status.
+/// 0 ready or unverified, 1 degraded, 2 down or split, 3 no status.
 pub fn run(context: &mut Context) -> Ended {
     let answer = context.ask(&Request::Status {}, exit::NO_ANSWER)?;
     let Reply::Status(status) = &answer.reply else { return Err(context.unexpected(&answer)) };

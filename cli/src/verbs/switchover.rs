@@ -11,7 +11,7 @@ use crate::failure::exit;
 use crate::view;
 
 /// The daemon ends the wait; this much later we give up on the daemon.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// 0 done, 1 refused and nothing changed, 2 failed.
 pub fn run(context: &mut Context, what: Switchover) -> Ended {
