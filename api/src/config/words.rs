@@ -69,6 +69,21 @@ impl Place {
         }
     }
 
+    /// Is a key more than recognised? One that is not built yet is never offered.
+    pub fn is_built(key: &str) -> bool {
+        let later = [
+            "check",
+            "track",
+            "activate",
+            "deactivate",
+            "virtual_mac",
+            "accept",
+            "auth",
+            "election",
+        ];
+        !later.contains(&key)
+    }
+
     /// Its header, with NAME where the user chooses.
     pub fn header(self) -> &'static str {
         match self {
@@ -103,10 +118,31 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         "preempt" | "preempt_delay" => {
             "we call it `failback`, \"auto\", \"manual\" or a delay, under [group.NAME]"
         }
-        "auth_pass" | "auth_type" => "we call it `auth`, under [vrrp] or [group.NAME.vrrp]",
+        "vrrp_version" => "we call it `version`, under [vrrp] or [group.NAME.vrrp]",
+        "vrrp_sync_group" => "we call it [group.NAME]",
+        "vrrp_instance" => "we call it [group.NAME.router.NAME]",
+        "virtual_ipaddress_excluded" => "put them into a router without `vrid`, in the same group",
+        "mcast_src_ip" | "unicast_src_ip" => {
+            "we call it `source`, under [group.NAME.router.NAME], as a table by node"
+        }
         "unicast_peer" => "we call it `unicast_peers`",
-        "use_vmac" => "we call it `virtual_mac`",
         "state" => "nobody starts as master here: the priority alone decides",
+        "track_interface" => {
+            "leave it out: the carrier of the interfaces of a group's routers always counts"
+        }
+        "auth_pass" | "auth_type" | "authentication" => {
+            "authentication of adverts is not built yet: leave it out, on the other routers too"
+        }
+        "use_vmac" | "vmac_xmit_base" => "a virtual MAC address is not built yet: leave it out",
+        "track_script" | "track_process" | "track_file" | "track_bfd" | "vrrp_script"
+        | "vrrp_track_process" | "vrrp_track_file" => "checks are not built yet: leave it out",
+        "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop"
+        | "notify_deleted" | "smtp_alert" => {
+            "programs that run on a change are not built yet; watch `evergate events --follow`"
+        }
+        "virtual_routes" | "virtual_rules" | "virtual_server" => {
+            "no counterpart here: Evergate holds addresses only, so leave it out"
+        }
         _ => return None,
     })
 }

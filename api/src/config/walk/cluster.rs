@@ -126,7 +126,8 @@ impl Walker<'_> {
                 self.complete(value, &own, &entry.node, "interface");
             }
             let address = table.entries.get("address").and_then(|entry| {
-                let address = self.per_node(&entry.node, |w, node| w.ip(node, "address"))?;
+                let address =
+                    self.per_node(&entry.node, "address", |w, node| w.ip(node, "address"))?;
                 self.link_address(address, &own, &entry.node)
             });
             let interface = interface.unwrap_or_else(|| PerNode::Same(String::new()));
@@ -166,19 +167,13 @@ impl Walker<'_> {
             self.missing((table, at), place, "interface", "\"eth0\"");
             return None;
         };
-        self.per_node(&entry.node, Self::interface_name)
+        self.per_node(&entry.node, "interface", Self::interface_name)
     }
 
     fn interface_name(&mut self, node: &Node) -> Option<String> {
-        let dotted = match &node.value {
-            // `interface.eth0.100 = …` or `{ eth0.100 = … }`: a table where a name was meant.
-            Value::Table(_) | Value::Float(_) => {
-                Some("a name with a dot needs quotes: \"eth0.100\"")
-            }
-            _ => None,
-        };
-        if let Some(help) = dotted {
+        if let Value::Float(_) = node.value {
             let text = format!("`interface` must be a string, not {}", node.value.kind());
+            let help = "a name with a dot needs quotes: \"eth0.100\"";
             self.push(Problem::error("bad-value", text).at(node.at).help(help));
             return None;
         }

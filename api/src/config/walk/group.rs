@@ -123,7 +123,8 @@ impl Walker<'_> {
         nodes: &BTreeMap<String, NodeConfig>,
     ) -> BTreeMap<String, u8> {
         let entry = table.entries.get("priority");
-        let written = entry.and_then(|e| self.per_node(&e.node, |w, node| w.priority(node)));
+        let written =
+            entry.and_then(|e| self.per_node(&e.node, "priority", |w, node| w.priority(node)));
         if let (Some(entry), Some(written)) = (entry, &written) {
             let own: Vec<&str> =
                 members.iter().filter(|n| !is_foreign(nodes, n)).copied().collect();

@@ -210,6 +210,7 @@ impl Walker<'_> {
     fn per_node<T>(
         &mut self,
         node: &Node,
+        what: &str,
         mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
     ) -> Option<PerNode<T>> {
         let Value::Table(table) = &node.value else {
@@ -217,10 +218,15 @@ impl Walker<'_> {
         };
         let mut values = BTreeMap::new();
         for (name, entry) in &table.entries {
-            // A table here is no node but a name with a dot; reading it says so.
-            if !matches!(entry.node.value, Value::Table(_)) {
-                self.known_node(name, entry.key);
+            // A table here is no node but a name with a dot.
+            if let Value::Table(inner) = &entry.node.value {
+                let text = format!("`{what}` has a table under `{}`, not a value", shown(name));
+                let name = unknown::dotted_key(name, inner);
+                let help = format!("a name with a dot needs quotes: \"{name}\"");
+                self.push(Problem::error("bad-value", text).at(entry.key).help(help));
+                continue;
             }
+            self.known_node(name, entry.key);
             if let Some(value) = read(self, &entry.node) {
                 values.insert(name.clone(), value);
             }

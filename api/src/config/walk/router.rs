@@ -86,7 +86,7 @@ impl Walker<'_> {
         }
         let vrid = table.entries.get("vrid").and_then(|e| self.octet(&e.node, "vrid", 1, 255));
         let source = table.entries.get("source").and_then(|entry| {
-            let source = self.per_node(&entry.node, |w, node| w.ip(node, "source"))?;
+            let source = self.per_node(&entry.node, "source", |w, node| w.ip(node, "source"))?;
             self.complete(&source, own, &entry.node, "source");
             Some(source)
         });

@@ -60,10 +60,31 @@ fn help(key: &str, entry: &Entry, place: Place, names: &[&str]) -> String {
         return word.to_owned();
     }
     match (near, Place::home_of(key)) {
-        (_, Some(home)) if home != place => format!("`{key}` belongs under {}", home.header()),
-        (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, _) => format!("the keys here are: {}", place.keys().join(", ")),
+        (_, Some(home)) if home != place && Place::is_built(key) => {
+            format!("`{key}` belongs under {}", home.header())
+        }
+        (_, Some(home)) if home != place => {
+            format!("`{key}` belongs under {} and is not built yet: leave it out", home.header())
+        }
+        (Some(near), _) if Place::is_built(near) => format!("did you mean `{near}`?"),
+        (Some(near), _) => format!("`{near}` is not built yet: leave it out"),
+        (None, _) => {
+            let built = place.keys().iter().copied().filter(|key| Place::is_built(key));
+            format!("the keys here are: {}", built.collect::<Vec<_>>().join(", "))
+        }
     }
+}
+
+/// `gw1.example.com = …` was read as tables inside tables: the name that was meant.
+pub(super) fn dotted_key(name: &str, table: &Table) -> String {
+    let mut whole = name.to_owned();
+    let mut table = table;
+    while let Some((key, entry)) = table.entries.iter().next() {
+        whole = format!("{whole}.{key}");
+        let Value::Table(inner) = &entry.node.value else { break };
+        table = inner;
+    }
+    shown(&whole)
 }
 
 /// `[node.gw1.example.com]` was read as tables inside tables: the name that was meant.
