@@ -9,6 +9,7 @@
 mod digest;
 mod duration;
 mod lint;
+mod mask;
 mod paths;
 mod syntax;
 mod tree;

@@ -4,6 +4,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level as Title, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
 
+use super::mask::mask;
 use super::source::{SourceFile, Sources};
 
 /// The most problems that are kept; a file with more is not a configuration.
@@ -206,7 +207,7 @@ impl Report {
         let mut snippets = Vec::new();
         for index in order {
             let Some(file) = self.sources.files.get(index) else { continue };
-            let mut snippet = Snippet::source(&file.text).path(&file.name).fold(true);
+            let mut snippet = Snippet::source(mask(&file.text)).path(&file.name).fold(true);
             if index == at.file {
                 snippet = snippet.annotation(AnnotationKind::Primary.span(at.start..at.end));
             }
