@@ -22,6 +22,9 @@ pub const PORT: u16 = 8747;
 pub const HOP_LIMIT: u8 = 255;
 /// The process number of the core.
 pub const PROCESS_CORE: u8 = 0;
+/// The number under which a core seals what it replicates: a key and a count of its own, so that its
+/// threads need not agree on numbers.
+pub const PROCESS_REPLICATE: u8 = 1;
 
 /// What a datagram is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -32,6 +35,8 @@ pub enum Kind {
     /// incarnation for ever. Its body is empty, its path 0; the very same datagram goes out on
     /// every path, because one number must never seal two different ones.
     Will,
+    /// Connections and what belongs to them; see [`super::replica`].
+    Replica,
 }
 
 /// Who sent a datagram, on which path, and which one it is.
@@ -78,6 +83,7 @@ impl Header {
         let kind = match self.kind {
             Kind::Heartbeat => 1,
             Kind::Will => 2,
+            Kind::Replica => 3,
         };
         bytes[0..2].copy_from_slice(&MAGIC);
         bytes[2] = VERSION;
@@ -108,6 +114,7 @@ impl Header {
         let kind = match rest.u8() {
             Some(1) => Kind::Heartbeat,
             Some(2) => Kind::Will,
+            Some(3) => Kind::Replica,
             _ => return Err(Reject::Kind),
         };
         let header = Header::fields(kind, &mut rest).ok_or(Reject::Length)?;

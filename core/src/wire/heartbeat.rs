@@ -22,7 +22,7 @@ use super::bytes::Bytes;
 use super::cause::causes;
 use super::names::Names;
 use super::tlv::{self, Tlv};
-use crate::config::NODES_MAX;
+use crate::config::{HEARTBEAT_MIN, NODES_MAX};
 use crate::heartbeat::{
     Echo, GROUP_REPORTS_MAX, GroupReport, Heartbeat, Hold, PathReport, PeerReport, SOURCES_MAX,
     SegmentReport,
@@ -40,6 +40,9 @@ pub use neighbours::{NEIGHBOURS_MAX, Neighbour};
 pub const PATH_REPORTS_MAX: usize = PathSet::CAPACITY;
 /// The longest body that is read; the largest heartbeat of a full cluster is shorter.
 pub const BODY_MAX: usize = 20 * 1024;
+
+/// The longest heartbeat interval that is believed; no configuration allows one near it.
+pub const INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 const BASICS: u8 = 1;
 const PEER: u8 = 2;
@@ -182,7 +185,7 @@ pub fn decode(body: &[u8], names: &Names) -> Result<Heartbeat, Reject> {
         let Tlv { kind, value } = tlv?;
         match kind {
             BASICS if basics.is_some() => return Err(Reject::Basics),
-            BASICS => basics = Some(read_basics(value).ok_or(Reject::Truncated)?),
+            BASICS => basics = Some(read_basics(value)?),
             PEER => push(&mut peers, NODES_MAX, read_peer(value, names)?)?,
             GROUP => push(&mut groups, GROUP_REPORTS_MAX, read_group(value, names)?)?,
             SEGMENTS => read_segments(value, names, &mut segments)?,
@@ -197,13 +200,20 @@ pub fn decode(body: &[u8], names: &Names) -> Result<Heartbeat, Reject> {
 }
 
 /// The basics, with empty lists beside them.
-fn read_basics(value: &[u8]) -> Option<Heartbeat> {
+fn read_basics(value: &[u8]) -> Result<Heartbeat, Reject> {
     let mut rest = Bytes(value);
-    Some(Heartbeat {
-        interval: span(&mut rest)?,
-        lateness: span(&mut rest)?,
-        digest: rest.u64()?,
-        leaving: rest.u8()? & LEAVING != 0,
+    let interval = span(&mut rest).ok_or(Reject::Truncated)?;
+    let lateness = span(&mut rest).ok_or(Reject::Truncated)?;
+    let digest = rest.u64().ok_or(Reject::Truncated)?;
+    let leaving = rest.u8().ok_or(Reject::Truncated)? & LEAVING != 0;
+    if !(HEARTBEAT_MIN..=INTERVAL_MAX).contains(&interval) {
+        return Err(Reject::Value);
+    }
+    Ok(Heartbeat {
+        interval,
+        lateness,
+        digest,
+        leaving,
         peers: Vec::new(),
         groups: Vec::new(),
         segments: Vec::new(),

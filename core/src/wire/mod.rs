@@ -16,14 +16,16 @@ pub mod arp;
 mod bytes;
 mod cause;
 pub mod checksum;
+pub mod flow;
 pub mod header;
 pub mod heartbeat;
 pub mod names;
 pub mod ndp;
+pub mod replica;
 pub mod tlv;
 pub mod vrrp;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 
 pub use cause::Cause;

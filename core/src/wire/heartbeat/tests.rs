@@ -139,6 +139,18 @@ fn a_hold_with_an_end_travels_in_whole_seconds_rounded_up() {
 }
 
 #[test]
+fn an_interval_that_no_configuration_allows_is_refused() {
+    for (micros, read) in [(0, false), (999, false), (1_000, true), (10_000_000, true)] {
+        let interval = Duration::from_micros(micros);
+        let sent = Heartbeat { interval, ..example("alone") };
+        let expected = if read { Ok(sent.clone()) } else { Err(Reject::Value) };
+        assert_eq!(decode(&bytes(&sent), &names()), expected, "{micros} us");
+    }
+    let sent = Heartbeat { interval: INTERVAL_MAX + HEARTBEAT_MIN, ..example("alone") };
+    assert_eq!(decode(&bytes(&sent), &names()), Err(Reject::Value));
+}
+
+#[test]
 fn the_document_shows_a_body() {
     assert_eq!(documented("pair"), text(&bytes(&example("pair"))));
 }

@@ -1,0 +1,433 @@
+//! One memory for all nodes: every connection of an active node is in the tables of the others
+//! before it is needed.
+//!
+//! ```text
+//!   kernel events ─► coalesce ─► packets ─► ── wire ── ─► window ─► kernel of the standby
+//!                                   ▲                       │
+//!                                   └── acknowledgements ◄──┘      what was lost is told anew
+//!
+//!   kernel's table ─► index ─► sums ─► ── wire ── ─► compare ─► ask for what differs
+//! ```
+//!
+//! What travels are flows with their newest state, never a log of changes. A packet that is lost is
+//! never sent again: those of its flows that have not been told anew since are told as they are. The
+//! flow itself is kept by the kernels alone; here stands a short sum of each ([`index`]), by which
+//! tables are compared, and packets that nobody has acknowledged yet.
+//!
+//! A flow belongs to the node whose kernel sees its packets. Only the owner says that it is gone.
+//! When a node takes over, the flows of the other become its own ([`Effect::Restore`]).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::Machine;
+use crate::flow::{Flow, FlowHash, FlowKey, HashKey, State, tcp};
+use crate::ident::{Incarnation, NodeId};
+use crate::time::{Instant, earliest};
+use crate::wire::flow as flow_bytes;
+use crate::wire::names::Names;
+use crate::wire::replica::{BODY_MAX, BucketSet};
+
+mod compare;
+pub mod index;
+mod receive;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use compare::Pass;
+use index::{Index, Stream, mark};
+use receive::Incoming;
+use send::{Outbox, Reader};
+
+/// How long a flow stays in the table of a standby without being renewed. The owner's word renews
+/// it, long before.
+pub const LEASE: Duration = Duration::from_secs(600);
+/// How long after a takeover sequence numbers of flows without packets are checked again.
+pub const STRICT_AFTER: Duration = Duration::from_secs(10);
+/// How often the owner tells the sums of its flows.
+pub const SUMS_EVERY: Duration = Duration::from_secs(1);
+/// How often the kernel's table is read whole, where that takes no longer than a twentieth of it.
+pub const PASS_EVERY: Duration = Duration::from_secs(5);
+/// A pass that takes long makes the pause before the next one so many times as long.
+pub const PASS_SHARE: u32 = 20;
+
+/// What does not change while the machine lives.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This node.
+    pub me: NodeId,
+    /// The process whose packets these are.
+    pub incarnation: Incarnation,
+    /// The secret of the sums; the same on all nodes.
+    pub key: HashKey,
+    /// The names of nodes.
+    pub names: Names,
+    /// How long changes of a flow are collected before they are told.
+    pub coalesce: Duration,
+    /// Flows younger than this are not told.
+    pub protect_after: Duration,
+}
+
+/// A fact for the machine.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    /// Packets have made or changed a flow: this is what it is now.
+    Changed(Flow),
+    /// The kernel has forgotten a flow, or it is closed.
+    Gone(FlowKey),
+    /// A sealed datagram has come, of the process that counts.
+    Packet {
+        /// Who has sent it.
+        from: NodeId,
+        /// Of which process.
+        incarnation: Incarnation,
+        /// Its body.
+        body: Vec<u8>,
+    },
+    /// What is known of the peers; those that are not named are dead.
+    Peers(Vec<Sight>),
+    /// Whether this node is active in some group.
+    Serving(bool),
+    /// A flow of the kernel's table, in answer to [`Effect::Dump`].
+    Dumped(Flow),
+    /// The table was read to its end, or not (`false`).
+    DumpEnded(bool),
+    /// The kernel did not take a flow.
+    Refused(FlowKey),
+    /// An operator wants all flows of a peer to be told again.
+    Resync(NodeId),
+}
+
+/// What is known of a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sight {
+    /// Who it is.
+    pub node: NodeId,
+    /// Its process that counts.
+    pub incarnation: Incarnation,
+    /// Whether it is active in some group.
+    pub serves: bool,
+}
+
+/// Something for the driver to do.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Send this body to all peers, sealed. It may be lost.
+    Send(Vec<u8>),
+    /// Make the kernel's entry be like this, with the lease as its timeout.
+    Put(Flow),
+    /// Take it out of the kernel's table.
+    Delete(FlowKey),
+    /// Give it a whole lease again.
+    Renew(FlowKey),
+    /// A flow that was taken over: give it the timeout of its protocol and state.
+    Restore(Flow),
+    /// Check the sequence numbers of a flow that was taken over again.
+    Strict(FlowKey),
+    /// Read the kernel's table whole, as fast as [`Replicator::wants_more`] allows.
+    Dump,
+    /// Something to tell.
+    Note(Note),
+}
+
+/// Something to tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// The copy of a peer's flows is whole, or is not any more.
+    Synced {
+        /// The peer.
+        node: NodeId,
+        /// Whether it is whole.
+        synced: bool,
+    },
+    /// The flows of a peer are ours from now on.
+    Adopted {
+        /// The former owner.
+        from: NodeId,
+        /// How many.
+        flows: usize,
+    },
+    /// The kernel's table was not what it should be; it is being repaired.
+    Divergent {
+        /// How many flows differ.
+        flows: usize,
+    },
+}
+
+/// What has happened, counted since the machine began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Flows told, also again.
+    pub told: u64,
+    /// Flows that were born and closed before they were told.
+    pub skipped: u64,
+    /// Flows told again because a packet was lost.
+    pub retold: u64,
+    /// Packets that a peer has not acknowledged in time.
+    pub lost: u64,
+    /// Flows that came after a newer state of them.
+    pub stale: u64,
+    /// Flows of a peer that are ours already.
+    pub collided: u64,
+    /// Packets that were refused: decoded wrongly, or of another process.
+    pub refused: u64,
+    /// Packets that came twice.
+    pub duplicates: u64,
+    /// Flows that the kernel did not take.
+    pub not_taken: u64,
+    /// Flows that differed from what was told, found by reading the kernel's table.
+    pub divergent: u64,
+    /// Flows of ours of which no event had come.
+    pub missed: u64,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Replicator {
+    settings: Settings,
+    index: Index,
+    outbox: Outbox,
+    /// Who reads our stream, by node.
+    readers: BTreeMap<NodeId, Reader>,
+    /// The streams that we read, by node.
+    incoming: BTreeMap<NodeId, Incoming>,
+    sights: Vec<Sight>,
+    serving: bool,
+    pass: Pass,
+    sums_at: Instant,
+    adopted_at: Option<Instant>,
+    /// What has happened.
+    pub counters: Counters,
+}
+
+impl Replicator {
+    /// A machine that knows nothing yet; it reads the kernel's table first.
+    pub fn new(settings: Settings, now: Instant) -> Replicator {
+        Replicator {
+            outbox: Outbox::new(),
+            index: Index::default(),
+            readers: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+            sights: Vec::new(),
+            serving: false,
+            pass: Pass::new(now),
+            sums_at: now,
+            adopted_at: None,
+            counters: Counters::default(),
+            settings,
+        }
+    }
+
+    /// Whether more of the kernel's table may be read now.
+    pub fn wants_more(&self) -> bool {
+        self.pass.is_running() && !self.outbox.is_congested(&self.readers)
+    }
+
+    /// How many flows are ours.
+    pub fn own_flows(&self) -> usize {
+        self.index.count(self.stream())
+    }
+
+    /// How many flows of others are kept.
+    pub fn replicas(&self) -> usize {
+        self.index.len() - self.own_flows()
+    }
+
+    /// Whether our copy of a peer's flows is whole.
+    pub fn is_synced_with(&self, node: NodeId) -> bool {
+        self.incoming.get(&node).is_some_and(|incoming| incoming.synced)
+    }
+
+    /// Whether a peer's copy of our flows is whole, by its own word, and how much it still lacks.
+    pub fn reader(&self, node: NodeId) -> Option<(bool, usize)> {
+        let reader = self.readers.get(&node)?;
+        Some((reader.synced && !reader.broken, self.outbox.waits_for(node) + self.outbox.pending()))
+    }
+
+    /// When our copy of a peer's flows was last found equal.
+    pub fn verified_at(&self, node: NodeId) -> Option<Instant> {
+        self.incoming.get(&node).and_then(|incoming| incoming.verified_at)
+    }
+
+    /// What is known of a flow: its owner.
+    pub fn owner(&self, key: &FlowKey) -> Option<NodeId> {
+        let entry = self.index.get(self.settings.key.name(key))?;
+        Some(NodeId(u16::from(entry.stream)))
+    }
+
+    /// Our own stream.
+    fn stream(&self) -> Stream {
+        stream_of(self.settings.me)
+    }
+
+    fn sight(&self, node: NodeId) -> Option<Sight> {
+        self.sights.iter().find(|sight| sight.node == node).copied()
+    }
+
+    /// Takes what is known of the peers, and takes over the flows of those that serve no more.
+    fn take_sights(&mut self, now: Instant, sights: Vec<Sight>, out: &mut Vec<Effect>) {
+        self.sights = sights;
+        let known = |node: &NodeId, incarnation: Incarnation, sights: &[Sight]| {
+            sights.iter().any(|s| s.node == *node && s.incarnation == incarnation)
+        };
+        let sights = &self.sights;
+        self.readers.retain(|node, reader| known(node, reader.incarnation, sights));
+        for sight in sights {
+            self.readers.entry(sight.node).or_insert_with(|| Reader::new(sight.incarnation));
+            let incoming = self.incoming.entry(sight.node);
+            let incoming = incoming.or_insert_with(|| Incoming::new(sight.incarnation));
+            if incoming.incarnation != sight.incarnation {
+                *incoming = Incoming::new(sight.incarnation);
+            }
+        }
+        let readers = &self.readers;
+        self.outbox.forget_readers(|node| readers.contains_key(&node));
+        self.adopt(now, out);
+    }
+
+    /// Makes the flows of peers that serve nothing our own, while we serve.
+    fn adopt(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if !self.serving {
+            return;
+        }
+        let me = self.stream();
+        let nodes: Vec<NodeId> = self.incoming.keys().copied().collect();
+        for node in nodes {
+            let serves = self.sight(node).is_some_and(|sight| sight.serves);
+            let flows = self.index.count(stream_of(node));
+            if serves || flows == 0 {
+                continue;
+            }
+            self.change_owner(stream_of(node), me, mark::LEASED | mark::LIBERAL);
+            self.outbox.say_adopted(node);
+            self.adopted_at = Some(now);
+            self.pass.want_soon(now);
+            out.push(Effect::Note(Note::Adopted { from: node, flows }));
+        }
+    }
+
+    fn change_owner(&mut self, from: Stream, to: Stream, marks: u8) {
+        self.index.walk(|_, entry| {
+            let theirs = entry.stream == from;
+            Some(match theirs {
+                true => index::Entry { stream: to, number: 0, marks: entry.marks | marks, ..entry },
+                false => entry,
+            })
+        });
+    }
+
+    /// A flow as the kernel has it now.
+    fn changed(&mut self, now: Instant, flow: &Flow) {
+        let name = self.settings.key.name(&flow.key);
+        if !is_open(flow) {
+            return self.closed(now, name, &flow.key);
+        }
+        let digest = self.settings.key.value(flow);
+        let known = self.index.get(name);
+        let same = known.is_some_and(|e| e.stream == self.stream() && e.digest == digest);
+        if same && !self.outbox.has(name) {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(64);
+        if flow_bytes::encode(flow, &mut bytes) {
+            let wait = match known {
+                Some(_) => self.settings.coalesce,
+                None => self.settings.coalesce.max(self.settings.protect_after),
+            };
+            self.outbox.change(now + wait, name, send::Change::Flow { bytes, digest });
+        }
+    }
+
+    /// A flow that the kernel has forgotten, or that is closed.
+    fn closed(&mut self, now: Instant, name: FlowHash, key: &FlowKey) {
+        let ours = self.index.get(name).map(|entry| entry.stream == self.stream());
+        match ours {
+            None => {
+                if self.outbox.withdraw(name) {
+                    self.counters.skipped += 1;
+                }
+            }
+            Some(true) => {
+                let mut bytes = Vec::with_capacity(24);
+                if flow_bytes::encode_key(key, &mut bytes) {
+                    let due = now + self.settings.coalesce;
+                    self.outbox.change(due, name, send::Change::Gone { bytes });
+                }
+            }
+            // Our copy of another's flow is gone: the sums will show it, and it is asked for again.
+            Some(false) => {
+                self.index.remove(name);
+                self.counters.divergent += 1;
+            }
+        }
+    }
+}
+
+impl Machine for Replicator {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) {
+        match input {
+            Input::Changed(flow) => self.changed(now, &flow),
+            Input::Gone(key) => {
+                let name = self.settings.key.name(&key);
+                self.closed(now, name, &key);
+            }
+            Input::Packet { from, incarnation, body } => {
+                self.take_packet(now, from, incarnation, &body, out);
+            }
+            Input::Peers(sights) => self.take_sights(now, sights, out),
+            Input::Serving(serving) => {
+                self.serving = serving;
+                self.adopt(now, out);
+            }
+            Input::Dumped(flow) => self.take_dumped(now, &flow, out),
+            Input::DumpEnded(whole) => self.end_pass(now, whole, out),
+            Input::Refused(key) => {
+                self.counters.not_taken += 1;
+                let name = self.settings.key.name(&key);
+                if self.index.get(name).is_some_and(|entry| entry.stream != self.stream()) {
+                    self.index.remove(name);
+                }
+            }
+            Input::Resync(node) => self.ask_for_all(now, node, out),
+        }
+        self.flush(now, out);
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.find_lost(now);
+        self.tell_sums(now, out);
+        self.flush(now, out);
+        self.acknowledge(now, out);
+        self.ask_again(now, out);
+        self.begin_pass(now, out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let incoming = self.incoming.values().filter_map(Incoming::deadline).min();
+        let moments = [self.outbox.deadline(), incoming, Some(self.sums_at), self.pass.deadline()];
+        moments.into_iter().fold(None, earliest)
+    }
+}
+
+/// Whether a flow is worth telling: a TCP connection that is established and not closed on both
+/// sides; any flow of another protocol. Before that, clients try again by themselves.
+pub fn is_open(flow: &Flow) -> bool {
+    match flow.state {
+        State::Tcp { state, .. } => (tcp::ESTABLISHED..=tcp::LAST_ACK).contains(&state),
+        State::None | State::Sctp { .. } | State::Dccp { .. } => true,
+    }
+}
+
+/// The stream of a node.
+fn stream_of(node: NodeId) -> Stream {
+    Stream::try_from(node.0).unwrap_or(Stream::MAX)
+}
+
+/// The room for values in a body.
+const ROOM: usize = BODY_MAX;
+/// Buckets that somebody wants to be told.
+type Wanted = BucketSet;

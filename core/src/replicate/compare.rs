@@ -1,0 +1,359 @@
+//! Proof: the kernel's table against the index, the index against that of the owner.
+//!
+//! A *pass* reads the kernel's table whole. It finds flows that no event has told, flows that are
+//! gone, copies that somebody has changed; it renews leases; and it tells the flows that a peer
+//! wants. The owner tells its sums; a peer whose own differ asks for details, then for the flows of
+//! the buckets that differ, and forgets what was not told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, bucket_of, mark};
+use super::send::{Change, low};
+use super::{
+    Effect, LEASE, Note, PASS_EVERY, PASS_SHARE, Replicator, STRICT_AFTER, SUMS_EVERY, Wanted,
+    is_open, stream_of,
+};
+use crate::flow::{Flow, FlowHash};
+use crate::ident::NodeId;
+use crate::time::Instant;
+use crate::wire::flow as flow_bytes;
+use crate::wire::replica::{self, BucketSet, Item};
+
+/// How long an answer may take before it is asked for again.
+pub const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// The pause before the next pass where one is wanted.
+const PASS_SOON: Duration = Duration::from_millis(100);
+/// Flows that wait to be found in the kernel's table and deleted; more are found by the next sums.
+const DOOMED_MAX: usize = 1 << 20;
+
+/// A whole reading of the kernel's table.
+#[derive(Debug)]
+pub(super) struct Pass {
+    running: bool,
+    began: Instant,
+    due: Instant,
+    /// What [`mark::SEEN`] is for flows that the newest pass has seen.
+    seen: u8,
+    /// Our newest packet when it began, and the newest one of each peer.
+    numbers: BTreeMap<u8, u32>,
+    first: u64,
+    /// Buckets that peers want to be told now, and with the next pass.
+    telling: Wanted,
+    next: Wanted,
+    doomed: BTreeSet<FlowHash>,
+    unknown: BucketSet,
+    differ: usize,
+}
+
+impl Pass {
+    pub fn new(now: Instant) -> Pass {
+        Pass {
+            running: false,
+            began: now,
+            due: now,
+            seen: 0,
+            numbers: BTreeMap::new(),
+            first: 0,
+            telling: Wanted::default(),
+            next: Wanted::default(),
+            doomed: BTreeSet::new(),
+            unknown: BucketSet::default(),
+            differ: 0,
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        (!self.running).then_some(self.due)
+    }
+
+    /// The mark of a flow that need not be seen by the present pass any more.
+    pub fn seen_mark(&self) -> u8 {
+        self.seen
+    }
+
+    pub fn want_soon(&mut self, now: Instant) {
+        self.due = self.due.min(now);
+    }
+
+    /// A peer wants to be told all flows of these buckets.
+    pub fn tell(&mut self, now: Instant, buckets: &BucketSet) {
+        if self.running && self.telling == *buckets {
+            return;
+        }
+        self.next.extend(buckets);
+        self.want_soon(now);
+    }
+
+    pub fn doom(&mut self, now: Instant, name: FlowHash) {
+        if self.doomed.len() < DOOMED_MAX {
+            self.doomed.insert(name);
+        }
+        self.want_soon(now);
+    }
+
+    pub fn doom_unknown(&mut self, now: Instant, buckets: &BucketSet) {
+        self.unknown.extend(buckets);
+        self.want_soon(now);
+    }
+
+    /// Whether a flow was told or heard of since the pass began: the table may show an older state.
+    fn is_newer(&self, entry: Entry) -> bool {
+        self.numbers.get(&entry.stream).is_none_or(|began| older(*began, entry.number))
+    }
+}
+
+/// Whether one number comes before another; they wrap around. 0 comes before all.
+pub(super) fn older(number: u32, than: u32) -> bool {
+    const HALF: u32 = 1 << 31;
+    number != than && (number == 0 || than != 0 && than.wrapping_sub(number) < HALF)
+}
+
+impl Replicator {
+    /// Begins a pass when it is time.
+    pub(super) fn begin_pass(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.pass.running || self.pass.due > now {
+            return;
+        }
+        let mut numbers: BTreeMap<u8, u32> =
+            self.incoming.iter().map(|(n, i)| (stream_of(*n), low(i.highest))).collect();
+        numbers.insert(self.stream(), low(self.outbox.number()));
+        let pass = &mut self.pass;
+        (pass.running, pass.began, pass.numbers, pass.differ) = (true, now, numbers, 0);
+        pass.seen ^= mark::SEEN;
+        pass.telling = std::mem::take(&mut pass.next);
+        pass.first = self.outbox.number() + 1;
+        out.push(Effect::Dump);
+    }
+
+    /// A flow of the kernel's table.
+    pub(super) fn take_dumped(&mut self, now: Instant, flow: &Flow, out: &mut Vec<Effect>) {
+        let name = self.settings.key.name(&flow.key);
+        match self.index.get(name) {
+            Some(entry) if entry.stream == self.stream() => {
+                self.review_own(now, name, entry, flow, out);
+            }
+            Some(entry) => self.review_copy(name, entry, flow, out),
+            None => self.review_unknown(now, name, flow, out),
+        }
+    }
+
+    fn review_own(
+        &mut self,
+        now: Instant,
+        name: FlowHash,
+        entry: Entry,
+        flow: &Flow,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut marks = entry.marks & !mark::SEEN | self.pass.seen;
+        if marks & mark::LEASED != 0 {
+            marks &= !mark::LEASED;
+            out.push(Effect::Restore(flow.clone()));
+        } else if marks & mark::LIBERAL != 0
+            && self.adopted_at.is_none_or(|at| now >= at + STRICT_AFTER)
+        {
+            marks &= !mark::LIBERAL;
+            out.push(Effect::Strict(flow.key));
+        }
+        self.index.set_marks(name, marks);
+        let digest = self.settings.key.value(flow);
+        if !is_open(flow) || digest != entry.digest {
+            if !self.outbox.has(name) && !self.pass.is_newer(entry) {
+                self.counters.missed += 1;
+                self.changed(now, flow);
+            }
+        } else if self.pass.telling.contains(bucket_of(name)) {
+            let mut bytes = Vec::with_capacity(64);
+            if flow_bytes::encode(flow, &mut bytes) {
+                self.outbox.tell_bulk(name, digest, bytes);
+            }
+        }
+    }
+
+    fn review_copy(&mut self, name: FlowHash, entry: Entry, flow: &Flow, out: &mut Vec<Effect>) {
+        self.index.set_marks(name, entry.marks & !mark::SEEN | self.pass.seen);
+        let owner = NodeId(u16::from(entry.stream));
+        if self.settings.key.value(flow) != entry.digest {
+            if !self.pass.is_newer(entry) {
+                self.pass.differ += 1;
+                self.index.remove(name);
+            }
+        } else if u64::from(flow.timeout) < LEASE.as_secs() / 2 && self.is_synced_with(owner) {
+            out.push(Effect::Renew(flow.key));
+        }
+    }
+
+    fn review_unknown(&mut self, now: Instant, name: FlowHash, flow: &Flow, out: &mut Vec<Effect>) {
+        let doomed = self.pass.doomed.remove(&name)
+            || !self.serving && self.pass.unknown.contains(bucket_of(name));
+        if doomed {
+            out.push(Effect::Delete(flow.key));
+        } else if self.serving && is_open(flow) && !self.outbox.has(name) {
+            self.read_first(now, name, flow);
+        }
+    }
+
+    /// A flow that no event has told. There may be many when we begin, so they are paced.
+    fn read_first(&mut self, now: Instant, name: FlowHash, flow: &Flow) {
+        let digest = self.settings.key.value(flow);
+        let mut bytes = Vec::with_capacity(64);
+        if !flow_bytes::encode(flow, &mut bytes) {
+            return;
+        }
+        if self.readers.is_empty() {
+            self.outbox.change(now, name, Change::Flow { bytes, digest });
+        } else {
+            self.outbox.tell_bulk(name, digest, bytes);
+        }
+    }
+
+    /// The table was read to its end.
+    pub(super) fn end_pass(&mut self, now: Instant, whole: bool, out: &mut Vec<Effect>) {
+        if !self.pass.running {
+            return;
+        }
+        self.pass.running = false;
+        let took = now.since(self.pass.began);
+        self.pass.due = now + PASS_EVERY.max(took * PASS_SHARE);
+        if !whole {
+            // Nothing can be said of what was not read; what a peer wants is told another time.
+            let again = std::mem::take(&mut self.pass.telling);
+            self.pass.next.extend(&again);
+            return;
+        }
+        self.forget_unseen();
+        self.pass.doomed.clear();
+        self.pass.unknown = BucketSet::default();
+        if self.pass.differ > 0 {
+            self.counters.divergent += self.pass.differ as u64;
+            out.push(Effect::Note(Note::Divergent { flows: self.pass.differ }));
+        }
+        let told = std::mem::take(&mut self.pass.telling);
+        if !told.is_empty() {
+            let mut value = Vec::new();
+            let swept = Item::Swept(self.pass.first, told);
+            replica::write(&swept, &self.settings.names, &mut value);
+            self.outbox.say(value);
+        }
+        if !self.pass.next.is_empty() {
+            self.pass.want_soon(now + PASS_SOON);
+        }
+    }
+
+    fn forget_unseen(&mut self) {
+        let (me, pass) = (self.stream(), &self.pass);
+        let (mut missed, mut differ) = (0, 0);
+        self.index.walk(|_, entry| {
+            if entry.marks & mark::SEEN == pass.seen || pass.is_newer(entry) {
+                return Some(entry);
+            }
+            if entry.stream == me {
+                missed += 1
+            } else {
+                differ += 1
+            }
+            None
+        });
+        self.counters.missed += missed;
+        self.pass.differ += differ;
+    }
+
+    /// Tells the sums of our flows now and then.
+    pub(super) fn tell_sums(&mut self, now: Instant, _out: &mut Vec<Effect>) {
+        if self.sums_at <= now {
+            self.sums_at = now + SUMS_EVERY;
+            if !self.readers.is_empty() {
+                self.outbox.say_sums();
+            }
+        }
+    }
+
+    /// The owner's sums, as of the last packet.
+    pub(super) fn compare_groups(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        sums: &[u64; GROUPS],
+        out: &mut Vec<Effect>,
+    ) {
+        let ours = self.index.group_sums(stream_of(from));
+        let differ = (0..GROUPS).filter(|group| ours[*group] != sums[*group]);
+        let groups = differ.fold(0_u64, |bits, group| bits | 1 << group);
+        if groups == 0 {
+            if let Some(incoming) = self.incoming.get_mut(&from) {
+                incoming.verified_at = Some(now);
+                incoming.wanted = None;
+            }
+            return self.set_synced(from, true, out);
+        }
+        self.set_synced(from, false, out);
+        if self.incoming.get(&from).is_none_or(|incoming| incoming.wanted.is_some()) {
+            return;
+        }
+        if self.index.count(stream_of(from)) == 0 {
+            return self.want(now, from, BucketSet::all(), out);
+        }
+        self.say_now(&Item::Ask(from, groups), out);
+    }
+
+    /// The owner's sums of one group in detail.
+    pub(super) fn compare_buckets(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        group: usize,
+        sums: &[u64; BUCKETS_PER_GROUP],
+        out: &mut Vec<Effect>,
+    ) {
+        let ours = self.index.sums(stream_of(from));
+        let mut buckets = BucketSet::default();
+        let first = group * BUCKETS_PER_GROUP;
+        let all = first..first + BUCKETS_PER_GROUP;
+        all.filter(|bucket| ours[*bucket] != sums[*bucket - first])
+            .for_each(|bucket| buckets.insert(bucket));
+        if !buckets.is_empty() {
+            self.want(now, from, buckets, out);
+        }
+    }
+
+    /// Asks a peer for all flows of some buckets.
+    fn want(&mut self, now: Instant, from: NodeId, buckets: BucketSet, out: &mut Vec<Effect>) {
+        let Some(incoming) = self.incoming.get_mut(&from) else { return };
+        let (wanted, at) = incoming.wanted.get_or_insert_with(|| (BucketSet::default(), now));
+        wanted.extend(&buckets);
+        *at = now;
+        self.say_now(&Item::Want(from, buckets), out);
+    }
+
+    /// Asks again for what has not come.
+    pub(super) fn ask_again(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut late = Vec::new();
+        for (node, incoming) in &mut self.incoming {
+            if let Some((wanted, at)) = &mut incoming.wanted
+                && now >= *at + ASK_AGAIN
+            {
+                *at = now;
+                late.push(Item::Want(*node, wanted.clone()));
+            }
+        }
+        late.iter().for_each(|item| self.say_now(item, out));
+    }
+
+    pub(super) fn ask_for_all(&mut self, now: Instant, node: NodeId, out: &mut Vec<Effect>) {
+        self.set_synced(node, false, out);
+        self.want(now, node, BucketSet::all(), out);
+    }
+
+    /// Says something that needs no number.
+    fn say_now(&self, item: &Item<'_>, out: &mut Vec<Effect>) {
+        let mut body = Vec::new();
+        replica::begin(0, 0, &mut body);
+        replica::write(item, &self.settings.names, &mut body);
+        out.push(Effect::Send(body));
+    }
+}

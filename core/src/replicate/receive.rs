@@ -1,0 +1,411 @@
+//! The receiving side: what has come of a stream, and what follows from each value in it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::compare::older;
+use super::index::{Entry, bucket_of};
+use super::send::low;
+use super::{Effect, Note, Replicator, stream_of};
+use crate::flow::{FlowHash, FlowKey};
+use crate::ident::{Incarnation, NodeId};
+use crate::time::Instant;
+use crate::wire::flow as flow_bytes;
+use crate::wire::replica::{self, ACK_BITS, Ack, Body, BucketSet, Item};
+
+/// How long packets wait to be acknowledged together.
+pub const ACK_DELAY: Duration = Duration::from_millis(5);
+/// So many packets are acknowledged at once.
+pub const ACK_PACKETS: u32 = 16;
+/// Flows that are gone are remembered until all earlier packets have come; at most so many.
+const GONE_MAX: usize = 65_536;
+
+const WORDS: usize = ACK_BITS / 64;
+
+/// The stream of a peer's process.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// The process.
+    pub incarnation: Incarnation,
+    /// Our copy is whole, as far as we know.
+    pub synced: bool,
+    /// When it was last found equal.
+    pub verified_at: Option<Instant>,
+    /// What we have asked for and have not got yet, and when we asked last.
+    pub wanted: Option<(BucketSet, Instant)>,
+    /// The highest number that has come.
+    pub highest: u64,
+    window: Window,
+    gone: BTreeMap<FlowHash, u64>,
+    gone_order: VecDeque<(u64, FlowHash)>,
+    /// Ends of readings that wait for packets before them: own number, first number, buckets.
+    sweeps: Vec<(u64, u64, BucketSet)>,
+    unacknowledged: u32,
+    acknowledge_at: Option<Instant>,
+}
+
+impl Incoming {
+    pub fn new(incarnation: Incarnation) -> Incoming {
+        Incoming {
+            incarnation,
+            synced: false,
+            verified_at: None,
+            wanted: None,
+            highest: 0,
+            window: Window { base: 0, bits: [0; WORDS] },
+            gone: BTreeMap::new(),
+            gone_order: VecDeque::new(),
+            sweeps: Vec::new(),
+            unacknowledged: 0,
+            acknowledge_at: None,
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        let asked = self.wanted.as_ref().map(|(_, at)| *at + super::compare::ASK_AGAIN);
+        crate::time::earliest(self.acknowledge_at, asked)
+    }
+
+    /// Whether every packet up to this one has come or is given up, and none after it.
+    fn is_complete_at(&self, number: u64) -> bool {
+        self.window.base == number + 1 && self.highest == number
+    }
+
+    /// A flow is gone as of a packet: what older packets say of it does not count.
+    fn bury(&mut self, name: FlowHash, number: u64) {
+        if self.window.base <= number && self.gone_order.len() < GONE_MAX {
+            self.gone.insert(name, number);
+            self.gone_order.push_back((number, name));
+        }
+    }
+
+    fn is_buried(&self, name: FlowHash, number: u64) -> bool {
+        self.gone.get(&name).is_some_and(|buried| number < *buried)
+    }
+
+    fn forget_buried(&mut self) {
+        while let Some((number, name)) =
+            self.gone_order.front().copied().filter(|(number, _)| *number < self.window.base)
+        {
+            self.gone_order.pop_front();
+            if self.gone.get(&name) == Some(&number) {
+                self.gone.remove(&name);
+            }
+        }
+    }
+}
+
+/// Which numbers have come: all below `base`, and those whose bits are set.
+#[derive(Debug)]
+struct Window {
+    base: u64,
+    bits: [u64; WORDS],
+}
+
+impl Window {
+    /// Notes a number; `false` when it has come before.
+    fn take(&mut self, number: u64) -> bool {
+        let Some(ahead) = number.checked_sub(self.base) else { return false };
+        let most = ACK_BITS as u64 - 1;
+        if ahead > most {
+            self.advance(number - most);
+        }
+        let bit = usize::try_from(number - self.base).unwrap_or(0);
+        let fresh = self.bits[bit / 64] & 1 << (bit % 64) == 0;
+        self.bits[bit / 64] |= 1 << (bit % 64);
+        while self.bits[0] & 1 != 0 {
+            self.shift(u64::from(self.bits[0].trailing_ones()));
+        }
+        fresh
+    }
+
+    /// Numbers below this one do not come any more.
+    fn advance(&mut self, base: u64) {
+        while self.base < base {
+            self.shift((base - self.base).min(64));
+        }
+        while self.bits[0] & 1 != 0 {
+            self.shift(u64::from(self.bits[0].trailing_ones()));
+        }
+    }
+
+    /// Moves the base by up to 64 numbers.
+    fn shift(&mut self, by: u64) {
+        self.base += by;
+        for at in 0..WORDS {
+            let next = self.bits.get(at + 1).copied().unwrap_or(0);
+            let wide = u128::from(next) << 64 | u128::from(self.bits[at]);
+            let [low, ..] = split(wide >> by);
+            self.bits[at] = low;
+        }
+    }
+
+    fn words(&self) -> Vec<u64> {
+        let used = self.bits.iter().rposition(|word| *word != 0).map_or(0, |at| at + 1);
+        self.bits[..used].to_vec()
+    }
+}
+
+/// The low and the high half.
+fn split(wide: u128) -> [u64; 2] {
+    let bytes = wide.to_le_bytes();
+    let half = |at: usize| {
+        let mut half = [0; 8];
+        half.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_le_bytes(half)
+    };
+    [half(0), half(8)]
+}
+
+impl Replicator {
+    /// Takes a datagram whose seal was right.
+    pub(super) fn take_packet(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        incarnation: Incarnation,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
+        let Ok(body) = Body::read(bytes) else {
+            self.counters.refused += 1;
+            return;
+        };
+        let Some(incoming) =
+            self.incoming.get_mut(&from).filter(|incoming| incoming.incarnation == incarnation)
+        else {
+            self.counters.refused += 1;
+            return;
+        };
+        if body.number > 0 {
+            if incoming.highest == 0 {
+                incoming.window.base = body.oldest;
+            }
+            let before = incoming.window.base;
+            let fresh = incoming.window.take(body.number);
+            // Pushed out of the window: what was missing there is found by sums alone.
+            if incoming.window.base > before + ACK_BITS as u64 {
+                incoming.synced = false;
+            }
+            incoming.window.advance(body.oldest.min(body.number));
+            incoming.highest = incoming.highest.max(body.number);
+            incoming.unacknowledged += 1;
+            incoming.acknowledge_at.get_or_insert(now + ACK_DELAY);
+            if !fresh {
+                self.counters.duplicates += 1;
+                return;
+            }
+        }
+        let names = self.settings.names.clone();
+        for item in body.items(&names) {
+            match item {
+                Ok(item) => self.take_item(now, from, body.number, item, out),
+                Err(_) => {
+                    self.counters.refused += 1;
+                    break;
+                }
+            }
+        }
+        self.finish_packet(now, from, out);
+    }
+
+    fn finish_packet(&mut self, now: Instant, from: NodeId, out: &mut Vec<Effect>) {
+        let Some(incoming) = self.incoming.get_mut(&from) else { return };
+        incoming.forget_buried();
+        let base = incoming.window.base;
+        let (ready, wait) =
+            std::mem::take(&mut incoming.sweeps).into_iter().partition(|(at, ..)| *at < base);
+        incoming.sweeps = wait;
+        if incoming.unacknowledged >= ACK_PACKETS {
+            incoming.acknowledge_at = Some(now);
+        }
+        let ready: Vec<(u64, u64, BucketSet)> = ready;
+        for (_, first, buckets) in ready {
+            self.sweep(now, from, first, &buckets);
+        }
+        self.acknowledge(now, out);
+    }
+
+    fn take_item(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        number: u64,
+        item: Item<'_>,
+        out: &mut Vec<Effect>,
+    ) {
+        match item {
+            Item::Flow(bytes) => self.take_flow(from, number, bytes, out),
+            Item::Gone(bytes) => self.take_gone(from, number, bytes, out),
+            Item::Ack(ack) => self.take_ack(now, from, &ack, out),
+            Item::Sums(sums) => {
+                if self.is_comparable(from, number) {
+                    self.compare_groups(now, from, &sums, out);
+                }
+            }
+            Item::Details(group, sums) => {
+                if self.is_comparable(from, number) {
+                    self.compare_buckets(now, from, group, &sums, out);
+                }
+            }
+            Item::Ask(node, groups) if node == self.settings.me => self.outbox.say_details(groups),
+            Item::Want(node, buckets) if node == self.settings.me => self.pass.tell(now, &buckets),
+            Item::Swept(first, buckets) => {
+                if let Some(incoming) = self.incoming.get_mut(&from) {
+                    incoming.sweeps.push((number, first, buckets));
+                }
+            }
+            Item::Adopted(node) => self.take_adopted(from, node),
+            Item::Broken(nodes) if nodes.contains(&self.settings.me) => {
+                self.set_synced(from, false, out);
+            }
+            Item::Ask(..) | Item::Want(..) | Item::Broken(_) => {}
+        }
+    }
+
+    fn is_comparable(&self, from: NodeId, number: u64) -> bool {
+        self.incoming.get(&from).is_some_and(|incoming| incoming.is_complete_at(number))
+    }
+
+    /// A peer tells a flow of its own.
+    fn take_flow(&mut self, from: NodeId, number: u64, bytes: &[u8], out: &mut Vec<Effect>) {
+        let Ok(flow) = flow_bytes::decode(bytes) else {
+            self.counters.refused += 1;
+            return;
+        };
+        let name = self.settings.key.name(&flow.key);
+        if self.incoming.get(&from).is_some_and(|incoming| incoming.is_buried(name, number)) {
+            self.counters.stale += 1;
+            return;
+        }
+        let stream = stream_of(from);
+        let known = self.index.get(name);
+        match known {
+            Some(entry) if entry.stream == stream && !older(entry.number, low(number)) => {
+                self.counters.stale += 1;
+                return;
+            }
+            // Two nodes claim it: who serves keeps what it has.
+            Some(entry) if entry.stream == self.stream() && self.serving => {
+                self.counters.collided += 1;
+                return;
+            }
+            Some(_) | None => {}
+        }
+        let digest = self.settings.key.value(&flow);
+        let marks = self.pass.seen_mark();
+        self.index.put(name, Entry { digest, number: low(number), stream, marks });
+        if known.is_none_or(|entry| entry.digest != digest) {
+            out.push(Effect::Put(flow));
+        }
+    }
+
+    /// A peer says that a flow of its own is gone.
+    fn take_gone(&mut self, from: NodeId, number: u64, bytes: &[u8], out: &mut Vec<Effect>) {
+        let Ok(key) = flow_bytes::decode_key(bytes) else {
+            self.counters.refused += 1;
+            return;
+        };
+        let name = self.settings.key.name(&key);
+        let known = self.index.get(name).filter(|entry| entry.stream == stream_of(from));
+        if known.is_some_and(|entry| !older(entry.number, low(number))) {
+            self.counters.stale += 1;
+            return;
+        }
+        if let Some(incoming) = self.incoming.get_mut(&from) {
+            incoming.bury(name, number);
+        }
+        if known.is_some() {
+            self.forget(name, key, out);
+        }
+    }
+
+    fn forget(&mut self, name: FlowHash, key: FlowKey, out: &mut Vec<Effect>) {
+        self.index.remove(name);
+        out.push(Effect::Delete(key));
+    }
+
+    /// The flows of a node belong to another one from now on.
+    fn take_adopted(&mut self, by: NodeId, from: NodeId) {
+        let ours = from == self.settings.me;
+        if by == from || ours && self.serving {
+            return;
+        }
+        self.change_owner(stream_of(from), stream_of(by), 0);
+    }
+
+    /// All flows of a peer in these buckets were told since a packet: what is older is gone.
+    fn sweep(&mut self, now: Instant, from: NodeId, first: u64, buckets: &BucketSet) {
+        let (stream, first) = (stream_of(from), low(first));
+        let pass = &mut self.pass;
+        self.index.walk(|name, entry| {
+            let stale = entry.stream == stream
+                && buckets.contains(bucket_of(name))
+                && older(entry.number, first);
+            if stale {
+                pass.doom(now, name);
+            }
+            (!stale).then_some(entry)
+        });
+        // What a former process of ours has left in the kernel, and nobody has told, is stale too.
+        if !self.serving {
+            self.pass.doom_unknown(now, buckets);
+        }
+        if let Some(incoming) = self.incoming.get_mut(&from) {
+            incoming.wanted = None;
+        }
+    }
+
+    pub(super) fn set_synced(&mut self, node: NodeId, synced: bool, out: &mut Vec<Effect>) {
+        let Some(incoming) = self.incoming.get_mut(&node) else { return };
+        if incoming.synced != synced {
+            incoming.synced = synced;
+            out.push(Effect::Note(Note::Synced { node, synced }));
+        }
+    }
+
+    /// Says what has come, where it is time.
+    pub(super) fn acknowledge(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        for (node, incoming) in &mut self.incoming {
+            if incoming.acknowledge_at.is_none_or(|at| at > now) {
+                continue;
+            }
+            incoming.acknowledge_at = None;
+            incoming.unacknowledged = 0;
+            let ack = Ack {
+                node: *node,
+                incarnation: incoming.incarnation,
+                synced: incoming.synced,
+                base: incoming.window.base,
+                bits: incoming.window.words(),
+            };
+            let mut body = Vec::new();
+            replica::begin(0, 0, &mut body);
+            replica::write(&Item::Ack(ack), &self.settings.names, &mut body);
+            out.push(Effect::Send(body));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_knows_what_has_come_in_any_order() {
+        let mut window = Window { base: 1, bits: [0; WORDS] };
+        assert!(window.take(3) && window.take(1) && !window.take(3) && !window.take(1));
+        assert_eq!((window.base, window.words()), (2, vec![2]));
+        assert!(window.take(2));
+        assert_eq!((window.base, window.words()), (4, vec![]));
+        assert!(window.take(200) && window.take(4));
+        window.advance(150);
+        assert_eq!(window.base, 150);
+        assert!(!window.take(149) && !window.take(200) && window.take(151));
+        window.advance(200);
+        assert_eq!((window.base, window.words()), (201, vec![]));
+        assert!(window.take(201 + 5000));
+        assert_eq!(window.base, 201 + 5000 - 1023);
+        assert!(!window.take(201));
+    }
+}

@@ -1,0 +1,425 @@
+//! The sending side: changes wait until they are due, go out in numbered packets, and stay until
+//! every reader has them. A packet that a reader has missed is not sent again; its flows are told
+//! anew, unless they have been told since.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, mark};
+use super::{Effect, ROOM, Replicator};
+use crate::flow::{FlowHash, ValueDigest};
+use crate::ident::{Incarnation, NodeId};
+use crate::time::{Instant, earliest};
+use crate::wire::flow as flow_bytes;
+use crate::wire::replica::{self, Ack, FLOW, GONE, Item};
+use crate::wire::tlv;
+
+/// Packets that are kept for readers that have not acknowledged them; the oldest makes room, and
+/// who lacks it compares sums and asks for what differs.
+pub const PACKETS_KEPT: usize = 4_096;
+/// Packets from a whole reading of the table that may be under way at once.
+pub const BULK_WINDOW: usize = 64;
+/// A packet is lost when this many later ones have been acknowledged.
+pub const OVERTAKEN_BY: u64 = 8;
+/// A packet is lost when nothing was heard of it for this long.
+pub const ACK_WITHIN: Duration = Duration::from_millis(250);
+
+/// What is to be told of a flow.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    /// What it is now.
+    Flow { bytes: Vec<u8>, digest: ValueDigest },
+    /// It is gone.
+    Gone { bytes: Vec<u8> },
+}
+
+/// Who reads our stream.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// Its process.
+    pub incarnation: Incarnation,
+    /// It says that its copy is whole.
+    pub synced: bool,
+    /// It has missed a packet that was not kept.
+    pub broken: bool,
+}
+
+impl Reader {
+    pub fn new(incarnation: Incarnation) -> Reader {
+        Reader { incarnation, synced: false, broken: false }
+    }
+}
+
+/// A packet that was sent.
+#[derive(Debug)]
+struct Sent {
+    number: u64,
+    at: Instant,
+    /// From a reading of the table: paced.
+    bulk: bool,
+    /// Who has not acknowledged it.
+    waits: Vec<NodeId>,
+    /// Its values.
+    values: Vec<u8>,
+}
+
+/// What waits to be sent, and what was sent and may have to be told again.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    number: u64,
+    changes: BTreeMap<FlowHash, (Instant, Change)>,
+    due: BTreeSet<(Instant, FlowHash)>,
+    /// Flows of a reading of the table: name, digest, bytes.
+    bulk: VecDeque<(FlowHash, ValueDigest, Vec<u8>)>,
+    /// Values that are no flows and are in the stream once: ends of readings, changes of owners.
+    words: VecDeque<Vec<u8>>,
+    adopted: Vec<NodeId>,
+    /// The sums are to be told with the next packet.
+    sums: bool,
+    /// The details of these groups are to be told, a bit each.
+    details: u64,
+    sent: VecDeque<Sent>,
+}
+
+impl Outbox {
+    pub fn new() -> Outbox {
+        Outbox {
+            number: 0,
+            changes: BTreeMap::new(),
+            due: BTreeSet::new(),
+            bulk: VecDeque::new(),
+            words: VecDeque::new(),
+            adopted: Vec::new(),
+            sums: false,
+            details: 0,
+            sent: VecDeque::new(),
+        }
+    }
+
+    /// The number of the newest packet.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The lowest number that may still be repaired.
+    fn oldest(&self) -> u64 {
+        self.sent.front().map_or(self.number + 1, |sent| sent.number)
+    }
+
+    /// Whether a change of a flow waits.
+    pub fn has(&self, name: FlowHash) -> bool {
+        self.changes.contains_key(&name)
+    }
+
+    /// How many changes wait.
+    pub fn pending(&self) -> usize {
+        self.changes.len() + self.bulk.len()
+    }
+
+    /// How many packets a reader has not acknowledged.
+    pub fn waits_for(&self, node: NodeId) -> usize {
+        self.sent.iter().filter(|sent| sent.waits.contains(&node)).count()
+    }
+
+    /// A change replaces what waits of the same flow; the first one decides when it is due.
+    pub fn change(&mut self, due: Instant, name: FlowHash, change: Change) {
+        let due = self.changes.get(&name).map_or(due, |(first, _)| due.min(*first));
+        if let Some((former, _)) = self.changes.insert(name, (due, change)) {
+            self.due.remove(&(former, name));
+        }
+        self.due.insert((due, name));
+    }
+
+    /// Takes back what waits of a flow.
+    pub fn withdraw(&mut self, name: FlowHash) -> bool {
+        let Some((due, _)) = self.changes.remove(&name) else { return false };
+        self.due.remove(&(due, name));
+        true
+    }
+
+    pub fn say_adopted(&mut self, node: NodeId) {
+        if !self.adopted.contains(&node) {
+            self.adopted.push(node);
+        }
+    }
+
+    pub fn say_sums(&mut self) {
+        self.sums = true;
+    }
+
+    pub fn say_details(&mut self, groups: u64) {
+        self.details |= groups;
+    }
+
+    /// Puts a value that is no flow into the stream.
+    pub fn say(&mut self, value: Vec<u8>) {
+        self.words.push_back(value);
+    }
+
+    pub fn tell_bulk(&mut self, name: FlowHash, digest: ValueDigest, bytes: Vec<u8>) {
+        self.bulk.push_back((name, digest, bytes));
+    }
+
+    /// Whether a reading of the table has to wait for acknowledgements.
+    pub fn is_congested(&self, readers: &BTreeMap<NodeId, Reader>) -> bool {
+        let under_way = self.sent.iter().filter(|sent| sent.bulk && !sent.waits.is_empty());
+        !readers.is_empty() && (under_way.count() >= BULK_WINDOW || self.bulk.len() > 1_000)
+    }
+
+    pub fn forget_readers(&mut self, known: impl Fn(NodeId) -> bool) {
+        self.sent.iter_mut().for_each(|sent| sent.waits.retain(|node| known(*node)));
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while self.sent.front().is_some_and(|sent| sent.waits.is_empty()) {
+            self.sent.pop_front();
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        let due = self.due.first().map(|(due, _)| *due);
+        let lost = self.sent.front().map(|sent| sent.at + ACK_WITHIN);
+        earliest(due, lost)
+    }
+}
+
+impl Replicator {
+    /// Sends everything that is due, grouped into packets.
+    pub(super) fn flush(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.flush_changes(now, out);
+        self.flush_words(now, out);
+        while !self.outbox.bulk.is_empty() && !self.bulk_waits() {
+            self.flush_bulk(now, out);
+        }
+    }
+
+    fn bulk_waits(&self) -> bool {
+        let under_way = self.outbox.sent.iter().filter(|sent| sent.bulk && !sent.waits.is_empty());
+        under_way.count() >= BULK_WINDOW
+    }
+
+    fn flush_changes(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut values = Vec::new();
+        while let Some((due, name)) =
+            self.outbox.due.first().copied().filter(|(due, _)| *due <= now)
+        {
+            self.outbox.due.remove(&(due, name));
+            let Some((_, change)) = self.outbox.changes.remove(&name) else { continue };
+            let length = match &change {
+                Change::Flow { bytes, .. } | Change::Gone { bytes } => bytes.len() + tlv::HEAD_LEN,
+            };
+            if values.len() + length > ROOM - replica::HEAD_LEN {
+                self.send(now, false, std::mem::take(&mut values), out);
+            }
+            self.append(name, &change, &mut values);
+        }
+        if !values.is_empty() {
+            self.send(now, false, values, out);
+        }
+    }
+
+    /// Puts a change into the packet that is sent next, and into the index.
+    fn append(&mut self, name: FlowHash, change: &Change, values: &mut Vec<u8>) {
+        self.counters.told += 1;
+        match change {
+            Change::Flow { bytes, digest } => {
+                tlv::write(values, FLOW, |out| out.extend_from_slice(bytes));
+                self.own(name, *digest);
+            }
+            Change::Gone { bytes } => {
+                tlv::write(values, GONE, |out| out.extend_from_slice(bytes));
+                self.index.remove(name);
+            }
+        }
+    }
+
+    /// Notes that a flow is ours and goes out with the next packet.
+    fn own(&mut self, name: FlowHash, digest: ValueDigest) {
+        let marks =
+            self.index.get(name).filter(|e| e.stream == self.stream()).map_or(0, |e| e.marks);
+        let marks = marks & !mark::SEEN | self.pass.seen_mark();
+        let number = low(self.outbox.number + 1);
+        self.index.put(name, Entry { digest, number, stream: self.stream(), marks });
+    }
+
+    fn flush_words(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        for node in std::mem::take(&mut self.outbox.adopted) {
+            let mut value = Vec::new();
+            replica::write(&Item::Adopted(node), &self.settings.names, &mut value);
+            self.outbox.words.push_back(value);
+        }
+        self.flush_sums(now, out);
+        // Behind the flows that were read before them.
+        while let Some(value) = self.outbox.words.front()
+            && (self.outbox.bulk.is_empty() || value.first() != Some(&replica::SWEPT))
+        {
+            if let Some(value) = self.outbox.words.pop_front() {
+                self.send(now, false, value, out);
+            }
+        }
+    }
+
+    /// Sums are those of all packets before them: changes that are due went out just now.
+    fn flush_sums(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut value = Vec::new();
+        if std::mem::take(&mut self.outbox.sums) {
+            let sums = Item::Sums(Box::new(self.index.group_sums(self.stream())));
+            replica::write(&sums, &self.settings.names, &mut value);
+            let broken: Vec<NodeId> =
+                self.readers.iter().filter(|(_, r)| r.broken).map(|(node, _)| *node).collect();
+            if !broken.is_empty() {
+                replica::write(&Item::Broken(broken), &self.settings.names, &mut value);
+                self.readers.values_mut().for_each(|reader| reader.broken = false);
+            }
+            self.send(now, false, std::mem::take(&mut value), out);
+        }
+        let details = std::mem::take(&mut self.outbox.details);
+        for group in (0..GROUPS).filter(|group| details & 1 << group != 0) {
+            let from = group * BUCKETS_PER_GROUP;
+            let mut sums = Box::new([0; BUCKETS_PER_GROUP]);
+            let all = self.index.sums(self.stream());
+            sums.copy_from_slice(&all[from..from + BUCKETS_PER_GROUP]);
+            replica::write(&Item::Details(group, sums), &self.settings.names, &mut value);
+            self.send(now, false, std::mem::take(&mut value), out);
+        }
+    }
+
+    fn flush_bulk(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut values = Vec::new();
+        while let Some((_, _, bytes)) = self.outbox.bulk.front() {
+            if values.len() + bytes.len() + tlv::HEAD_LEN > ROOM - replica::HEAD_LEN {
+                break;
+            }
+            let Some((name, digest, bytes)) = self.outbox.bulk.pop_front() else { break };
+            // What has changed since it was read waits for its own turn.
+            if !self.outbox.has(name) {
+                self.append(name, &Change::Flow { bytes, digest }, &mut values);
+            }
+        }
+        if !values.is_empty() {
+            self.send(now, true, values, out);
+        }
+    }
+
+    /// Sends a numbered packet and keeps it for those who may miss it.
+    fn send(&mut self, now: Instant, bulk: bool, values: Vec<u8>, out: &mut Vec<Effect>) {
+        self.outbox.number += 1;
+        let number = self.outbox.number;
+        let mut body = Vec::with_capacity(replica::HEAD_LEN + values.len());
+        replica::begin(number, self.outbox.oldest().min(number), &mut body);
+        body.extend_from_slice(&values);
+        out.push(Effect::Send(body));
+        let waits: Vec<NodeId> = self.readers.keys().copied().collect();
+        if waits.is_empty() {
+            return;
+        }
+        self.outbox.sent.push_back(Sent { number, at: now, bulk, waits, values });
+        if self.outbox.sent.len() > PACKETS_KEPT
+            && let Some(forgotten) = self.outbox.sent.pop_front()
+        {
+            for node in forgotten.waits {
+                if let Some(reader) = self.readers.get_mut(&node) {
+                    reader.broken = true;
+                }
+            }
+            self.outbox.settle();
+        }
+    }
+
+    /// A reader says what it has.
+    pub(super) fn take_ack(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        ack: &Ack,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(reader) = self.readers.get_mut(&from) else { return };
+        if ack.node != self.settings.me || ack.incarnation != self.settings.incarnation {
+            return;
+        }
+        reader.synced = ack.synced;
+        let has = |number: u64| {
+            let ahead = number.checked_sub(ack.base);
+            ahead.is_none_or(|bit| {
+                let word = usize::try_from(bit / 64).ok().and_then(|at| ack.bits.get(at));
+                word.is_some_and(|word| word & 1 << (bit % 64) != 0)
+            })
+        };
+        let highest = ack.bits.iter().rposition(|word| *word != 0).map_or(ack.base, |at| {
+            ack.base + 64 * at as u64 + u64::from(63 - ack.bits[at].leading_zeros())
+        });
+        let mut lost = Vec::new();
+        for sent in &mut self.outbox.sent {
+            if has(sent.number) {
+                sent.waits.retain(|node| *node != from);
+            } else if sent.waits.contains(&from) && sent.number + OVERTAKEN_BY <= highest {
+                sent.waits.clear();
+                lost.push((sent.number, std::mem::take(&mut sent.values)));
+            }
+        }
+        self.outbox.settle();
+        self.tell_again(now, lost);
+        self.flush(now, out);
+    }
+
+    /// Packets of which nothing was heard for too long.
+    pub(super) fn find_lost(&mut self, now: Instant) {
+        let mut lost = Vec::new();
+        for sent in self.outbox.sent.iter_mut().take_while(|sent| sent.at + ACK_WITHIN <= now) {
+            if !sent.waits.is_empty() {
+                sent.waits.clear();
+                lost.push((sent.number, std::mem::take(&mut sent.values)));
+            }
+        }
+        self.outbox.settle();
+        self.tell_again(now, lost);
+    }
+
+    /// Tells the flows of lost packets as they were told last, if they were not told since.
+    fn tell_again(&mut self, now: Instant, lost: Vec<(u64, Vec<u8>)>) {
+        for (number, values) in lost {
+            self.counters.lost += 1;
+            for value in tlv::Reader::new(&values).map_while(Result::ok) {
+                self.tell_value_again(now, number, value);
+            }
+        }
+    }
+
+    fn tell_value_again(&mut self, now: Instant, number: u64, value: tlv::Tlv<'_>) {
+        let key = match value.kind {
+            FLOW => flow_bytes::decode(value.value).map(|flow| flow.key),
+            GONE => flow_bytes::decode_key(value.value),
+            // Sums and details are asked for anew; what is said once is said again.
+            replica::SWEPT | replica::ADOPTED => {
+                let mut word = Vec::with_capacity(value.value.len() + tlv::HEAD_LEN);
+                tlv::write(&mut word, value.kind, |out| out.extend_from_slice(value.value));
+                return self.outbox.say(word);
+            }
+            _ => return,
+        };
+        let Ok(key) = key else { return };
+        let name = self.settings.key.name(&key);
+        if self.outbox.has(name) {
+            return;
+        }
+        let known = self.index.get(name).filter(|entry| entry.stream == self.stream());
+        let bytes = value.value.to_vec();
+        let change = match (value.kind, known) {
+            (FLOW, Some(entry)) if entry.number == low(number) => {
+                Change::Flow { bytes, digest: entry.digest }
+            }
+            (GONE, None) => Change::Gone { bytes },
+            _ => return,
+        };
+        self.counters.retold += 1;
+        self.outbox.change(now, name, change);
+    }
+}
+
+/// The part of a packet's number that the index keeps; never 0, which is older than any packet.
+pub(super) fn low(number: u64) -> u32 {
+    let [_, _, _, _, a, b, c, d] = number.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d]).max(1)
+}
