@@ -4,6 +4,7 @@
 //! error what was attempted, on which interface, and whose fault it was.
 
 pub mod addresses;
+pub mod conntrack;
 pub mod error;
 pub mod frame_counter;
 pub mod frame_socket;

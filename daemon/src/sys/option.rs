@@ -52,6 +52,21 @@ pub fn set_receive_buffer(socket: impl AsFd, bytes: i32) -> io::Result<()> {
     forced.or_else(|_| set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))
 }
 
+/// How many datagrams a socket has lost so far because its buffer was full.
+pub fn dropped_datagrams(socket: impl AsFd) -> io::Result<u32> {
+    const POSITION: usize = libc::SK_MEMINFO_DROPS as usize;
+    // Older kernels know fewer figures than newer ones: this is the last that we need.
+    let mut figures = [0_u32; POSITION + 1];
+    let mut length = socket_length(size_of_val(&figures))?;
+    // SAFETY: the kernel writes at most `length` bytes, the size of `figures`, and sets `length`.
+    checked(unsafe {
+        let (descriptor, space) = (socket.as_fd().as_raw_fd(), figures.as_mut_ptr().cast());
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_MEMINFO);
+        libc::getsockopt(descriptor, level, name, space, &raw mut length).into()
+    })?;
+    Ok(figures[POSITION])
+}
+
 fn socket_length(length: usize) -> io::Result<libc::socklen_t> {
     libc::socklen_t::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
 }

@@ -1,0 +1,309 @@
+//! Changes to the table of connections, many at a time.
+//!
+//! A batch is one call, and only its last message is acknowledged: failures are told all the same,
+//! and success needs no words. What failed for a reason that can be mended is tried again, in the
+//! way that `repair` says; that is rare, so the usual path stays short.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use evergate_core::flow::{Flow, FlowKey, Part, Tuple, Zones, protocol};
+use nix::errno::Errno;
+
+use super::decode::{Message, messages};
+use super::encode::{self, Answer, Head};
+use crate::kernel::error::NetlinkError;
+use crate::kernel::netlink_socket::{DATAGRAM_MAX, NetlinkSocket};
+use crate::kernel::requests::receive;
+use crate::kernel::rtnetlink::encode::Requests;
+use crate::kernel::rtnetlink::parse::Messages;
+use crate::sys::option::bound_address;
+
+mod repair;
+
+use repair::{Attempt, Held, Way};
+
+/// The most messages in one call: more gain nothing and hold the kernel's lock for longer.
+pub const BATCH_MAX: usize = 128;
+/// The most messages that one attempt needs: two are removed and one is made.
+const ATTEMPT_MESSAGES_MAX: usize = 3;
+/// How often an operation is tried. Each part of a flow that the kernel may refuse costs one.
+const ROUNDS_MAX: usize = 6;
+
+/// A key that no connection has.
+const NOWHERE: FlowKey = FlowKey {
+    original: Tuple {
+        source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        target: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        protocol: protocol::UDP,
+        part: Part::Ports { source: 0, target: 0 },
+    },
+    zones: Zones { original: 0, reply: 0 },
+};
+
+/// A change to the table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Operation {
+    /// The table is to have this flow, for so many seconds from now.
+    Put(Flow, u32),
+    /// The flow is to be gone.
+    Delete(FlowKey),
+    /// The flow, which must be there, is to be forgotten after so many seconds from now.
+    SetTimeout(FlowKey, u32),
+    /// The windows of the TCP flow, which must be there, are to be checked again.
+    ClearLiberal(FlowKey),
+}
+
+/// What has become of some operations.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// How many were done.
+    pub done: usize,
+    /// Those that were not, in their order.
+    pub failures: Vec<Failure>,
+}
+
+/// An operation that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// Its place among the operations.
+    pub index: usize,
+    /// The kernel's reason. `ETIMEDOUT`: it did not answer, and may or may not have done it.
+    pub errno: Errno,
+}
+
+/// A door to the table for changes. Every call waits for the kernel, which may hold a lock of its
+/// own for long: never call from a thread that must not be late.
+#[derive(Debug)]
+pub struct Injector {
+    socket: NetlinkSocket,
+    port: u32,
+    buffer: Box<[u8]>,
+    requests: Requests,
+    sequence: u32,
+}
+
+impl Injector {
+    /// Opens the door in the calling thread's network namespace. Needs `CAP_NET_ADMIN`.
+    pub fn open() -> Result<Self, NetlinkError> {
+        let socket = NetlinkSocket::for_requests(libc::NETLINK_NETFILTER)
+            .map_err(|error| NetlinkError::from_call(&error))?;
+        let address = bound_address(&socket).map_err(|error| NetlinkError::from_call(&error))?;
+        let port = address.as_netlink_port().ok_or(NetlinkError::Malformed)?;
+        let buffer = vec![0; DATAGRAM_MAX].into_boxed_slice();
+        let mut door = Self { socket, port, buffer, requests: Requests::default(), sequence: 0 };
+        // Of a batch that is not permitted only the first message is answered: ask now.
+        door.look_up(std::iter::once(&NOWHERE))?;
+        Ok(door)
+    }
+
+    /// The netlink port of this door: news of the table that carry it tell of our own changes.
+    pub fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// Carries out operations in their order, but for those that had to be mended: they are late by
+    /// up to [`BATCH_MAX`] operations. One that fails does not stop the rest; a kernel that does not
+    /// answer does.
+    pub fn apply(&mut self, operations: &[Operation]) -> Report {
+        let mut failures = Vec::new();
+        let mut trouble = None;
+        for (number, batch) in operations.chunks(BATCH_MAX).enumerate() {
+            let first = number * BATCH_MAX;
+            let mut fail = |index: usize, errno| {
+                failures.push(Failure { index: first + index, errno });
+            };
+            let result = match trouble {
+                Some(errno) => Err(errno),
+                None => self.batch(batch, &mut fail),
+            };
+            if let Err(errno) = result {
+                trouble = Some(errno);
+                (0..batch.len()).for_each(|index| fail(index, errno));
+            }
+        }
+        failures.sort_by_key(|failure| failure.index);
+        // An operation of a batch that ran into trouble may have failed by itself before.
+        failures.dedup_by_key(|failure| failure.index);
+        Report { done: operations.len() - failures.len(), failures }
+    }
+
+    /// What the table has under a key; `None` if nothing.
+    pub fn look(&mut self, key: &FlowKey) -> Result<Option<Message>, NetlinkError> {
+        let found = self.look_up(std::iter::once(key))?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// Carries out a batch, and mends what can be.
+    fn batch(
+        &mut self,
+        operations: &[Operation],
+        fail: &mut impl FnMut(usize, Errno),
+    ) -> Result<(), Errno> {
+        let mut attempts: Vec<Attempt> = (0..operations.len()).map(Attempt::first).collect();
+        for round in 1..=ROUNDS_MAX {
+            let failed = self.round(operations, &attempts)?;
+            let held = self.held(operations, &failed)?;
+            attempts.clear();
+            for ((attempt, errno), held) in failed.into_iter().zip(held) {
+                let next = match &operations[attempt.index] {
+                    Operation::Put(flow, _) => repair::next(flow, attempt, errno, held),
+                    _ => None,
+                };
+                match next {
+                    Some(next) if round < ROUNDS_MAX => attempts.push(next),
+                    _ => fail(attempt.index, errno),
+                }
+            }
+            if attempts.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one attempt each and returns those that failed.
+    fn round(
+        &mut self,
+        operations: &[Operation],
+        attempts: &[Attempt],
+    ) -> Result<Vec<(Attempt, Errno)>, Errno> {
+        let is_plain = attempts.iter().all(|attempt| attempt.way != Way::Replace);
+        let share = if is_plain { BATCH_MAX } else { BATCH_MAX / ATTEMPT_MESSAGES_MAX };
+        let mut failed = Vec::new();
+        for attempts in attempts.chunks(share) {
+            let last = attempts.len() - 1;
+            let first = self.sequence.wrapping_add(1);
+            self.requests.clear();
+            // Which attempt a message belongs to; what only clears the way for one does not count.
+            let mut owners = Vec::with_capacity(BATCH_MAX);
+            for (place, attempt) in attempts.iter().enumerate() {
+                let operation = &operations[attempt.index];
+                if let (Operation::Put(flow, _), Way::Replace) = (operation, attempt.way) {
+                    let head = self.head(Answer::OnFailure);
+                    encode::delete(&mut self.requests, head, &flow.key);
+                    let head = self.head(Answer::OnFailure);
+                    encode::delete_by_reply(&mut self.requests, head, flow);
+                    owners.extend([None, None]);
+                }
+                let answer = if place == last { Answer::Always } else { Answer::OnFailure };
+                let head = self.head(answer);
+                repair::write(&mut self.requests, head, operation, attempt);
+                owners.push(Some(*attempt));
+            }
+            self.answers(first, owners.len(), |position, errno| {
+                let Some(Some(attempt)) = owners.get(position) else { return };
+                let was_gone = errno == Errno::ENOENT
+                    && matches!(operations[attempt.index], Operation::Delete(_));
+                if !was_gone {
+                    failed.push((*attempt, errno));
+                }
+            })?;
+        }
+        Ok(failed)
+    }
+
+    fn head(&mut self, answer: Answer) -> Head {
+        self.sequence = self.sequence.wrapping_add(1);
+        Head { sequence: self.sequence, answer }
+    }
+
+    /// Sends what was written and reads errors until the last of `count` messages is answered.
+    fn answers(
+        &mut self,
+        first: u32,
+        count: usize,
+        mut failed: impl FnMut(usize, Errno),
+    ) -> Result<(), Errno> {
+        self.socket.send(self.requests.bytes()).map_err(|error| errno_of(&error))?;
+        loop {
+            let datagram = receive(&self.socket, &mut self.buffer).map_err(|e| cause(&e))?;
+            for message in Messages::new(datagram) {
+                let message = message.map_err(|_| Errno::EBADMSG)?;
+                let position = message.sequence.wrapping_sub(first) as usize;
+                // Answers to an older call, whose reader has given up, are passed over.
+                if i32::from(message.kind) != libc::NLMSG_ERROR || position >= count {
+                    continue;
+                }
+                let (errno, _) = message.verdict().map_err(|_| Errno::EBADMSG)?;
+                if errno != 0 {
+                    failed(position, Errno::from_raw(errno));
+                }
+                if position + 1 == count {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// What the table has where a failure may come from that.
+    fn held(
+        &mut self,
+        operations: &[Operation],
+        failed: &[(Attempt, Errno)],
+    ) -> Result<Vec<Option<Held>>, Errno> {
+        let asked = |(attempt, errno): &(Attempt, Errno)| match &operations[attempt.index] {
+            Operation::Put(flow, _) if repair::must_look(*errno) => Some(flow),
+            _ => None,
+        };
+        let keys = failed.iter().filter_map(asked).map(|flow| &flow.key);
+        let found = self.look_up(keys).map_err(|error| cause(&error))?;
+        let mut found = found.into_iter();
+        let mut answer = |flow: &Flow| Held::of(flow, found.next().flatten().as_ref());
+        Ok(failed.iter().map(|failure| asked(failure).map(&mut answer)).collect())
+    }
+
+    /// Asks for up to [`BATCH_MAX`] flows; the answers are in the order of the keys.
+    fn look_up<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a FlowKey>,
+    ) -> Result<Vec<Option<Message>>, NetlinkError> {
+        self.requests.clear();
+        let first = self.sequence.wrapping_add(1);
+        let mut count = 0;
+        let mut keys = keys.take(BATCH_MAX).peekable();
+        while let Some(key) = keys.next() {
+            let answer = if keys.peek().is_none() { Answer::Always } else { Answer::OnFailure };
+            let head = self.head(answer);
+            encode::get(&mut self.requests, head, key);
+            count += 1;
+        }
+        let mut found = vec![None; count];
+        if count == 0 {
+            return Ok(found);
+        }
+        self.socket.send(self.requests.bytes()).map_err(|error| NetlinkError::from_call(&error))?;
+        loop {
+            let datagram = receive(&self.socket, &mut self.buffer)?;
+            for message in Messages::new(datagram) {
+                let message = message.map_err(|_| NetlinkError::Malformed)?;
+                let position = message.sequence.wrapping_sub(first) as usize;
+                let Some(place) = found.get_mut(position) else { continue };
+                if i32::from(message.kind) != libc::NLMSG_ERROR {
+                    // Every answer comes in a datagram of its own.
+                    *place = messages(datagram).flatten().next();
+                    continue;
+                }
+                if message.verdict().is_ok_and(|(errno, _)| errno == libc::EPERM) {
+                    return Err(NetlinkError::NotPermitted);
+                }
+                if position + 1 == count {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+fn cause(error: &NetlinkError) -> Errno {
+    match error {
+        NetlinkError::Silent => Errno::ETIMEDOUT,
+        NetlinkError::Overflow => Errno::ENOBUFS,
+        NetlinkError::NotPermitted => Errno::EPERM,
+        NetlinkError::Socket(errno) => *errno,
+        _ => Errno::EBADMSG,
+    }
+}

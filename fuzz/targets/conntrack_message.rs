@@ -1,0 +1,39 @@
+//! Any bytes as a datagram of the table of connections: no panic; a flow that was read, and that
+//! nothing is translated in, is written and read again as far as the kernel takes it.
+#![no_main]
+
+use evergate_core::flow::{Flow, State, status, tcp};
+use evergate_daemon::kernel::conntrack::decode::{is_complete, messages};
+use evergate_daemon::kernel::conntrack::encode::{Answer, Head, Omit, create, delete, update};
+use evergate_daemon::kernel::rtnetlink::encode::Requests;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    for message in messages(bytes).flatten() {
+        let _ = is_complete(&message);
+        let (flow, head) = (message.flow, Head { sequence: 1, answer: Answer::Always });
+        let mut requests = Requests::default();
+        create(&mut requests, head, &flow, flow.timeout, Omit::default());
+        let again = messages(requests.bytes()).next().expect("one was written");
+        let again = again.expect("what was written can be read").flow;
+        // One zone is in both directions or in one; the kernel has no two.
+        let zones = flow.key.zones;
+        let has_one = zones.original == zones.reply || zones.original.min(zones.reply) == 0;
+        if has_one && !flow.is_translated() {
+            assert_eq!(again, taken(flow.clone()));
+        }
+        update(&mut requests, head, &flow, 1, message.status, Omit::LABELS);
+        delete(&mut requests, head, &flow.key);
+        assert!(requests.count() == 3);
+    }
+});
+
+/// What the kernel takes of a flow.
+fn taken(mut flow: Flow) -> Flow {
+    const SENT: u8 = tcp::FLAG_WINDOW_SCALE | tcp::FLAG_SACK;
+    flow.status &= status::SEEN_REPLY | status::ASSURED;
+    if let State::Tcp { flags, .. } = &mut flow.state {
+        *flags = flags.map(|flags| flags & SENT | tcp::FLAG_LIBERAL);
+    }
+    flow
+}
