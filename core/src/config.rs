@@ -6,12 +6,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod places;
+
+pub(crate) use places::Places;
+
 use crate::ident::{Family, InterfaceId, NodeId, PathId, PathSet, Priority, Vrid};
 
 /// The most nodes that a cluster may have.
 pub const NODES_MAX: usize = 16;
 /// How many paths between two nodes carry heartbeats at the full rate; the rest carry one a second.
 pub const FULL_RATE_PATHS_MAX: usize = 4;
+/// The shortest interval between heartbeats.
+pub const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 /// How often a slow path carries a heartbeat.
 pub const SLOW_HEARTBEAT: Duration = Duration::from_secs(1);
 /// The lifetime of an address in the kernel while a peer may take over (design: lease).
@@ -30,7 +36,7 @@ pub struct Config {
     pub me: NodeId,
     /// Every node that the file names, ours and foreign, in the order of their names.
     pub nodes: Vec<NodeConfig>,
-    /// The interval between heartbeats on a full-rate path, 1 ms to 1 s.
+    /// The interval between heartbeats on a full-rate path, [`HEARTBEAT_MIN`] to 1 s.
     pub heartbeat: Duration,
     /// The interfaces that the file names for this node.
     pub interfaces: Vec<String>,

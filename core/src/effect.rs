@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Places;
 use crate::fault::Fault;
 use crate::heartbeat::{Heartbeat, Hold, Outcome, Refusal, Role};
 use crate::ident::{GroupId, Incarnation, InterfaceId, NodeId, PathId, PathSet, RouterId};
@@ -195,6 +196,20 @@ pub enum Cause {
     Configured,
     /// The node ends.
     Shutdown,
+}
+
+impl Cause {
+    /// The same under a new configuration. A node that it does not have any more has no number.
+    pub(crate) fn renumbered(self, places: &Places) -> Cause {
+        let place = |node, cause: fn(NodeId) -> Cause| places.node(node).map(cause);
+        let known = match self {
+            Cause::Died(node) => place(node, Cause::Died),
+            Cause::HandedOver(node) => place(node, Cause::HandedOver),
+            Cause::HandsOver(node) => place(node, Cause::HandsOver),
+            other => Some(other),
+        };
+        known.unwrap_or(Cause::Configured)
+    }
 }
 
 /// How a node sees a peer.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod renumber;
+
 use crate::ident::{GroupId, Incarnation, NodeId, PathId, Priority};
 
 /// The most groups whose reports go into one heartbeat, so that it fits a frame; with more groups

@@ -59,7 +59,7 @@ pub struct Settings {
     pub me: NodeId,
     /// The process whose packets these are.
     pub incarnation: Incarnation,
-    /// The secret of the sums; the same on all nodes.
+    /// The key of the sums; the same on all nodes.
     pub key: HashKey,
     /// The names of nodes.
     pub names: Names,
@@ -197,6 +197,7 @@ pub struct Replicator {
     pass: Pass,
     sums_at: Instant,
     adopted_at: Option<Instant>,
+    divergent: usize,
     /// What has happened.
     pub counters: Counters,
 }
@@ -214,6 +215,7 @@ impl Replicator {
             pass: Pass::new(now),
             sums_at: now,
             adopted_at: None,
+            divergent: 0,
             counters: Counters::default(),
             settings,
         }
@@ -248,6 +250,11 @@ impl Replicator {
     /// When our copy of a peer's flows was last found equal.
     pub fn verified_at(&self, node: NodeId) -> Option<Instant> {
         self.incoming.get(&node).and_then(|incoming| incoming.verified_at)
+    }
+
+    /// Flows of the kernel's table that are not what their owner told, and are not repaired yet.
+    pub fn divergent(&self) -> usize {
+        self.divergent
     }
 
     /// What is known of a flow: its owner.
@@ -359,6 +366,7 @@ impl Replicator {
             Some(false) => {
                 self.index.remove(name);
                 self.counters.divergent += 1;
+                self.divergent += 1;
             }
         }
     }

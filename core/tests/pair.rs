@@ -1,225 +1,18 @@
-//! Two nodes and nothing else: no loss, no delay, a kernel that obeys at once. The rough world is the
-//! simulator's; here stands what must hold in the best one, in the order in which it must happen.
+//! Two nodes and nothing else: no loss, no delay, a kernel that obeys at once unless a test says
+//! otherwise. The rough world is the simulator's; here stands what must hold in the best one, in the
+//! order in which it must happen.
 
-use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr};
+mod common;
+
 use std::time::Duration;
 
-use evergate_core::config::{
-    Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
-};
+use common::{GATEWAY, MS, Pair, address};
 use evergate_core::effect::{Cause, Note, View};
+use evergate_core::fault::Fault;
 use evergate_core::heartbeat::{Hold, Outcome, Refusal, Role};
-use evergate_core::ident::{
-    Family, GroupId, Incarnation, InterfaceId, NodeId, PathId, Priority, RouterId, Vrid,
-};
-use evergate_core::input::{Command, Interface, Received, Refused};
-use evergate_core::{Effect, Input, Instant, Machine, Node};
-
-const MS: Duration = Duration::from_millis(1);
-const GATEWAY: GroupId = GroupId(0);
-
-fn config(me: u16) -> Config {
-    let router = |name: &str, interface: u16, vrid: u8| RouterConfig {
-        id: format!("gateway/{name}/ipv4"),
-        interface: InterfaceId(interface),
-        path: Some(PathId(interface)),
-        family: Family::V4,
-        vrid: Vrid::new(vrid),
-        version: Version::V3,
-        addresses: vec![(Ipv4Addr::new(10, 91, 0, vrid).into(), 24)],
-        unicast_peers: Vec::new(),
-    };
-    let path = |name: &str, interface: u16, kind| PathConfig {
-        name: name.into(),
-        kind,
-        interface: InterfaceId(interface),
-        full_rate: true,
-    };
-    Config {
-        me: NodeId(me),
-        nodes: ["gw1", "gw2"].map(|name| NodeConfig { name: name.into(), foreign: false }).into(),
-        heartbeat: 10 * MS,
-        interfaces: ["lan", "wan", "sync"].map(String::from).into(),
-        paths: vec![
-            path("router:gateway/lan", 0, PathKind::Router),
-            path("router:gateway/wan", 1, PathKind::Router),
-            path("link:sync", 2, PathKind::Link),
-        ],
-        groups: vec![GroupConfig {
-            name: "gateway".into(),
-            priorities: vec![Priority::new(200), Priority::new(100)],
-            failback: Failback::After(Duration::ZERO),
-            advert: Duration::from_secs(1),
-            routers: vec![router("lan", 0, 51), router("wan", 1, 52)],
-        }],
-        digest: 1,
-    }
-}
-
-/// The address of a host on the segment of an interface.
-fn address(interface: u16, host: usize) -> IpAddr {
-    let small = |number: usize| u8::try_from(number).expect("a small lab");
-    Ipv4Addr::new(10, 91 + small(interface.into()), 0, small(host)).into()
-}
-
-/// Both nodes, the time, and what they have said.
-struct Pair {
-    now: Instant,
-    nodes: [Option<Node>; 2],
-    sequences: [u64; 2],
-    holds: [bool; 2],
-    /// How many more releases the kernel refuses.
-    refusals: [usize; 2],
-    notes: Vec<(usize, Note)>,
-    answers: Vec<Outcome>,
-    deaf: [bool; 2],
-    stopped: [bool; 2],
-    wire: VecDeque<(usize, Input)>,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let mut pair = Pair {
-            now: Instant::from_nanos(1_000_000_000),
-            nodes: [None, None],
-            sequences: [0; 2],
-            holds: [false; 2],
-            refusals: [0; 2],
-            notes: Vec::new(),
-            answers: Vec::new(),
-            deaf: [false; 2],
-            stopped: [false; 2],
-            wire: VecDeque::new(),
-        };
-        pair.boot(0, 1, Vec::new());
-        pair.boot(1, 2, Vec::new());
-        pair
-    }
-
-    fn settled() -> Self {
-        let mut pair = Pair::new();
-        pair.run(6000 * MS);
-        assert_eq!(pair.roles(), [Role::Active, Role::Standby]);
-        pair.notes.clear();
-        pair
-    }
-
-    fn boot(&mut self, at: usize, incarnation: u8, adopted: Vec<GroupId>) {
-        let id = u16::try_from(at).expect("two nodes");
-        self.nodes[at] = Some(Node::new(config(id), Incarnation([incarnation; 16]), self.now));
-        self.sequences[at] = 0;
-        for interface in 0..3 {
-            self.link(at, interface, true);
-        }
-        self.feed(at, Input::Start { adopted, locked: Vec::new() });
-    }
-
-    fn link(&mut self, at: usize, interface: u16, running: bool) {
-        let IpAddr::V4(source) = address(interface, at + 2) else { return };
-        let source_v4 = Some(source);
-        let state = Interface { present: true, running, source_v4, source_v6: None };
-        self.feed(at, Input::Interface(InterfaceId(interface), state));
-    }
-
-    /// Tells a node a fact, and everybody what follows from it, in order.
-    fn feed(&mut self, at: usize, input: Input) {
-        self.wire.push_back((at, input));
-        self.deliver();
-    }
-
-    fn deliver(&mut self) {
-        while let Some((at, input)) = self.wire.pop_front() {
-            let mut out = Vec::new();
-            let Some(node) = &mut self.nodes[at] else { continue };
-            node.handle(self.now, input, &mut out);
-            self.carry_out(at, out);
-        }
-    }
-
-    fn carry_out(&mut self, at: usize, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Heartbeat { paths, body } => {
-                    for path in paths.iter() {
-                        self.sequences[at] += 1;
-                        let sequence = self.sequences[at];
-                        let Some(node) = &self.nodes[at] else { continue };
-                        let incarnation = node.incarnation();
-                        let from = node.config().me;
-                        let body = body.clone();
-                        let received =
-                            Received { path, from, incarnation, sequence, stamp: 0, body };
-                        if !self.deaf[1 - at] {
-                            self.wire.push_back((1 - at, Input::Heartbeat(received)));
-                        }
-                    }
-                }
-                Effect::Advertise { group, router, priority } => {
-                    let source = address(router.0, at + 2);
-                    let interval = Duration::from_secs(1);
-                    let advert = Input::Advert { group, router, source, priority, interval };
-                    if !self.deaf[1 - at] {
-                        self.wire.push_back((1 - at, advert));
-                    }
-                }
-                Effect::Own { group, lease, serial } => {
-                    let refused = lease.is_none() && self.refusals[at] > 0;
-                    let result = if refused { Err(Refused { errno: 16 }) } else { Ok(()) };
-                    if refused {
-                        self.refusals[at] -= 1;
-                    } else {
-                        self.holds[at] = lease.is_some();
-                    }
-                    self.wire.push_back((at, Input::Owned { group, serial, result }));
-                }
-                Effect::Probe(interface) => {
-                    self.wire.push_back((at, Input::Heard { interface, answered: true }));
-                }
-                Effect::Answer { outcome, .. } => self.answers.push(outcome),
-                Effect::Note(note) => self.notes.push((at, note)),
-                Effect::Stopped => self.stopped[at] = true,
-                Effect::Announce(_) | Effect::Configured => {}
-            }
-        }
-    }
-
-    /// Lets time pass, from deadline to deadline.
-    fn run(&mut self, span: Duration) {
-        let end = self.now + span;
-        loop {
-            let due = |node: &Option<Node>| node.as_ref().and_then(Machine::deadline);
-            let next = self.nodes.iter().filter_map(due).min().filter(|at| *at <= end);
-            let Some(next) = next else { break };
-            self.now = self.now.max(next);
-            for at in 0..2 {
-                let mut out = Vec::new();
-                if let Some(node) = &mut self.nodes[at] {
-                    node.tick(self.now, &mut out);
-                }
-                self.carry_out(at, out);
-            }
-            self.deliver();
-        }
-        self.now = end;
-    }
-
-    fn roles(&self) -> [Role; 2] {
-        [0, 1].map(|at| self.nodes[at].as_ref().map_or(Role::Init, |n| n.groups()[0].role()))
-    }
-
-    fn transitions(&self) -> usize {
-        let role = |(_, note): &&(usize, Note)| matches!(note, Note::Role { to: Role::Active, .. });
-        self.notes.iter().filter(role).count()
-    }
-
-    fn took_over(&self, at: usize) -> Option<(Cause, Duration)> {
-        self.notes.iter().find_map(|(node, note)| match note {
-            Note::TookOver { cause, detect, .. } if *node == at => Some((*cause, *detect)),
-            _ => None,
-        })
-    }
-}
+use evergate_core::ident::{NodeId, RouterId};
+use evergate_core::input::Command;
+use evergate_core::{Effect, Input, Machine};
 
 #[test]
 fn the_preferred_node_becomes_active_soon_after_both_have_started() {
@@ -451,4 +244,147 @@ fn a_foreign_router_of_higher_priority_keeps_the_group_by_its_adverts_alone() {
     pair.run(4000 * MS);
     assert_eq!(pair.roles()[0], Role::Active);
     assert_eq!(pair.took_over(0).map(|(cause, _)| cause), Some(Cause::DownTimer));
+}
+
+#[test]
+fn a_retry_that_is_due_while_the_kernel_is_slow_to_let_go_leaves_no_fault_behind() {
+    let mut pair = Pair::settled();
+    pair.slow[0] = 1500 * MS;
+    pair.rejects[0] = 1;
+    pair.run(2600 * MS);
+    assert_eq!(pair.roles(), [Role::Releasing, Role::Active], "the renewal was refused");
+    pair.slow[0] = Duration::ZERO;
+    pair.run(5_000 * MS);
+    assert!(pair.group(0).faults.is_empty(), "{:?}", pair.group(0).faults);
+    pair.run(30_000 * MS);
+    assert_eq!(pair.roles(), [Role::Active, Role::Standby]);
+}
+
+#[test]
+fn a_release_that_succeeds_makes_the_next_wait_short_again() {
+    let mut pair = Pair::settled();
+    pair.refusals[0] = 3;
+    pair.link(0, 1, false);
+    pair.run(10_000 * MS);
+    assert!(!pair.holds[0], "asked again after 1, 2 and 4 s");
+    pair.rejects[0] = 1;
+    pair.link(0, 1, true);
+    while !pair.had(0, Fault::KernelRefused) || pair.rejects[0] > 0 {
+        pair.run(10 * MS);
+    }
+    pair.run(1_100 * MS);
+    assert_eq!(pair.roles(), [Role::Standby, Role::Active]);
+}
+
+#[test]
+fn grants_that_are_refused_in_a_row_are_asked_for_less_and_less_often() {
+    let mut pair = Pair::new();
+    pair.nodes[1] = None;
+    pair.rejects[0] = usize::MAX;
+    pair.run(120_000 * MS);
+    let tried = usize::MAX - pair.rejects[0];
+    assert!((3..8).contains(&tried), "tried {tried} times in two minutes");
+}
+
+#[test]
+fn a_kernel_that_has_lost_a_request_is_asked_again() {
+    let mut pair = Pair::settled();
+    pair.slow[0] = common::NEVER;
+    pair.link(0, 1, false);
+    pair.run(3_100 * MS);
+    assert!(pair.group(0).faults.contains(Fault::KernelStuck));
+    pair.link(0, 1, true);
+    pair.run(30_000 * MS);
+    assert_eq!(pair.roles(), [Role::Fault, Role::Active]);
+    pair.mend_kernels();
+    pair.run(40_000 * MS);
+    assert_eq!(pair.roles(), [Role::Active, Role::Standby]);
+}
+
+#[test]
+fn an_address_that_is_gone_after_its_lease_is_given_up_and_not_put_back() {
+    let mut pair = Pair::settled();
+    pair.slow[0] = common::NEVER;
+    pair.run(2_000 * MS);
+    pair.feed(0, Input::AddressLost(GATEWAY));
+    assert_eq!(pair.roles()[0], Role::Active, "removed by others while the lease ran");
+    pair.run(1_100 * MS);
+    pair.notes.clear();
+    pair.feed(0, Input::AddressLost(GATEWAY));
+    pair.run(50 * MS);
+    assert_eq!(pair.roles(), [Role::Releasing, Role::Active]);
+    let put_back = |(_, note): &(usize, Note)| matches!(note, Note::PutBack(_));
+    assert!(!pair.notes.iter().any(put_back), "{:?}", pair.notes);
+    assert_eq!(pair.took_over(1).map(|(cause, _)| cause), Some(Cause::Resigned));
+}
+
+#[test]
+fn a_restarted_node_is_not_told_what_came_of_its_former_process_s_wish() {
+    let mut pair = Pair::settled();
+    pair.switchover(1, 1);
+    pair.run(100 * MS);
+    pair.failback(1);
+    pair.run(100 * MS);
+    assert_eq!(pair.roles(), [Role::Active, Role::Standby]);
+    pair.nodes[1] = None;
+    pair.run(100 * MS);
+    pair.boot(1, 3, Vec::new());
+    pair.run(100 * MS);
+    pair.answers.clear();
+    pair.switchover(1, 0);
+    pair.run(100 * MS);
+    assert_eq!(pair.answers, [Outcome::Refused(Refusal::AlreadyThere)]);
+}
+
+#[test]
+fn a_forged_resignation_of_a_living_peer_moves_nothing() {
+    let mut pair = Pair::settled();
+    for router in [RouterId(0), RouterId(1)] {
+        let (source, interval) = (address(router.0, 2), Duration::from_secs(1));
+        let advert = Input::Advert { group: GATEWAY, router, source, priority: 0, interval };
+        pair.feed(1, advert);
+    }
+    assert_eq!(pair.roles(), [Role::Active, Role::Standby]);
+    pair.run(5_000 * MS);
+    assert_eq!(pair.transitions(), 0, "{:?}", pair.notes);
+}
+
+#[test]
+fn a_handover_whose_release_hangs_is_answered_all_the_same() {
+    let mut pair = Pair::settled();
+    pair.slow[0] = common::NEVER;
+    pair.switchover(0, 1);
+    pair.run(3_100 * MS);
+    assert_eq!(pair.roles(), [Role::Fault, Role::Active]);
+    assert_eq!(pair.answers, [Outcome::Done { gap: Duration::ZERO }]);
+    assert_eq!(pair.group(0).handover, None);
+}
+
+#[test]
+fn a_fault_in_the_middle_of_a_handover_is_told_to_who_wanted_it() {
+    for asked_at in [0, 1] {
+        let mut pair = Pair::settled();
+        pair.slow[1] = 500 * MS;
+        pair.switchover(asked_at, 1);
+        pair.run(100 * MS);
+        assert_eq!(pair.roles(), [Role::Active, Role::Claiming]);
+        pair.link(0, 1, false);
+        pair.run(50 * MS);
+        assert_eq!(pair.answers, [Outcome::Failed], "asked at {asked_at}");
+    }
+}
+
+#[test]
+fn a_failback_that_is_refused_for_another_handover_leaves_the_hold() {
+    let mut pair = Pair::settled();
+    pair.switchover(0, 1);
+    pair.run(100 * MS);
+    pair.slow[0] = common::NEVER;
+    pair.switchover(1, 0);
+    pair.run(100 * MS);
+    assert_eq!(pair.roles(), [Role::Claiming, Role::Active]);
+    pair.answers.clear();
+    pair.failback(1);
+    assert_eq!(pair.answers, [Outcome::Refused(Refusal::Busy)]);
+    assert_eq!(pair.group(1).held, Some(Hold::Open));
 }

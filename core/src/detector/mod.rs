@@ -12,6 +12,6 @@ mod pace;
 mod peer;
 mod session;
 
-pub use pace::{DEAD_MAX, HEARTBEATS_MISSED, LATENESS_WINDOW, Lateness, dead_time};
+pub use pace::{DEAD_MAX, DEAD_MIN, HEARTBEATS_MISSED, LATENESS_WINDOW, Lateness, dead_time};
 pub use peer::{PathView, Peer};
 pub use session::{REPLAY_WINDOW, Session};

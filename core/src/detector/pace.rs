@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::HEARTBEAT_MIN;
 use crate::time::Instant;
 
 /// How many heartbeats must be missing on a quiet machine.
 pub const HEARTBEATS_MISSED: u32 = 3;
+/// The dead time is never shorter than this, whatever anybody says.
+pub const DEAD_MIN: Duration = HEARTBEAT_MIN.saturating_mul(HEARTBEATS_MISSED);
 /// The dead time never rises above this.
 pub const DEAD_MAX: Duration = Duration::from_secs(1);
 /// How long a late wake-up is remembered; at most twice as long.
@@ -18,8 +21,8 @@ pub const LATENESS_WINDOW: Duration = Duration::from_secs(30);
 /// first of the steps 1, 2, 4, 8 ... times three heartbeats that leaves room for three such
 /// latenesses. Steps, so that it does not follow every twitch; at most [`DEAD_MAX`].
 pub fn dead_time(interval: Duration, lateness: Duration) -> Duration {
-    let base = interval * HEARTBEATS_MISSED;
-    let wanted = lateness * HEARTBEATS_MISSED;
+    let base = interval.saturating_mul(HEARTBEATS_MISSED).max(DEAD_MIN);
+    let wanted = lateness.saturating_mul(HEARTBEATS_MISSED);
     let mut step = base;
     while step < wanted && step < DEAD_MAX {
         step *= 2;
@@ -81,6 +84,14 @@ mod tests {
     #[test]
     fn a_slow_heartbeat_is_never_cut_short_by_the_upper_bound() {
         assert_eq!(dead_time(1000 * MS, Duration::ZERO), 3000 * MS);
+    }
+
+    #[test]
+    fn there_is_a_dead_time_for_whatever_a_peer_says() {
+        assert_eq!(dead_time(Duration::ZERO, Duration::ZERO), DEAD_MIN);
+        assert_eq!(dead_time(Duration::ZERO, MS), DEAD_MIN);
+        assert_eq!(dead_time(Duration::ZERO, Duration::MAX), DEAD_MAX);
+        assert_eq!(dead_time(Duration::MAX, Duration::MAX), Duration::MAX);
     }
 
     #[test]

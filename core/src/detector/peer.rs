@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::pace::{HEARTBEATS_MISSED, dead_time};
+use super::pace::{DEAD_MIN, HEARTBEATS_MISSED, dead_time};
 use super::session::Session;
 use crate::config::{Config, SLOW_HEARTBEAT};
 use crate::effect::View;
@@ -98,9 +98,9 @@ impl Peer {
         }
     }
 
-    /// The dead time that it applies to us, as it says.
+    /// The dead time that it applies to us, as it says; at least [`DEAD_MIN`].
     pub fn applies_to(&self, me: NodeId) -> Option<Duration> {
-        self.report_about(me).map(|report| report.dead)
+        self.report_about(me).map(|report| report.dead.max(DEAD_MIN))
     }
 
     /// What its last heartbeat says about a node.
@@ -234,5 +234,32 @@ impl Peer {
             })
         });
         PeerReport { node: self.node, hears, dead, challenge, echo, paths: paths.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_says_it_does_not_wait_at_all_waits_three_shortest_heartbeats() {
+        let me = NodeId(0);
+        let mut peer = Peer::new(NodeId(1), 0);
+        for (said, applied) in [(0, 3), (2, 3), (3, 3), (30, 30)] {
+            let dead = Duration::from_millis(said);
+            let report = Peer::new(me, 0).report(Instant::ZERO, dead, true);
+            let body = Heartbeat {
+                interval: dead,
+                lateness: Duration::ZERO,
+                digest: 0,
+                leaving: false,
+                peers: vec![report],
+                groups: Vec::new(),
+                segments: Vec::new(),
+                sources: Vec::new(),
+            };
+            peer.last = Some(Arc::new(body));
+            assert_eq!(peer.applies_to(me), Some(Duration::from_millis(applied)));
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! Short names and sums of flows: what two tables are compared by.
 //!
-//! All nodes of a cluster compute the same figures. The key of the hash is a secret of the cluster,
-//! so that nobody outside can make flows that fall together.
+//! All nodes of a cluster compute the same figures, under a key of the cluster.
 
 use std::net::IpAddr;
 
@@ -15,15 +14,9 @@ pub struct FlowHash(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ValueDigest(pub u32);
 
-/// The secret key of both.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The key of both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HashKey(pub [u64; 2]);
-
-impl std::fmt::Debug for HashKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("HashKey(secret)")
-    }
-}
 
 impl HashKey {
     /// The short name of a flow.

@@ -7,9 +7,8 @@ use super::{Announcing, Group, Predecessor, Scene, State};
 use crate::config::LEASE;
 use crate::effect::{Cause, Effect, Note};
 use crate::fault::Fault;
-use crate::heartbeat::{GroupReport, Role};
+use crate::heartbeat::{GroupReport, Outcome, Role};
 use crate::ident::{NodeId, RouterId};
-use crate::input::Refused;
 use crate::time::Instant;
 use crate::vrrp::Speaker;
 
@@ -17,21 +16,12 @@ use crate::vrrp::Speaker;
 pub const ANNOUNCE_EVERY: Duration = Duration::from_millis(500);
 /// How long announcements are repeated when the former holder has resigned.
 pub const ANNOUNCE_FOR: Duration = Duration::from_secs(1);
-/// How many times a minute addresses that others delete are put back.
-pub const PUT_BACK_MAX: usize = 5;
-/// The minute of [`PUT_BACK_MAX`], and how long contested addresses stay a fault.
-pub const PUT_BACK_WINDOW: Duration = Duration::from_secs(60);
-/// Deletions within this time of each other count as one.
-pub const PUT_BACK_BURST: Duration = Duration::from_millis(100);
-/// The wait after the kernel has refused the addresses; doubled with every refusal in a row.
-pub const RETRY_FIRST: Duration = Duration::from_secs(1);
-/// The longest such wait.
-pub const RETRY_MAX: Duration = Duration::from_secs(32);
 
 impl Group {
     /// Begins: as standby, as holder of what a former process has left, or as owner.
     pub fn start(&mut self, scene: &Scene, adopted: bool, locked: bool, out: &mut Vec<Effect>) {
         self.locked = locked;
+        self.asked = seed(scene.now);
         self.enter(scene, State::Standby, Cause::Started, out);
         self.listen(scene);
         let fit = self.is_fit(scene.config, scene.me);
@@ -75,7 +65,7 @@ impl Group {
             advert_at = next_beat(advert_at, scene.config.advert, now);
         }
         if renew_at <= now {
-            if self.kernel.pending.is_none() {
+            if self.kernel_pending().is_none() {
                 self.own(scene, Some(scene.lease), out);
             }
             renew_at = next_beat(renew_at, crate::config::RENEW_EVERY, now);
@@ -100,27 +90,6 @@ impl Group {
             if still {
                 let announce_at = now + scene.config.advert;
                 self.rival = Some(super::Rival { node: rival.node, announce_at });
-            }
-        }
-    }
-
-    fn kernel_timers(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
-        let now = scene.now;
-        if self.kernel.retry_at.take_if(|at| *at <= now).is_some() {
-            // Before anything else, the kernel must let go: a release that it refused is tried again
-            // here, and one that it took costs nothing.
-            self.own(scene, None, out);
-        }
-        if self.kernel.contested_until.take_if(|at| *at <= now).is_some() {
-            self.kernel.put_back.clear();
-            self.set_fault(scene, Fault::AddressContested, false, out);
-        }
-        if self.kernel.pending.is_some_and(|asked| now >= asked + LEASE) {
-            self.set_fault(scene, Fault::KernelStuck, true, out);
-            self.kernel.pending = None;
-            if matches!(self.state, State::Releasing { .. }) {
-                // What the kernel holds lapses by itself; whatever it says later is an old answer.
-                self.enter(scene, State::Standby, Cause::Kernel, out);
             }
         }
     }
@@ -233,7 +202,7 @@ impl Group {
             _ => self.peers_in(scene, Role::Active).next(),
         };
         if !matches!(cause, Cause::HandsOver(_)) {
-            self.handover = None;
+            self.end_handover(Outcome::Failed, out);
         }
     }
 
@@ -246,44 +215,7 @@ impl Group {
         self.listen(scene);
     }
 
-    /// The kernel's answer to the newest request.
-    pub fn owned(
-        &mut self,
-        scene: &Scene,
-        serial: u32,
-        result: Result<(), Refused>,
-        out: &mut Vec<Effect>,
-    ) {
-        let stuck = self.faults.contains(Fault::KernelStuck);
-        if stuck {
-            self.set_fault(scene, Fault::KernelStuck, false, out);
-        }
-        if serial != self.kernel.serial {
-            return;
-        }
-        self.kernel.pending = None;
-        match (self.state, result) {
-            (State::Claiming { cause, since, detect }, Ok(())) => {
-                self.kernel.refusals = 0;
-                self.become_active(scene, cause, since, detect, out);
-            }
-            (State::Claiming { .. } | State::Active { .. }, Err(_)) => self.refused(scene, out),
-            (State::Releasing { .. }, result) => {
-                self.enter(scene, State::Standby, Cause::Kernel, out);
-                self.complete_handover(out);
-                if result.is_err() {
-                    self.refused(scene, out);
-                }
-            }
-            (State::Standby, Err(_)) => self.refused(scene, out),
-            (State::Standby, Ok(())) if self.kernel.retry_at.is_none() => {
-                self.set_fault(scene, Fault::KernelRefused, false, out);
-            }
-            (State::Active { .. } | State::Standby, Ok(())) | (State::Init, _) => {}
-        }
-    }
-
-    fn become_active(
+    pub(super) fn become_active(
         &mut self,
         scene: &Scene,
         cause: Cause,
@@ -305,47 +237,6 @@ impl Group {
         self.announcing = Some(Announcing { next: now + ANNOUNCE_EVERY, until });
         let addresses = now.since(since);
         out.push(Effect::Note(Note::TookOver { group: self.id, cause, detect, addresses }));
-    }
-
-    fn refused(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
-        let wait = RETRY_FIRST * 2u32.saturating_pow(self.kernel.refusals.min(5));
-        self.kernel.refusals = self.kernel.refusals.saturating_add(1);
-        self.kernel.retry_at = Some(scene.now + wait.min(RETRY_MAX));
-        self.set_fault(scene, Fault::KernelRefused, true, out);
-    }
-
-    /// An address is gone that we hold. Removed by others it is put back; but if the lease may have
-    /// ended, we have not been holding it, and that is a resignation.
-    pub fn address_lost(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
-        let State::Active { .. } = self.state else { return };
-        let now = scene.now;
-        self.kernel.put_back.retain(|at| now.since(*at) < PUT_BACK_WINDOW);
-        let last = self.kernel.put_back.last();
-        if last.is_some_and(|at| now.since(*at) < PUT_BACK_BURST) {
-            // One command may take several addresses: that is one deed.
-            return self.own(scene, Some(scene.lease), out);
-        }
-        if self.kernel.put_back.len() >= PUT_BACK_MAX {
-            self.kernel.contested_until = Some(now + PUT_BACK_WINDOW);
-            self.set_fault(scene, Fault::AddressContested, true, out);
-            return;
-        }
-        self.kernel.put_back.push(now);
-        self.own(scene, Some(scene.lease), out);
-        out.push(Effect::Announce(self.id));
-        out.push(Effect::Note(Note::PutBack(self.id)));
-    }
-
-    /// Asks the kernel once more for everything, under the present configuration.
-    pub(crate) fn hold_again(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
-        self.own(scene, Some(scene.lease), out);
-        out.push(Effect::Announce(self.id));
-    }
-
-    fn own(&mut self, scene: &Scene, lease: Option<Duration>, out: &mut Vec<Effect>) {
-        self.kernel.serial = self.kernel.serial.wrapping_add(1);
-        self.kernel.pending = Some(scene.now);
-        out.push(Effect::Own { group: self.id, lease, serial: self.kernel.serial });
     }
 
     fn advertise(&self, scene: &Scene, priority: u8, out: &mut Vec<Effect>) {
@@ -385,6 +276,13 @@ impl Group {
             out.push(Effect::Note(Note::Role { group: self.id, from, to, cause }));
         }
     }
+}
+
+/// Where the serials of a process begin: no two processes begin in the same nanosecond, give or take
+/// what wraps.
+#[allow(clippy::cast_possible_truncation, reason = "it wraps by design")]
+fn seed(now: Instant) -> u32 {
+    now.as_nanos() as u32
 }
 
 /// The next moment of a regular event, without catching up on what was missed.

@@ -51,9 +51,13 @@ impl Group {
     }
 
     /// A standby hears the advert of a living peer: a sign that it holds the group, or that it has
-    /// just resigned, which may be known before its next heartbeat.
+    /// resigned. Adverts are not sealed, anybody on the segment can write one: a resignation counts
+    /// only where the peer's own heartbeats, which would say the same, do not reach us.
     fn advert_of_peer(&mut self, scene: &Scene, node: NodeId, advert: Advert) {
         let Some(priority) = scene.config.priority(scene.me) else { return };
+        if advert.priority == 0 && scene.sight(node).fresh {
+            return;
+        }
         let report = self.reports[node.index()].as_mut();
         if advert.priority == 0 {
             if let Some(report) = report.filter(|report| report.role == Role::Active) {
@@ -113,5 +117,85 @@ impl Group {
         }
         let announce_at = scene.now + scene.config.advert;
         self.rival = Some(Rival { node: None, announce_at });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sight;
+    use super::*;
+    use crate::config::{GroupConfig, RouterConfig, Version};
+    use crate::effect::View;
+    use crate::heartbeat::GroupReport;
+    use crate::ident::{Family, GroupId, InterfaceId, Priority, Vrid};
+    use crate::time::Instant;
+
+    const PEER: NodeId = NodeId(1);
+
+    fn config() -> GroupConfig {
+        let router = RouterConfig {
+            id: "gateway/lan/ipv4".into(),
+            interface: InterfaceId(0),
+            path: None,
+            family: Family::V4,
+            vrid: Vrid::new(51),
+            version: Version::V3,
+            addresses: Vec::new(),
+            unicast_peers: Vec::new(),
+        };
+        GroupConfig {
+            name: "gateway".into(),
+            priorities: vec![Priority::new(100), Priority::new(200), Priority::new(50)],
+            failback: Failback::Manual,
+            advert: Duration::from_secs(1),
+            routers: vec![router],
+        }
+    }
+
+    /// What a standby does after an advert of priority 0 from its living, active peer.
+    fn after_a_resignation(fresh: bool) -> Role {
+        let config = config();
+        let sight = Sight { view: View::Doubt, fresh, ours: true, ..Sight::UNSEEN };
+        let scene = Scene {
+            now: Instant::from_nanos(1),
+            config: &config,
+            me: NodeId(0),
+            sights: &[Sight::UNSEEN, sight, Sight::UNSEEN],
+            interfaces: &[],
+            lease: Duration::from_secs(3),
+            isolated: false,
+            unheard: false,
+            stopping: false,
+            differs: false,
+        };
+        let mut group = Group::new(GroupId(0), 3);
+        let mut out = Vec::new();
+        group.start(&scene, false, false, &mut out);
+        let report = GroupReport {
+            group: GroupId(0),
+            role: Role::Active,
+            priority: Priority::new(200).expect("not zero"),
+            ready: true,
+            term: 0,
+            tie: 0,
+            successor: None,
+            held: None,
+            request: None,
+            answered: None,
+        };
+        group.hear_report(&scene, PEER, &report, &mut out);
+        group.decide(&scene, &mut out);
+        let source = IpAddr::from([10, 0, 0, 3]);
+        let (router, interval) = (RouterId(0), Duration::from_secs(1));
+        let advert = Advert { router, source, priority: 0, interval, node: Some(PEER) };
+        group.advert(&scene, advert, &mut out);
+        group.decide(&scene, &mut out);
+        group.role()
+    }
+
+    #[test]
+    fn a_resignation_by_advert_counts_only_where_heartbeats_do_not_arrive() {
+        assert_eq!(after_a_resignation(true), Role::Standby);
+        assert_eq!(after_a_resignation(false), Role::Claiming);
     }
 }

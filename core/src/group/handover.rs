@@ -88,11 +88,11 @@ impl Group {
     pub(super) fn take_request(&mut self, scene: &Scene, node: NodeId, out: &mut Vec<Effect>) {
         let report = self.reports[node.index()].as_ref();
         let Some(request) = report.and_then(|report| report.request) else { return };
-        if !matches!(self.state, State::Active { .. }) || self.taken[node.index()] == request.serial
-        {
+        let taken = self.taken[node.index()] == Some(request.serial);
+        if !matches!(self.state, State::Active { .. }) || taken {
             return;
         }
-        self.taken[node.index()] = request.serial;
+        self.taken[node.index()] = Some(request.serial);
         let origin = Origin::Peer { node, serial: request.serial };
         self.order(scene, origin, request.kind, out);
     }
@@ -108,6 +108,13 @@ impl Group {
         }
     }
 
+    /// A new process of a node: what a former one has said, asked and was told is not its concern.
+    pub(crate) fn forget_process(&mut self, node: NodeId) {
+        self.reports[node.index()] = None;
+        self.taken[node.index()] = None;
+        self.answered = self.answered.filter(|answered| answered.node != node);
+    }
+
     /// We are active and shall hand over.
     fn order(&mut self, scene: &Scene, origin: Origin, kind: RequestKind, out: &mut Vec<Effect>) {
         let (target, within, hold) = match kind {
@@ -115,6 +122,9 @@ impl Group {
                 (Some(to), within, Some(hold).filter(|_| !self.prefers(scene, to)))
             }
             RequestKind::Failback { within } => {
+                if self.is_busy() {
+                    return self.conclude(origin, Outcome::Refused(Refusal::Busy), out);
+                }
                 self.set_held(None, out);
                 (self.preferred_peer(scene), within, None)
             }
@@ -141,12 +151,17 @@ impl Group {
         self.handover = Some(Handover { to, until, hold, origin });
     }
 
+    /// Whether a handover is under way, from us or to us.
+    fn is_busy(&self) -> bool {
+        self.handover.is_some() || self.predecessor.is_some()
+    }
+
     /// Why a handover to this node cannot begin now.
     fn refusal(&self, scene: &Scene, to: NodeId) -> Option<Refusal> {
         if to == scene.me {
             return Some(Refusal::AlreadyThere);
         }
-        if self.handover.is_some() || self.predecessor.is_some() {
+        if self.is_busy() {
             return Some(Refusal::Busy);
         }
         if !scene.sight(to).ours || scene.config.priority(to).is_none() {
@@ -190,21 +205,27 @@ impl Group {
 
     /// The successor did not make it: the group stays here, unless we have to go anyway.
     fn abandon_handover(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
-        let Some(handover) = self.handover.take() else { return };
+        let Some(Handover { origin, .. }) = self.handover else { return };
         self.failback_not_before = scene.now + FAILBACK_PAUSE;
-        self.conclude(handover.origin, Outcome::Failed, out);
-        match handover.origin {
+        self.end_handover(Outcome::Failed, out);
+        match origin {
             Origin::Lock => self.leave(scene, Cause::Operator, out),
             Origin::Shutdown => self.leave(scene, Cause::Shutdown, out),
             Origin::Operator { .. } | Origin::Peer { .. } | Origin::Failback => {}
         }
     }
 
-    /// The kernel has let go after a planned handover.
-    pub(super) fn complete_handover(&mut self, out: &mut Vec<Effect>) {
+    /// The successor is active and we have let go, or have asked the kernel for it in vain: then the
+    /// lease ends by itself.
+    pub(crate) fn complete_handover(&mut self, out: &mut Vec<Effect>) {
+        // No gap: the successor held the addresses before we let go.
+        self.end_handover(Outcome::Done { gap: Duration::ZERO }, out);
+    }
+
+    /// A planned handover, if one is under way, is over: whoever wanted it is told.
+    pub(super) fn end_handover(&mut self, outcome: Outcome, out: &mut Vec<Effect>) {
         if let Some(handover) = self.handover.take() {
-            // No gap: the successor held the addresses before we let go.
-            self.conclude(handover.origin, Outcome::Done { gap: Duration::ZERO }, out);
+            self.conclude(handover.origin, outcome, out);
         }
     }
 
@@ -244,6 +265,14 @@ impl Group {
         }
         if let Outcome::Refused(why) = outcome {
             out.push(Effect::Note(Note::HandoverRefused { group: self.id, why }));
+        }
+    }
+
+    /// The group is not in the new configuration: nobody will answer.
+    pub(crate) fn drop_request(&mut self, out: &mut Vec<Effect>) {
+        if let Some(asking) = self.asking.take() {
+            let outcome = Outcome::Refused(Refusal::NoActive);
+            out.push(Effect::Answer { token: asking.token, outcome });
         }
     }
 

@@ -19,10 +19,13 @@
 //! * `handover`: planned moves, in which the target is up before the former holder lets go.
 //! * `adverts`: VRRP as the standard has it, for routers of another make.
 //! * `actions`: the transitions themselves and what they send.
+//! * `kernel`: what the kernel is asked, and what follows from what it answers.
 mod actions;
 mod adverts;
 mod election;
 mod handover;
+mod kernel;
+mod renumber;
 mod scene;
 
 use std::time::Duration;
@@ -34,6 +37,8 @@ pub use adverts::Advert;
 pub use election::{Obstacle, Rank};
 pub use handover::{HANDOVER_LIMIT, Handover, Origin};
 pub use scene::{Scene, Sight};
+
+use kernel::KernelTalk;
 
 use crate::config::GroupConfig;
 use crate::effect::Cause;
@@ -118,30 +123,17 @@ pub struct Group {
     asking: Option<Asking>,
     /// The last request that we, active, have answered.
     answered: Option<Answered>,
-    /// The serial of the last request taken from each node.
-    taken: Vec<u32>,
+    /// The serial of the last request taken from each node's present process.
+    taken: Vec<Option<u32>>,
     /// Another holder was seen that has to give way to us; our addresses are announced again then.
     rival: Option<Rival>,
     /// Since when we have been listening for other holders.
     started_at: Instant,
     /// We have not listened long enough yet to be sure that nobody holds the group.
     listening: bool,
+    /// The serial of our last request. It begins anywhere, so that an answer to a former process of
+    /// ours is not taken for one to us.
     asked: u32,
-}
-
-/// The requests to the kernel and its answers.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-struct KernelTalk {
-    serial: u32,
-    /// The request that is not answered yet, and since when.
-    pending: Option<Instant>,
-    /// After a refusal: when to try again, and how often it was refused in a row.
-    retry_at: Option<Instant>,
-    refusals: u32,
-    /// When addresses were put back, newest last.
-    put_back: Vec<Instant>,
-    /// Until when the addresses count as contested.
-    contested_until: Option<Instant>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -195,7 +187,7 @@ impl Group {
             failback_not_before: Instant::ZERO,
             asking: None,
             answered: None,
-            taken: vec![0; nodes],
+            taken: vec![None; nodes],
             rival: None,
             started_at: Instant::ZERO,
             listening: false,
@@ -248,21 +240,6 @@ impl Group {
     /// The former holder, while a planned handover to us is not complete.
     pub fn predecessor(&self) -> Option<NodeId> {
         self.predecessor.as_ref().map(|predecessor| predecessor.node)
-    }
-
-    /// Since when the kernel owes an answer.
-    pub fn kernel_pending(&self) -> Option<Instant> {
-        self.kernel.pending
-    }
-
-    /// When the kernel is asked again after a refusal.
-    pub fn kernel_retry_at(&self) -> Option<Instant> {
-        self.kernel.retry_at
-    }
-
-    /// Until when the addresses count as contested.
-    pub fn contested_until(&self) -> Option<Instant> {
-        self.kernel.contested_until
     }
 
     /// Who is active, as far as we know: ourselves, or a peer that says so and lives.
@@ -339,9 +316,9 @@ impl Group {
         // Who is not active waits for the kernel, not for what an active node does next.
         let active = matches!(self.state, State::Active { .. });
         let moments = [
-            self.kernel.pending.map(|asked| asked + crate::config::LEASE),
-            self.kernel.retry_at,
-            self.kernel.contested_until,
+            self.kernel_pending().map(|asked| asked + crate::config::LEASE),
+            self.retry_due(),
+            self.contested_until(),
             self.announcing.as_ref().filter(|_| active).map(|announcing| announcing.next),
             self.predecessor.as_ref().filter(|_| active).map(|predecessor| predecessor.until),
             self.handover.as_ref().filter(|_| active).map(|handover| handover.until),
@@ -351,28 +328,5 @@ impl Group {
             self.failback_at(config),
         ];
         moments.into_iter().fold(state, earliest)
-    }
-
-    /// Carries what is known of nodes to their new numbers in a list of `nodes`; `place` says where a
-    /// former number is now.
-    pub(crate) fn renumber_nodes(
-        &mut self,
-        nodes: usize,
-        place: impl Fn(NodeId) -> Option<NodeId>,
-    ) {
-        let mut reports = vec![None; nodes];
-        let mut taken = vec![0; nodes];
-        for (position, report) in std::mem::take(&mut self.reports).into_iter().enumerate() {
-            let Some(now) = place(NodeId::at(position)) else { continue };
-            reports[now.index()] = report;
-            taken[now.index()] = self.taken.get(position).copied().unwrap_or(0);
-        }
-        self.reports = reports;
-        self.taken = taken;
-        self.last_active = self.last_active.and_then(&place);
-        self.holder = self.holder.and_then(|(node, since)| Some((place(node)?, since)));
-        self.better = None;
-        self.handover = None;
-        self.predecessor = None;
     }
 }

@@ -35,8 +35,6 @@ pub struct Scene<'a> {
     pub stopping: bool,
     /// Our configuration has differed from that of a living peer for too long.
     pub differs: bool,
-    /// No router of another make is expected.
-    pub only_ours: bool,
 }
 
 /// A node as it is seen from here.
@@ -44,6 +42,8 @@ pub struct Scene<'a> {
 pub struct Sight {
     /// The verdict.
     pub view: View,
+    /// Whether its own heartbeats reach us; who is only vouched for lives without.
+    pub fresh: bool,
     /// Whether it hears us.
     pub hears_us: bool,
     /// When it was last heard.
@@ -53,6 +53,10 @@ pub struct Sight {
 }
 
 impl Sight {
+    /// How a node that is not a peer of ours is seen: not at all.
+    pub(crate) const UNSEEN: Sight =
+        Sight { view: View::Unknown, fresh: false, hears_us: false, heard_at: None, ours: false };
+
     /// Whether it may act now: alive, or in doubt.
     pub fn lives(&self) -> bool {
         matches!(self.view, View::Alive | View::Doubt)
@@ -62,9 +66,7 @@ impl Sight {
 impl Scene<'_> {
     /// A node as it is seen from here.
     pub fn sight(&self, node: NodeId) -> Sight {
-        const NOBODY: Sight =
-            Sight { view: View::Unknown, hears_us: false, heard_at: None, ours: false };
-        self.sights.get(node.index()).copied().unwrap_or(NOBODY)
+        self.sights.get(node.index()).copied().unwrap_or(Sight::UNSEEN)
     }
 
     /// The address that our adverts come from on a router.

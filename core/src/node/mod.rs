@@ -18,7 +18,7 @@ pub use segments::Segment;
 use crate::Machine;
 use crate::config::{Config, LEASE, LONELY_AFTER, LONELY_LEASE};
 use crate::detector::{Lateness, Peer};
-use crate::effect::{Alarm, Discard, Effect, Note, View};
+use crate::effect::{Alarm, Discard, Effect, Note};
 use crate::fault::Fault;
 use crate::group::{Advert, Group, Origin, Scene, Sight, State};
 use crate::heartbeat::RequestKind;
@@ -174,7 +174,6 @@ impl Node {
             unheard: self.unheard_at().is_some_and(|at| at <= now),
             stopping: self.stopping,
             differs: self.differs(now),
-            only_ours: !self.config.expects_foreign(),
         }
     }
 
@@ -187,12 +186,7 @@ impl Node {
     ) {
         let mut groups = std::mem::take(&mut self.groups);
         for group in &mut groups {
-            let before = group.news();
-            act(group, &self.scene(now, group.id), out);
-            if group.news() != before {
-                group.touched_at = now;
-                self.urgent = true;
-            }
+            self.act_in(now, group, out, &mut act);
         }
         self.groups = groups;
     }
@@ -203,16 +197,28 @@ impl Node {
         now: Instant,
         id: GroupId,
         out: &mut Vec<Effect>,
-        mut act: impl FnMut(&mut Group, &Scene, &mut Vec<Effect>),
+        act: impl FnOnce(&mut Group, &Scene, &mut Vec<Effect>),
     ) {
-        if id.index() >= self.groups.len() {
-            return;
+        let mut groups = std::mem::take(&mut self.groups);
+        if let Some(group) = groups.get_mut(id.index()) {
+            self.act_in(now, group, out, act);
         }
-        self.each_group(now, out, |group, scene, out| {
-            if group.id == id {
-                act(group, scene, out);
-            }
-        });
+        self.groups = groups;
+    }
+
+    fn act_in(
+        &mut self,
+        now: Instant,
+        group: &mut Group,
+        out: &mut Vec<Effect>,
+        act: impl FnOnce(&mut Group, &Scene, &mut Vec<Effect>),
+    ) {
+        let before = group.news();
+        act(group, &self.scene(now, group.id), out);
+        if group.news() != before {
+            group.touched_at = now;
+            self.urgent = true;
+        }
     }
 
     fn lease(&self, now: Instant) -> Duration {
@@ -402,6 +408,3 @@ impl Machine for Node {
         next
     }
 }
-
-/// How a node that is not a peer of ours is seen: not at all.
-const UNSEEN: Sight = Sight { view: View::Unknown, hears_us: false, heard_at: None, ours: false };

@@ -1,13 +1,15 @@
 //! A new configuration while the node runs. What did not change is not touched: groups, routers and
 //! nodes are matched by name, so a renumbered list moves nothing.
 
+use std::sync::Arc;
+
 use super::{Node, segments};
-use crate::config::{Config, GroupConfig};
+use crate::config::{Config, GroupConfig, Places};
 use crate::detector::Peer;
 use crate::effect::{Cause, Effect};
 use crate::fault::Fault;
 use crate::group::Group;
-use crate::ident::{GroupId, NodeId, RouterId};
+use crate::ident::{GroupId, RouterId};
 use crate::input::Interface;
 use crate::time::Instant;
 
@@ -22,11 +24,14 @@ impl Node {
             }
         });
         let old = std::mem::replace(&mut self.config, new);
+        let places = Places::new(&old, &self.config);
         out.push(Effect::Configured);
+        // The peers hear of a shorter interval at once, and wait for no longer than that.
+        self.beat_at = self.beat_at.min(now + self.config.heartbeat);
         self.carry_interfaces(&old);
-        self.carry_peers(&old);
+        self.carry_peers(&old, &places);
         self.segments = segments::of(&self.config);
-        let added = self.carry_groups(&old);
+        let added = self.carry_groups(&old, &places, out);
         self.look_around(now);
         self.each_group(now, out, |group, scene, out| {
             if added.contains(&group.id) {
@@ -47,7 +52,7 @@ impl Node {
         self.interfaces = self.config.interfaces.iter().map(known).collect();
     }
 
-    fn carry_peers(&mut self, old: &Config) {
+    fn carry_peers(&mut self, old: &Config, places: &Places) {
         let former = std::mem::take(&mut self.peers);
         for node in self.config.peers() {
             let name = self.config.name(node);
@@ -61,17 +66,22 @@ impl Node {
             });
             peer.paths = views.collect();
             peer.node = node;
-            // Its last words are numbered by the former configuration; the next ones come at once.
-            if old.nodes != self.config.nodes || old.paths != self.config.paths {
-                peer.last = None;
-            }
+            peer.last = peer.last.map(|last| Arc::new(last.renumbered(places)));
             self.peers.push(peer);
         }
     }
 
     /// Matches the groups by name; returns those that are new.
-    fn carry_groups(&mut self, old: &Config) -> Vec<GroupId> {
+    fn carry_groups(
+        &mut self,
+        old: &Config,
+        places: &Places,
+        out: &mut Vec<Effect>,
+    ) -> Vec<GroupId> {
         let former = std::mem::take(&mut self.groups);
+        // What the kernel still answers carries former numbers: no request of any group has that
+        // serial again.
+        let asked = former.iter().map(Group::kernel_serial).max().unwrap_or(0);
         let nodes = self.config.nodes.len();
         let mut added = Vec::new();
         for (position, config) in self.config.groups.iter().enumerate() {
@@ -79,16 +89,15 @@ impl Node {
             let known = old.groups.iter().position(|group| group.name == config.name);
             let Some(at) = known else {
                 added.push(id);
-                self.groups.push(Group::new(id, nodes));
+                let mut group = Group::new(id, nodes);
+                group.skip_serials(asked);
+                self.groups.push(group);
                 continue;
             };
             let mut group = former[at].clone();
             group.renumber(id, &old.groups[at], config);
-            let place = |node: NodeId| {
-                let name = old.name(node);
-                self.config.nodes.iter().position(|n| n.name == name).map(NodeId::at)
-            };
-            group.renumber_nodes(nodes, place);
+            group.renumber_nodes(nodes, places, out);
+            group.skip_serials(asked);
             self.groups.push(group);
         }
         added
@@ -101,6 +110,8 @@ impl Group {
         if self.holds() {
             self.leave(scene, Cause::Configured, out);
         }
+        self.complete_handover(out);
+        self.drop_request(out);
     }
 
     /// Carries the routers that are still there to their new numbers.
@@ -127,13 +138,15 @@ impl Group {
     }
 
     /// Goes on under the new configuration; what is held is told to the kernel again, so that added
-    /// addresses come and removed ones go.
+    /// addresses come and removed ones go, and so is what is let go of.
     fn reconfigured(&mut self, scene: &crate::group::Scene, out: &mut Vec<Effect>) {
         if self.speakers.len() != scene.config.routers.len() {
             self.listen(scene);
         }
         if self.holds() && scene.config.priority(scene.me).is_some() {
             self.hold_again(scene, out);
+        } else {
+            self.let_go_again(scene, out);
         }
     }
 }

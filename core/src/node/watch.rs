@@ -1,6 +1,6 @@
 //! The peers: what comes from them, and how they are judged.
 
-use super::{Node, UNSEEN};
+use super::Node;
 use crate::config::PathKind;
 use crate::effect::{Alarm, Discard, Effect, Note, View};
 use crate::group::Sight;
@@ -55,7 +55,7 @@ impl Node {
             let incarnation = received.incarnation;
             out.push(Effect::Note(Note::Accepted { node: received.from, incarnation }));
             let from = received.from;
-            self.each_group(now, out, |group, _, _| group.reports[from.index()] = None);
+            self.each_group(now, out, |group, _, _| group.forget_process(from));
         }
         self.review_peers(now, out);
         self.look_around(now);
@@ -119,10 +119,12 @@ impl Node {
     pub(super) fn look_around(&mut self, now: Instant) {
         let me = self.config.me;
         self.sights.clear();
-        self.sights.resize(self.config.nodes.len(), UNSEEN);
+        self.sights.resize(self.config.nodes.len(), Sight::UNSEEN);
         for peer in &self.peers {
+            let dead = self.dead(peer);
             self.sights[peer.node.index()] = Sight {
                 view: peer.view,
+                fresh: peer.is_heard(&self.config, now, self.awake, dead),
                 hears_us: peer.hears(me),
                 heard_at: peer.heard_at,
                 ours: true,

@@ -14,7 +14,7 @@ use super::{
     Effect, LEASE, Note, PASS_EVERY, PASS_SHARE, Replicator, STRICT_AFTER, SUMS_EVERY, Wanted,
     is_open, stream_of,
 };
-use crate::flow::{Flow, FlowHash};
+use crate::flow::{Flow, FlowHash, State, tcp};
 use crate::ident::NodeId;
 use crate::time::Instant;
 use crate::wire::flow as flow_bytes;
@@ -107,6 +107,14 @@ impl Pass {
     }
 }
 
+/// Whether a flow may be a copy that a former process of ours has left: an open TCP connection with
+/// no more than a lease. One of this machine's own has days. Others go by themselves when their lease
+/// ends.
+fn looks_leased(flow: &Flow) -> bool {
+    let open = matches!(flow.state, State::Tcp { state: tcp::ESTABLISHED, .. });
+    open && u64::from(flow.timeout) <= LEASE.as_secs()
+}
+
 /// Whether one number comes before another; they wrap around. 0 comes before all.
 pub(super) fn older(number: u32, than: u32) -> bool {
     const HALF: u32 = 1 << 31;
@@ -189,8 +197,9 @@ impl Replicator {
     }
 
     fn review_unknown(&mut self, now: Instant, name: FlowHash, flow: &Flow, out: &mut Vec<Effect>) {
-        let doomed = self.pass.doomed.remove(&name)
-            || !self.serving && self.pass.unknown.contains(bucket_of(name));
+        let left_over =
+            || !self.serving && self.pass.unknown.contains(bucket_of(name)) && looks_leased(flow);
+        let doomed = self.pass.doomed.remove(&name) || left_over();
         if doomed {
             out.push(Effect::Delete(flow.key));
         } else if self.serving && is_open(flow) && !self.outbox.has(name) {
@@ -231,6 +240,7 @@ impl Replicator {
         self.pass.unknown = BucketSet::default();
         if self.pass.differ > 0 {
             self.counters.divergent += self.pass.differ as u64;
+            self.divergent += self.pass.differ;
             out.push(Effect::Note(Note::Divergent { flows: self.pass.differ }));
         }
         let told = std::mem::take(&mut self.pass.telling);
@@ -289,6 +299,7 @@ impl Replicator {
                 incoming.verified_at = Some(now);
                 incoming.wanted = None;
             }
+            self.divergent = 0;
             return self.set_synced(from, true, out);
         }
         self.set_synced(from, false, out);

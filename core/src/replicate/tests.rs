@@ -313,10 +313,12 @@ fn who_joins_or_comes_back_gets_everything_and_loses_what_is_stale() {
     (0..5000).for_each(|number| world.packet(0, &flow(number)));
     world.run(100 * MS);
     world.boot(1, 7);
-    world.host(1).table.insert(flow(9999).key, flow(9999));
+    world.host(1).table.insert(flow(9999).key, Flow { timeout: 500, ..flow(9999) });
+    world.host(1).table.insert(flow(8888).key, flow(8888));
     world.host(1).table.insert(flow(1).key, Flow { mark: 5, ..flow(1) });
     world.loss = 5;
     world.run(10_000 * MS);
+    assert!(world.host(1).table.remove(&flow(8888).key).is_some(), "this machine's own");
     assert_eq!(world.host(1).table.len(), 5000);
     assert!(world.equal(0, 1) && world.synced(1, 0));
 }

@@ -12,10 +12,11 @@ use serde::ser::{self, Serializer};
 
 use crate::world::World;
 
-/// Fields that are only for people, or constant, or whose effect does not reach into a coarse world:
-/// there the dead time is at its upper bound whatever the lateness.
-const IGNORED: [&str; 21] = [
+/// Fields that are only for people, or constant, or whose value is arbitrary, or whose effect does not
+/// reach into a coarse world: there the dead time is at its upper bound whatever the lateness.
+const IGNORED: [&str; 22] = [
     "config",
+    "asked",
     "term",
     "stamp",
     "round_trip",

@@ -3,6 +3,7 @@
 
 use evergate_core::Instant;
 use evergate_core::config::PathKind;
+use evergate_core::group::State;
 use evergate_core::ident::{GroupId, InterfaceId};
 use evergate_core::input::Input;
 
@@ -76,7 +77,9 @@ impl World {
         host.kill_at = NEVER;
         let mut active = [false; GROUPS_MAX];
         for group in core.node().groups() {
-            active[group.id.index()] = group.holds();
+            // As the guardian is told: from the first request until the kernel has let go.
+            let lets_go = matches!(group.state, State::Releasing { .. });
+            active[group.id.index()] = group.holds() || lets_go;
         }
         let alone = !core.node().has_living_peer();
         if !guarded {
