@@ -13,6 +13,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::open::open_enum;
 use crate::status::{GroupState, PhasesMs, Status};
 
+mod flows;
+mod verify;
+
+pub use flows::{End, FlowFilter, FlowView, FlowsReply, end_text};
+pub use verify::{VerifyPeer, VerifyReply};
+
 /// The longest request line that a daemon reads, in bytes without the newline.
 pub const MAX_REQUEST_BYTES: usize = 16 * 1024;
 /// The longest reply line that a client reads, in bytes without the newline.
@@ -21,6 +27,10 @@ pub const MAX_REPLY_BYTES: usize = 16 * 1024 * 1024;
 pub const DEFAULT_SWITCHOVER_TIMEOUT_MS: u64 = 10_000;
 /// The longest time that `switchover` may be told to wait, in milliseconds.
 pub const MAX_SWITCHOVER_TIMEOUT_MS: u64 = 600_000;
+/// How many connections `flows` shows unless told otherwise.
+pub const DEFAULT_FLOWS_LIMIT: u32 = 1_000;
+/// The most connections that `flows` may be told to show: they fit [`MAX_REPLY_BYTES`].
+pub const MAX_FLOWS_LIMIT: u32 = 20_000;
 /// The default path of the control socket.
 pub const DEFAULT_SOCKET: &str = "/run/evergate/evergate.sock";
 
@@ -87,10 +97,31 @@ pub enum Request {
         #[serde(default)]
         plan: bool,
     },
+    /// Fetches all connections of a peer again, or of every peer, whatever is thought to be known.
+    Resync {
+        /// The peer's name; none for every peer.
+        #[serde(default)]
+        node: Option<String>,
+    },
+    /// How the last comparison of the connections with each peer has ended.
+    Verify {},
+    /// The connections in this node's kernel, and what is known of each.
+    Flows {
+        /// Only those that it admits, see [`FlowFilter`]; none for all.
+        #[serde(default)]
+        filter: Option<String>,
+        /// The most to show, up to [`MAX_FLOWS_LIMIT`].
+        #[serde(default = "default_flows_limit")]
+        limit: u32,
+    },
 }
 
 fn default_switchover_timeout() -> u64 {
     DEFAULT_SWITCHOVER_TIMEOUT_MS
+}
+
+fn default_flows_limit() -> u32 {
+    DEFAULT_FLOWS_LIMIT
 }
 
 /// What the daemon answers.
@@ -117,6 +148,12 @@ pub enum Reply {
     Unlock(ActionReply),
     /// To `reload`.
     Reload(ReloadReply),
+    /// To `resync`; it names no groups.
+    Resync(ActionReply),
+    /// To `verify`.
+    Verify(VerifyReply),
+    /// To `flows`.
+    Flows(FlowsReply),
     /// To any request that could not be answered; nothing was changed.
     Error(ErrorReply),
 }
@@ -345,14 +382,16 @@ impl Request {
     /// back.
     pub fn from_line(line: &[u8]) -> Result<Self, ErrorReply> {
         let request: Self = from_line(line, MAX_REQUEST_BYTES)?;
-        if let Self::Switchover { timeout_ms, .. } = &request
-            && *timeout_ms > MAX_SWITCHOVER_TIMEOUT_MS
-        {
-            let text =
-                format!("timeout_ms is {timeout_ms}; the longest is {MAX_SWITCHOVER_TIMEOUT_MS}");
-            return Err(ErrorReply::new(ErrorCode::BadRequest, text));
-        }
-        Ok(request)
+        let beyond = match &request {
+            Self::Switchover { timeout_ms, .. } if *timeout_ms > MAX_SWITCHOVER_TIMEOUT_MS => {
+                format!("timeout_ms is {timeout_ms}; the longest is {MAX_SWITCHOVER_TIMEOUT_MS}")
+            }
+            Self::Flows { limit, .. } if *limit > MAX_FLOWS_LIMIT => {
+                format!("limit is {limit}; the most is {MAX_FLOWS_LIMIT}")
+            }
+            _ => return Ok(request),
+        };
+        Err(ErrorReply::new(ErrorCode::BadRequest, beyond))
     }
 
     /// The request as one line with its newline.

@@ -354,8 +354,12 @@ pub struct ReplicationStatus {
     pub flows_local: Option<u64>,
     /// Connections held for others.
     pub flows_replica: Option<u64>,
-    /// The state of replication to each peer.
+    /// The state of replication to each living peer of ours.
     pub peers: Vec<ReplicationPeer>,
+    /// What was counted since the daemon started, by stable name, such as `told`, `retold`,
+    /// `divergent`. A cause that never occurred may be absent.
+    #[serde(default)]
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// Replication to and from one peer.
@@ -363,14 +367,15 @@ pub struct ReplicationStatus {
 pub struct ReplicationPeer {
     /// The peer's name.
     pub node: String,
-    /// Does it have all that it needs?
+    /// Is what this node and the peer have of each other whole, in both directions, as far as is
+    /// known?
     pub in_sync: Option<bool>,
     /// How far it is behind, in milliseconds.
     pub lag_ms: Option<u64>,
-    /// Connections not yet confirmed.
+    /// Connections of this node that it has not confirmed yet.
     pub backlog_flows: Option<u64>,
-    /// Connections found different at the last comparison.
+    /// Connections found different and not repaired yet.
     pub divergent_flows: Option<u64>,
-    /// When both tables were last compared.
+    /// When this node's copy of the peer's connections was last found equal.
     pub verified_at: Option<String>,
 }

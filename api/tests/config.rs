@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use evergate_api::config::model::{Failback, PerNode, VrrpVersion};
+use evergate_api::config::model::{
+    Failback, PROTOCOLS, PerNode, Replicate, VrrpVersion, protocol_name,
+};
 use evergate_api::config::source::SourceFile;
 use evergate_api::config::{Config, Outcome, Sources, diff, parse, schema};
 
@@ -23,12 +25,11 @@ fn edge_with(old: &str, new: &str) -> String {
 }
 
 #[test]
-fn the_example_is_good_but_for_replication() {
+fn the_example_is_good() {
     let outcome = outcome(EDGE);
-    let codes: Vec<&str> = outcome.report.problems().iter().map(|p| p.code).collect();
-    assert_eq!(codes, ["replicate-idle"], "{}", outcome.report.render(false));
-    assert_eq!(outcome.report.exit_code(), 1);
-    let config = outcome.config.expect("only warnings");
+    assert!(outcome.report.is_empty(), "{}", outcome.report.render(false));
+    assert_eq!(outcome.report.exit_code(), 0);
+    let config = outcome.config.expect("no problem");
     assert_eq!(config.cluster.name, "edge");
     assert_eq!(config.cluster.heartbeat, Duration::from_millis(10));
     let group = &config.groups["gateway"];
@@ -48,6 +49,71 @@ fn one_node_without_key_or_link_is_a_whole_configuration() {
                 [group.g.router.r]\ninterface = \"lan\"\nvrid = 1\naddresses = [\"10.0.0.1/24\"]\n";
     let outcome = outcome(text);
     assert!(outcome.report.is_empty(), "{}", outcome.report.render(false));
+}
+
+#[test]
+fn replication_has_defaults_and_takes_what_it_is_told() {
+    let plain = config(EDGE).replicate.expect("it is in the example");
+    let expected = Replicate {
+        links: vec!["sync".into()],
+        protocols: vec![],
+        ignore: vec![],
+        zones: vec![],
+        coalesce: Duration::from_millis(2),
+        protect_after: Duration::ZERO,
+    };
+    assert_eq!(plain, expected);
+    let text = format!(
+        "{EDGE}\nlinks = [\"sync\", \"back\"]\nprotocols = [\"udp\", \"tcp\", 250]\n\
+         ignore = [\"fd93::/64\", \"10.93.0.0/24\", \"10.94.0.1/32\"]\nzones = [5, 0]\n\
+         coalesce = \"0ms\"\nprotect_after = \"1h\"\nrecovery = \"flexible\"\nmarks = []\n\
+         defer = []\n[link.back]\ninterface = \"back\"\n"
+    );
+    let told = config(&text).replicate.expect("it is there");
+    assert_eq!(told.links, ["sync", "back"], "in order of preference");
+    assert_eq!(told.protocols, [6, 17, 250]);
+    let ignore: Vec<String> = told.ignore.iter().map(ToString::to_string).collect();
+    assert_eq!(ignore, ["10.93.0.0/24", "10.94.0.1/32", "fd93::/64"]);
+    assert_eq!(told.zones, [0, 5]);
+    assert_eq!((told.coalesce, told.protect_after), (Duration::ZERO, Duration::from_secs(3600)));
+    let text = format!("{EDGE}\n[link.back]\ninterface = \"back\"\n");
+    let all = config(&text).replicate.expect("it is there");
+    assert_eq!(all.links, ["back", "sync"], "all, in the order of their names");
+    assert_eq!(config(&EDGE.replace("[replicate]", "#")).replicate, None);
+}
+
+#[test]
+fn protocols_have_the_names_and_numbers_of_the_registry() {
+    for (name, number) in PROTOCOLS {
+        assert_eq!(protocol_name(number), name);
+    }
+    assert_eq!(protocol_name(250), "250");
+}
+
+#[test]
+fn the_plan_tells_what_becomes_of_replication() {
+    let with = |text: &str| config(&edge_with("[replicate]", &format!("[replicate]\n{text}\n")));
+    let plain = config(EDGE);
+    let told = with(
+        "protocols = [\"tcp\", 250]\nignore = [\"10.93.0.0/24\"]\nzones = [5]\n\
+         coalesce = \"5ms\"\nprotect_after = \"1s\"",
+    );
+    assert_eq!(
+        diff(&plain, &told).changes,
+        [
+            "replicate: protocols: all becomes tcp, 250",
+            "replicate: ignore: none becomes 10.93.0.0/24",
+            "replicate: zones: all becomes 5",
+            "replicate: coalesce: 2ms becomes 5ms",
+            "replicate: protect_after: 0s becomes 1s",
+        ]
+    );
+    let without = config(&edge_with("[replicate]", "# "));
+    assert_eq!(diff(&plain, &without).changes, ["connections are no longer replicated"]);
+    assert_eq!(diff(&without, &plain).changes, ["connections are replicated from now on"]);
+    assert!(diff(&plain, &with("links = [\"sync\"]\nrecovery = \"flexible\"")).is_empty());
+    assert_ne!(plain.digest, told.digest);
+    assert_ne!(plain.digest, with("coalesce = \"2ms\"").digest, "it is of what was written");
 }
 
 #[test]
@@ -95,6 +161,7 @@ fn the_plan_names_what_changes_and_what_does_not() {
     assert_eq!(
         plan.lines(),
         [
+            "replicate: links: sync becomes back, sync",
             "node gw2: priority: 100 becomes 120",
             "add link back",
             "group gateway: priority of gw2: 100 becomes 120",
@@ -128,6 +195,11 @@ fn no_difference_is_silent() {
         ("[replicate]", "[group.gateway]\nfailback = \"manual\"\n[replicate]"),
         ("[replicate]", "[group.gateway]\nnodes = [\"gw1\"]\n[replicate]"),
         ("[replicate]", "# nothing replicated\n"),
+        ("[replicate]", "[replicate]\nprotocols = [\"tcp\"]\n# "),
+        ("[replicate]", "[replicate]\nignore = [\"10.93.0.0/24\"]\n# "),
+        ("[replicate]", "[replicate]\nzones = [0]\n# "),
+        ("[replicate]", "[replicate]\ncoalesce = \"0ms\"\n# "),
+        ("[replicate]", "[replicate]\nprotect_after = \"1s\"\n# "),
         (
             "interface = \"sync\"",
             "interface = \"sync\"\naddress = { gw1 = \"10.9.0.1\", gw2 = \"10.9.0.2\" }",
@@ -201,6 +273,12 @@ fn no_text_makes_it_panic_and_every_refusal_has_words() {
          priority = {{ gw1 = 5 }}\n[group.b.router.r]\ninterface = {{ gw1 = \"a\" }}\n\
          addresses = [\"2001:db8::1/64\", \"10.1.1.1\"]\nvrid = 51\n"
     );
+    let rich = rich.replacen(
+        "[replicate]",
+        "[replicate]\nlinks = [\"sync\"]\nprotocols = [\"tcp\", 17]\ncoalesce = \"1ms\"\n\
+         ignore = [\"10.93.0.0/24\", \"fd93::/64\"]\nzones = [0, 5]\n#",
+        1,
+    );
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     for round in 0..20_000 {
         let text = mutated(&mut dice, if round % 2 == 0 { EDGE } else { &rich });
@@ -245,6 +323,11 @@ fn what_the_parser_takes_the_schema_knows() {
     assert_eq!(root, ["cluster", "group", "link", "node", "replicate", "vrrp"]);
     let cluster = properties("/properties/cluster/properties");
     assert_eq!(cluster, ["heartbeat", "key_file", "name", "port"]);
+    for key in properties("/properties/replicate/properties") {
+        let report = outcome(&format!("[replicate]\n{key} = 1979-05-27\n")).report;
+        let unknown = report.problems().iter().any(|problem| problem.code == "unknown-key");
+        assert!(!unknown, "{}", report.render(false));
+    }
     let group = "/properties/group/additionalProperties/properties";
     let router = format!("{group}/router/additionalProperties/properties");
     for key in properties(group).iter().chain(&properties(&router)) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
-use evergate_api::control::DEFAULT_SOCKET;
+use evergate_api::control::{DEFAULT_FLOWS_LIMIT, DEFAULT_SOCKET, MAX_FLOWS_LIMIT};
 
 use crate::duration;
 
@@ -19,8 +19,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0   done; status: ready (or the only standbys are of another make); role: active
   1   refused with the reason, nothing changed; failback: not handed over, but the hold may be gone;
-      status: degraded; role: not active; check and reload: warnings
-  2   not done; status: down or split; role: cannot be told;
+      status: degraded; role: not active; verify: differs; check and reload: warnings
+  2   not done; status: down or split; role: cannot be told; verify: not known;
       check and reload: errors, nothing changed
   3   no answer: evergated is not running or its socket is not for you (told at once),
       or it does not answer within --timeout
@@ -34,8 +34,8 @@ pub struct Args {
     /// The control socket of the daemon
     #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
-    /// How long to wait, such as 500ms, 2s or 1min [default: 2s; failback, lock, unlock, reload: 12s;
-    /// switchover: 10s, and always 2s more for the answer]
+    /// How long to wait, such as 500ms, 2s or 1min [default: 2s; flows: 10s; failback, lock, unlock,
+    /// resync, reload: 12s; switchover: 10s, and always 2s more for the answer]
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::timeout)]
     pub timeout: Option<Duration>,
     /// Answer in JSON, errors too
@@ -67,6 +67,12 @@ pub enum Verb {
     Unlock(OptionalGroup),
     /// Read the configuration again and apply all of it or nothing
     Reload(Reload),
+    /// Fetch the connections of a node again, or of all, whatever is thought to be known
+    Resync(Resync),
+    /// Say whether the copies of connections are equal: 0 equal, 1 they differ, 2 not known
+    Verify,
+    /// List the connections in the kernel of this node: whose they are, and if they would live on
+    Flows(Flows),
     /// Check a configuration without a daemon: 0 good, 1 warnings, 2 errors
     Check(Check),
     /// Print the JSON Schema of the configuration
@@ -125,6 +131,24 @@ pub struct Reload {
     /// Only say what would change
     #[arg(long)]
     pub plan: bool,
+}
+
+/// `resync`.
+#[derive(Debug, ClapArgs)]
+pub struct Resync {
+    /// The node whose connections are fetched; every node's without
+    pub node: Option<String>,
+}
+
+/// `flows`.
+#[derive(Debug, ClapArgs)]
+pub struct Flows {
+    /// An address, a port, both as ADDRESS:PORT, or any part of "tcp 10.0.0.1:40000 10.0.0.2:443"
+    pub filter: Option<String>,
+    /// The most to show
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_FLOWS_LIMIT,
+          value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_FLOWS_LIMIT)))]
+    pub limit: u32,
 }
 
 /// `check`.
@@ -199,14 +223,14 @@ mod tests {
 
     #[test]
     fn the_help_tells_the_timeouts_that_are_used() {
-        use crate::context::{PATIENT_TIMEOUT, TIMEOUT};
+        use crate::context::{FLOWS_TIMEOUT, PATIENT_TIMEOUT, TIMEOUT};
         let patience = crate::verbs::SWITCHOVER_PATIENCE;
         let within = Duration::from_millis(evergate_api::control::DEFAULT_SWITCHOVER_TIMEOUT_MS);
         let help = Args::command().render_help().to_string();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         let told = format!(
-            "[default: {TIMEOUT:?}; failback, lock, unlock, reload: {PATIENT_TIMEOUT:?}; \
-             switchover: {within:?}, and always {patience:?} more for the answer]"
+            "[default: {TIMEOUT:?}; flows: {FLOWS_TIMEOUT:?}; failback, lock, unlock, resync, \
+             reload: {PATIENT_TIMEOUT:?}; switchover: {within:?}, and always {patience:?} more for the answer]"
         );
         assert!(help.contains(&told), "{told} is not in {help}");
     }

@@ -106,11 +106,14 @@ fn changes(request: &Request) -> bool {
         Request::Status {}
         | Request::Role { .. }
         | Request::Events { .. }
-        | Request::Why { .. } => false,
+        | Request::Why { .. }
+        | Request::Verify {}
+        | Request::Flows { .. } => false,
         Request::Reload { plan } => !plan,
         Request::Switchover { .. }
         | Request::Failback { .. }
         | Request::Lock { .. }
-        | Request::Unlock { .. } => true,
+        | Request::Unlock { .. }
+        | Request::Resync { .. } => true,
     }
 }

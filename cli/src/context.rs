@@ -16,6 +16,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(2);
 /// The same for verbs that read files or wait for another node.
 pub const PATIENT_TIMEOUT: Duration = Duration::from_secs(12);
 
+/// The same for `flows`: the kernel's table may be large.
+pub const FLOWS_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What every verb is given.
 pub struct Context<'o> {
     /// The control socket.

@@ -38,7 +38,11 @@ fn check_is_0_for_a_good_file_1_for_warnings_2_for_errors() {
     assert!(good.text.contains("good.toml: good; cluster edge: 2 nodes, 1 link, 1 group"));
     assert!(good.text.contains("note: the key file"), "{good:?}");
 
-    let warned = format!("{PAIR}\n[replicate]\n");
+    let replicated = format!("{PAIR}\n[replicate]\n");
+    let replicated = evergate(&["check", &scratch.write("replicated.toml", &replicated)]);
+    assert_eq!(replicated.code, 0, "{replicated:?}");
+
+    let warned = PAIR.replace("[link.sync]\ninterface = \"sync\"\n", "[replicate]\n");
     let warned = evergate(&["check", &scratch.write("warned.toml", &warned)]);
     assert_eq!(warned.code, 1, "{warned:?}");
     assert!(warned.text.contains("warned.toml: 1 warning; cluster edge"), "{warned:?}");
@@ -169,11 +173,14 @@ fn an_interface_name_cannot_add_to_the_rules() {
 fn completions_and_man_pages_know_every_verb() {
     let scratch = Scratch::new();
     for shell in ["bash", "zsh", "fish"] {
-        assert!(evergate(&["completions", shell]).text.contains("switchover"), "{shell}");
+        let script = evergate(&["completions", shell]).text;
+        for verb in ["switchover", "resync", "verify", "flows"] {
+            assert!(script.contains(verb), "{shell} {verb}");
+        }
     }
     let directory = scratch.path("man").display().to_string();
     assert_eq!(evergate(&["man", &directory]).code, 0);
-    for page in ["evergate.1", "evergate-status.1", "evergate-switchover.1"] {
+    for page in ["evergate.1", "evergate-status.1", "evergate-flows.1", "evergate-resync.1"] {
         let text = std::fs::read_to_string(scratch.path("man").join(page)).expect("it is written");
         assert!(text.contains(".TH"), "{page}");
     }

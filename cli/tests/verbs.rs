@@ -127,6 +127,59 @@ fn locks_and_failbacks_are_done_or_refused() {
 }
 
 #[test]
+fn a_resync_names_a_node_or_none() {
+    let done = r#"{"resync":{"groups":[],"changed":true,"text":"gw2 tells all again"}}"#;
+    let daemon = Daemon::start(Behaviour::Answer(done.to_owned()));
+    let run = daemon.ask(&["resync", "gw2"]);
+    assert_eq!((run.code, run.text.as_str()), (0, "done: gw2 tells all again\n"));
+    assert_eq!(daemon.asked(), r#"{"verb":"resync","node":"gw2"}"#);
+    let daemon = Daemon::start(Behaviour::Answer(error("unknown-node")));
+    assert_eq!(daemon.ask(&["resync"]).code, 1);
+    assert_eq!(daemon.asked(), r#"{"verb":"resync","node":null}"#);
+}
+
+#[test]
+fn verify_exits_by_what_is_known() {
+    let end = |peers: &[&str]| {
+        let peer = |equal: &&str| {
+            let rest = r#""divergent":null,"verified_at":null,"age_ms":null"#;
+            format!(r#"{{"node":"gw2","equal":{equal},{rest}}}"#)
+        };
+        let peers: Vec<String> = peers.iter().map(peer).collect();
+        format!(r#"{{"verify":{{"peers":[{}],"text":"as asked"}}}}"#, peers.join(","))
+    };
+    let cases: [(&[&str], u8, &str); 4] = [
+        (&["true"], 0, "equal: as asked\n"),
+        (&["true", "false"], 1, "different: as asked\n"),
+        (&["true", "null"], 2, "not known: as asked\n"),
+        (&[], 2, "not known: as asked\n"),
+    ];
+    for (peers, code, text) in cases {
+        let run = answered(&end(peers), &["verify"]);
+        assert_eq!(run.code, i32::from(code), "{run:?}");
+        assert!(run.text.starts_with(text), "{run:?}");
+        let run = answered(&end(peers), &["verify", "--json"]);
+        assert_eq!(run.code, i32::from(code), "{run:?}");
+        assert!(run.text.starts_with("{\"peers\":["), "{run:?}");
+    }
+    assert_eq!(answered(&error("refused"), &["verify"]).code, 2, "it cannot be told");
+}
+
+#[test]
+fn flows_are_asked_with_filter_and_limit() {
+    let none = r#"{"flows":{"total":0,"shown":0,"flows":[]}}"#;
+    let daemon = Daemon::start(Behaviour::Answer(none.to_owned()));
+    let run = daemon.ask(&["flows", "tcp 10.91.0.100", "--limit", "5"]);
+    assert_eq!((run.code, run.text.as_str()), (0, "0 connections\n"));
+    assert_eq!(daemon.asked(), r#"{"verb":"flows","filter":"tcp 10.91.0.100","limit":5}"#);
+    let daemon = Daemon::start(Behaviour::Answer(none.to_owned()));
+    let run = daemon.ask(&["flows", "--json"]);
+    assert_eq!(run.text, "{\"total\":0,\"shown\":0,\"flows\":[]}\n");
+    assert_eq!(daemon.asked(), r#"{"verb":"flows","filter":null,"limit":1000}"#);
+    assert_eq!(answered(&error("refused"), &["flows"]).code, 1);
+}
+
+#[test]
 fn events_come_line_by_line_until_their_end() {
     let answer = format!("{}\n{}\n{END}", event(1), event(2));
     let run = answered(&answer, &["events", "--json"]);
@@ -150,7 +203,7 @@ fn a_followed_stream_that_breaks_is_no_answer() {
 
 #[test]
 fn every_verb_without_an_answer_exits_3_in_time() {
-    let verbs: [&[&str]; 9] = [
+    let verbs: [&[&str]; 13] = [
         &["status"],
         &["role", "g"],
         &["events"],
@@ -160,6 +213,10 @@ fn every_verb_without_an_answer_exits_3_in_time() {
         &["unlock"],
         &["reload"],
         &["reload", "--plan"],
+        &["resync"],
+        &["resync", "gw2"],
+        &["verify"],
+        &["flows"],
     ];
     let behaviours = [
         Behaviour::Silence,
@@ -199,13 +256,14 @@ fn a_missing_socket_says_what_to_do() {
 
 #[test]
 fn wrong_usage_exits_64_and_help_0() {
-    let wrong: [&[&str]; 7] = [
+    let wrong: [&[&str]; 8] = [
         &[],
         &["dance"],
         &["role"],
         &["status", "--timeout", "2"],
         &["switchover", "g", "--timeout", "11min"],
         &["events", "--after", "yesterday"],
+        &["flows", "--limit", "20001"],
         &["firewall", "--chain", "inet fw in; flush ruleset"],
     ];
     for words in wrong {

@@ -44,6 +44,27 @@ pub const INTERFACE_NAME_MAX: usize = 15;
 pub const ANNOUNCE_MIN: Duration = Duration::from_secs(1);
 /// How seldom an active router may be told to repeat its announcements.
 pub const ANNOUNCE_MAX: Duration = Duration::from_secs(3600);
+/// How long changes of a connection are collected before they are replicated, unless told otherwise.
+pub const COALESCE_DEFAULT: Duration = Duration::from_millis(2);
+/// The longest time that changes of a connection may be collected.
+pub const COALESCE_MAX: Duration = Duration::from_secs(1);
+/// The longest time that a connection may have to last before it is replicated.
+pub const PROTECT_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// The most networks whose connections are not replicated.
+pub const IGNORE_MAX: usize = 256;
+/// The most zones that may be named.
+pub const ZONES_MAX: usize = 256;
+/// The protocols that have a name here, with their numbers (IANA, protocol numbers).
+pub const PROTOCOLS: [(&str, u8); 8] = [
+    ("tcp", 6),
+    ("udp", 17),
+    ("icmp", 1),
+    ("icmpv6", 58),
+    ("sctp", 132),
+    ("dccp", 33),
+    ("gre", 47),
+    ("udplite", 136),
+];
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +77,8 @@ pub struct Config {
     pub links: BTreeMap<String, Link>,
     /// `[group.NAME]`, by name.
     pub groups: BTreeMap<String, Group>,
-    /// Is there a `[replicate]`?
-    pub replicate: bool,
+    /// `[replicate]`, if connections are replicated.
+    pub replicate: Option<Replicate>,
     /// What was written, in 64 bits.
     pub digest: Digest,
 }
@@ -256,6 +277,45 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.ip, self.prefix)
     }
+}
+
+/// `[replicate]`: which connections every node of ours keeps for the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replicate {
+    /// The links that carry it, the preferred one first: all links in the order of their names
+    /// unless told otherwise. Empty where there is no link.
+    pub links: Vec<String>,
+    /// IP protocol numbers, rising; empty for all.
+    pub protocols: Vec<u8>,
+    /// Networks whose connections are not replicated, in their order.
+    pub ignore: Vec<Network>,
+    /// Conntrack zones, rising; empty for all.
+    pub zones: Vec<u16>,
+    /// How long changes of a connection are collected, up to [`COALESCE_MAX`].
+    pub coalesce: Duration,
+    /// Connections younger than this are not replicated, up to [`PROTECT_AFTER_MAX`].
+    pub protect_after: Duration,
+}
+
+/// A network: an address whose bits behind the prefix are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Network {
+    /// The first address.
+    pub ip: IpAddr,
+    /// The prefix length, 0 to 32 or 0 to 128.
+    pub prefix: u8,
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ip, self.prefix)
+    }
+}
+
+/// The name of an IP protocol of [`PROTOCOLS`], or its number in digits.
+pub fn protocol_name(number: u8) -> String {
+    let known = PROTOCOLS.iter().find(|(_, known)| *known == number);
+    known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
 }
 
 /// A digest of what was written, without secrets; equal on all nodes that have the same

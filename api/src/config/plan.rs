@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::duration::shown;
-use super::model::{Announce, Config, Failback, Group, Link, Node, PerNode, Router, Vrrp};
+use super::model::{
+    Announce, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp, protocol_name,
+};
 
 /// The difference between two configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,7 +102,28 @@ impl Plan {
         }
         self.value("heartbeat", shown(before.heartbeat), shown(after.heartbeat));
         self.value("port", before.port, after.port);
-        self.value("replicate", old.replicate, new.replicate);
+        match (&old.replicate, &new.replicate) {
+            (None, None) => {}
+            (None, Some(_)) => self.say("connections are replicated from now on"),
+            (Some(_), None) => self.say("connections are no longer replicated"),
+            (Some(old), Some(new)) => self.replicate(old, new),
+        }
+    }
+
+    fn replicate(&mut self, old: &Replicate, new: &Replicate) {
+        let or = |list: String, word: &str| if list.is_empty() { word.to_owned() } else { list };
+        let links = |of: &Replicate| or(of.links.join(", "), "none");
+        self.value("replicate: links", links(old), links(new));
+        let protocols =
+            |of: &Replicate| or(join(of.protocols.iter().copied().map(protocol_name)), "all");
+        self.value("replicate: protocols", protocols(old), protocols(new));
+        let ignore = |of: &Replicate| or(join(&of.ignore), "none");
+        self.value("replicate: ignore", ignore(old), ignore(new));
+        let zones = |of: &Replicate| or(join(&of.zones), "all");
+        self.value("replicate: zones", zones(old), zones(new));
+        self.value("replicate: coalesce", shown(old.coalesce), shown(new.coalesce));
+        let protect_after = (shown(old.protect_after), shown(new.protect_after));
+        self.value("replicate: protect_after", protect_after.0, protect_after.1);
     }
 
     fn node(&mut self, name: &str, old: &Node, new: &Node) {
@@ -177,6 +200,10 @@ impl Plan {
             self.say(format!("{what}: other unicast peers"));
         }
     }
+}
+
+fn join<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn per_node<T: Display>(value: Option<&PerNode<T>>) -> String {

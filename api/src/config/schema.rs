@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::model::{
-    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, INTERFACE_NAME_MAX, NODES_MAX, PORT_DEFAULT,
-    PRIORITY_DEFAULT, PRIORITY_MAX, UNICAST_PEERS_MAX,
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, NODES_MAX,
+    PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, UNICAST_PEERS_MAX, ZONES_MAX,
 };
 use super::words::NAME_MAX;
 
@@ -23,11 +23,7 @@ pub fn schema() -> Value {
             "link": named("Paths of our own between the nodes, by name.", link()),
             "vrrp": vrrp("What all groups say on the wire unless they say otherwise."),
             "group": named("What moves as one unit, by name.", group()),
-            "replicate": {
-                "type": "object",
-                "additionalProperties": false,
-                "description": "Replication of connections to every peer. Does nothing yet."
-            },
+            "replicate": replicate(),
         },
         "$defs": {
             "duration": {
@@ -215,4 +211,47 @@ fn router() -> Value {
     properties["source"] = per_node("ip", "The source address of adverts.");
     let text = "A virtual router: one interface, one or two address families.";
     described(table(properties, &["interface", "addresses"]), text)
+}
+
+fn replicate() -> Value {
+    let names: Vec<&str> = PROTOCOLS.iter().map(|(name, _)| *name).collect();
+    let octet = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
+    let later = json!({ "type": "array", "maxItems": 0, "description": "Not supported yet." });
+    let properties = json!({
+        "links": {
+            "type": "array", "minItems": 1, "maxItems": LINKS_MAX, "uniqueItems": true,
+            "items": { "type": "string" },
+            "description": "The links that carry it, the preferred one first; default all, by name."
+        },
+        "protocols": {
+            "type": "array", "uniqueItems": true, "items": { "anyOf": [{ "enum": names }, octet] },
+            "description": "Names or numbers of IP protocols; default all."
+        },
+        "ignore": {
+            "type": "array", "maxItems": IGNORE_MAX, "uniqueItems": true,
+            "items": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" },
+            "description": "Networks whose connections are not replicated, to or from."
+        },
+        "zones": {
+            "type": "array", "maxItems": ZONES_MAX, "uniqueItems": true,
+            "items": { "type": "integer", "minimum": 0, "maximum": u16::MAX },
+            "description": "Zones of connection tracking; default all."
+        },
+        "coalesce": reference(
+            "duration",
+            "How long changes of a connection are collected before they are sent, 0ms to 1s; \
+             default 2ms."
+        ),
+        "protect_after": reference(
+            "duration",
+            "Connections younger than this are not replicated, 0ms to 1h; default 0ms."
+        ),
+        "recovery": {
+            "enum": ["flexible"], "default": "flexible",
+            "description": "How connections are admitted; \"strict\" is not supported yet."
+        },
+        "marks": later,
+        "defer": later,
+    });
+    described(table(properties, &[]), "Replication of connections to every peer, over the links.")
 }

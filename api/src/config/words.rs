@@ -16,11 +16,12 @@ pub(crate) enum Place {
     Group,
     GroupVrrp,
     Router,
+    Replicate,
 }
 
 impl Place {
     /// Where a key without a place of its own may belong, the likeliest first.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Router,
         Self::Group,
         Self::GroupVrrp,
@@ -28,6 +29,7 @@ impl Place {
         Self::Node,
         Self::Link,
         Self::Vrrp,
+        Self::Replicate,
         Self::Root,
     ];
 
@@ -66,6 +68,18 @@ impl Place {
                 "announce",
                 "unicast_peers",
             ],
+            Self::Replicate => &[
+                "links",
+                "protocols",
+                "ignore",
+                "zones",
+                "marks",
+                "coalesce",
+                "protect_after",
+                "recovery",
+                "defer",
+                "conntrackd",
+            ],
         }
     }
 
@@ -80,6 +94,9 @@ impl Place {
             "accept",
             "auth",
             "election",
+            "marks",
+            "defer",
+            "conntrackd",
         ];
         !later.contains(&key)
     }
@@ -95,6 +112,7 @@ impl Place {
             Self::Group => "[group.NAME]",
             Self::GroupVrrp => "[group.NAME.vrrp]",
             Self::Router => "[group.NAME.router.NAME]",
+            Self::Replicate => "[replicate]",
         }
     }
 

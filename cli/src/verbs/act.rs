@@ -1,4 +1,4 @@
-//! `failback`, `lock` and `unlock`: they take effect at once and answer alike.
+//! `failback`, `lock`, `unlock` and `resync`: they take effect at once and answer alike.
 
 use evergate_api::control::{Reply, Request};
 
@@ -10,7 +10,9 @@ use crate::view;
 /// 0 done, or so already; 1 refused and nothing changed, except that a failback may have ended the hold.
 pub fn run(context: &mut Context, request: &Request) -> Ended {
     let answer = context.ask_patiently(request, exit::REFUSED)?;
-    let (Reply::Failback(done) | Reply::Lock(done) | Reply::Unlock(done)) = &answer.reply else {
+    let (Reply::Failback(done) | Reply::Lock(done) | Reply::Unlock(done) | Reply::Resync(done)) =
+        &answer.reply
+    else {
         return Err(context.unexpected(&answer));
     };
     context.show(&answer, |color| view::action::done(done, color))?;

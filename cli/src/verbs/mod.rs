@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod events;
 mod firewall;
+mod flows;
 mod key;
 mod man;
 mod reload;
@@ -12,6 +13,7 @@ mod role;
 mod schema;
 mod status;
 mod switchover;
+mod verify;
 mod why;
 
 pub use check::KeyFile;
@@ -39,6 +41,9 @@ pub fn run(verb: Verb, context: &mut Context) -> Ended {
         Verb::Lock(of) => act::run(context, &Request::Lock { group: of.group }),
         Verb::Unlock(of) => act::run(context, &Request::Unlock { group: of.group }),
         Verb::Reload(how) => reload::run(context, how.plan),
+        Verb::Resync(of) => act::run(context, &Request::Resync { node: of.node }),
+        Verb::Verify => verify::run(context),
+        Verb::Flows(which) => flows::run(context, which),
         Verb::Check(what) => check::run(context, &what.path),
         Verb::Schema => schema::run(context),
         Verb::Key => key::run(context),

@@ -3,6 +3,7 @@
 use evergate_api::status::{PathStatus, PeerState, PeerStatus, ReplicationPeer, Status};
 
 use super::age;
+use super::number::grouped;
 use super::page::{Page, Span, Style, dim, plain, strong};
 
 /// Every peer with its paths.
@@ -74,30 +75,46 @@ pub fn replication(page: &mut Page, status: &Status) {
         page.line([strong("connections"), plain("  not replicated")]);
         return;
     };
-    let replica = replication.flows_replica.map_or("?".to_owned(), |count| count.to_string());
-    page.line([strong("connections"), plain(format!("  {local} own, {replica} of others"))]);
-    let rows: Vec<_> = replication.peers.iter().map(|peer| flows(peer, status)).collect();
+    let mut line = vec![strong("connections")];
+    line.push(plain(format!("  {} of this node, replicated to ", grouped(local))));
+    for (position, peer) in replication.peers.iter().enumerate() {
+        line.push(plain(if position > 0 { ", " } else { "" }));
+        line.push(plain(format!("{} (", peer.node)));
+        line.push(whole(peer));
+        let waiting = peer.backlog_flows.map(|count| format!(", {} waiting", grouped(count)));
+        line.push(plain(format!("{})", waiting.unwrap_or_default())));
+    }
+    if replication.peers.is_empty() {
+        line.push(Span::new(Style::Warn, "nobody"));
+    }
+    let replica = replication.flows_replica.map_or("?".to_owned(), grouped);
+    line.push(plain(format!("; {replica} of others")));
+    page.line(line);
+    let rows: Vec<_> = replication.peers.iter().map(|peer| copy(peer, status)).collect();
     page.table(2, &rows);
 }
 
-fn flows(peer: &ReplicationPeer, status: &Status) -> Vec<Span> {
-    let in_sync = match peer.in_sync {
-        Some(true) => Span::new(Style::Good, "in sync"),
-        Some(false) => Span::new(Style::Bad, "NOT IN SYNC"),
-        None => Span::new(Style::Warn, "unknown"),
-    };
-    let number = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
+fn whole(peer: &ReplicationPeer) -> Span {
+    match peer.in_sync {
+        Some(true) => Span::new(Style::Good, "whole"),
+        Some(false) => Span::new(Style::Bad, "NOT WHOLE"),
+        None => Span::new(Style::Warn, "not known if whole"),
+    }
+}
+
+/// What is known of this node's copy of a peer's connections.
+fn copy(peer: &ReplicationPeer, status: &Status) -> Vec<Span> {
+    let mut row = vec![plain(&peer.node)];
+    row.push(match peer.divergent_flows {
+        Some(0) => plain("0 differ"),
+        Some(count) => Span::new(Style::Warn, format!("{} DIFFER", grouped(count))),
+        None => plain("not known if any differ"),
+    });
     let compared = peer.verified_at.as_deref();
-    let compared = match compared.and_then(|at| age::lasting(at, &status.time)) {
-        Some(span) => format!("compared {span} ago"),
-        None => "never compared".to_owned(),
-    };
-    vec![
-        plain(&peer.node),
-        in_sync,
-        plain(format!("behind {}", peer.lag_ms.map_or("?".to_owned(), age::whole))),
-        plain(format!("backlog {}", number(peer.backlog_flows))),
-        plain(format!("different {}", number(peer.divergent_flows))),
-        dim(compared),
-    ]
+    row.push(dim(match compared.and_then(|at| age::lasting(at, &status.time)) {
+        Some(span) => format!("found equal {span} ago"),
+        None => "never found equal".to_owned(),
+    }));
+    row.extend(peer.lag_ms.map(|ms| plain(format!("behind {}", age::whole(ms)))));
+    row
 }

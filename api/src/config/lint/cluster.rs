@@ -6,6 +6,7 @@ use super::Lint;
 use crate::config::digest::name_hash;
 use crate::config::model::{GROUPS_MAX, LINKS_MAX, NODES_MAX, PATHS_MAX, ROUTERS_MAX};
 use crate::config::report::Problem;
+use crate::config::tree::Value;
 
 impl Lint<'_> {
     pub(super) fn cluster(&mut self) {
@@ -14,6 +15,7 @@ impl Lint<'_> {
         self.paths();
         self.collisions();
         self.shared_links();
+        self.replicate();
     }
 
     fn nodes(&mut self) {
@@ -95,6 +97,30 @@ impl Lint<'_> {
             let help = "set heartbeat = false on the routers that need none";
             self.push(Problem::warning("too-many-paths", text).at(at).help(help));
         }
+    }
+
+    /// Replication needs somebody to replicate to, and a way there.
+    fn replicate(&mut self) {
+        if self.config.replicate.is_none() {
+            return;
+        }
+        let at = self.place(&["replicate"]);
+        // Without any node of ours, that is the error.
+        if self.own().len() == 1 {
+            let text = "only one node is ours: connections are replicated to nobody";
+            let help = "name the other one, [node.NAME], or leave [replicate] out";
+            self.push(Problem::warning("no-replica", text).at(at).help(help));
+        } else if self.own().len() >= 2 && self.config.links.is_empty() && !self.names_link() {
+            let text = "replication runs over links; there is none, so nothing is replicated";
+            let help = "add a [link.NAME]; it may be on the interface of a router";
+            self.push(Problem::warning("no-link", text).at(at).help(help));
+        }
+    }
+
+    /// Is there anything under `[link]`, if only by a name that cannot be one?
+    fn names_link(&self) -> bool {
+        let link = self.tree.get(&["link"]).map(|node| &node.value);
+        matches!(link, Some(Value::Table(table)) if !table.entries.is_empty())
     }
 
     /// Names travel as 32-bit hashes; two that share one could not be told apart.

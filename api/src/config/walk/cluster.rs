@@ -1,4 +1,4 @@
-//! `[cluster]`, `[node.NAME]`, `[link.NAME]`, `[replicate]` and what is only recognised so far.
+//! `[cluster]`, `[node.NAME]`, `[link.NAME]` and `[check.NAME]`, which is only recognised so far.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -214,19 +214,6 @@ impl Walker<'_> {
             let help = "a table by node names every node of ours that runs it";
             self.push(Problem::error("missing-node", text).at(node.at).help(help));
         }
-    }
-
-    pub(super) fn replicate(&mut self, tree: &Table) -> bool {
-        let Some(table) = self.table(tree, "replicate") else { return false };
-        for (key, entry) in &table.entries {
-            self.not_yet(entry.key, &format!("`{}` in [replicate]", shown(key)));
-        }
-        if let Some(at) = tree.place(&["replicate"]) {
-            let text = "[replicate] does nothing yet: connections are not replicated";
-            let help = "it may stay; addresses are served without it";
-            self.push(Problem::warning("replicate-idle", text).at(at).help(help));
-        }
-        true
     }
 
     pub(super) fn checks(&mut self, tree: &Table) {

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod group;
+mod replicate;
 mod router;
 mod unknown;
 
@@ -17,6 +18,9 @@ use super::tree::{Node, Table, Value};
 use super::words::{is_name, nearest, shown};
 use super::{digest, source::Sources};
 
+/// The most names that a hint repeats.
+const SUGGESTED_MAX: usize = 8;
+
 /// Reads the whole tree. The result is of use only if no problem is an error.
 pub(crate) fn walk(tree: &Table, sources: &Sources, problems: &mut Vec<Problem>) -> Config {
     let mut walker = Walker { problems, nodes: BTreeSet::new() };
@@ -25,7 +29,7 @@ pub(crate) fn walk(tree: &Table, sources: &Sources, problems: &mut Vec<Problem>)
     let nodes = walker.nodes(tree);
     let links = walker.links(tree, &nodes);
     let groups = walker.groups(tree, &nodes);
-    let replicate = walker.replicate(tree);
+    let replicate = walker.replicate(tree, &links);
     walker.checks(tree);
     Config { cluster, nodes, links, groups, replicate, digest: digest::digest(tree) }
 }
@@ -240,15 +244,8 @@ impl Walker<'_> {
             return;
         }
         let problem = Problem::error("unknown-node", format!("no node `{}`", shown(name))).at(at);
-        let help = match nearest(name, self.nodes.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if self.nodes.is_empty() => "name it: [node.NAME]".to_owned(),
-            None => {
-                let names: Vec<&str> = self.nodes.iter().take(8).map(String::as_str).collect();
-                format!("the nodes are: {}", names.join(", "))
-            }
-        };
-        self.push(problem.help(help));
+        let known: Vec<&str> = self.nodes.iter().map(String::as_str).collect();
+        self.push(problem.help(instead("node", name, &known)));
     }
 
     /// Something that a later version will do.
@@ -256,6 +253,18 @@ impl Walker<'_> {
         let text = format!("{what} is not supported yet");
         let help = "leave it out; a later version will understand it";
         self.push(Problem::error("not-yet", text).at(at).help(help));
+    }
+}
+
+/// What to write in place of a name that is not known.
+fn instead(kind: &str, name: &str, known: &[&str]) -> String {
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => format!("name it: [{kind}.NAME]"),
+        None => {
+            let first = &known[..known.len().min(SUGGESTED_MAX)];
+            format!("the {kind}s are: {}", first.join(", "))
+        }
     }
 }
 

@@ -1,0 +1,204 @@
+//! `[replicate]`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use super::{Walker, instead};
+use crate::config::model::{
+    COALESCE_DEFAULT, COALESCE_MAX, IGNORE_MAX, LINKS_MAX, Link, Network, PROTECT_AFTER_MAX,
+    PROTOCOLS, Replicate, ZONES_MAX,
+};
+use crate::config::report::Problem;
+use crate::config::tree::{Node, Table, Value};
+use crate::config::words::{Place, nearest, shown};
+
+/// The most protocols: one octet names them.
+const PROTOCOLS_MAX: usize = 256;
+
+impl Walker<'_> {
+    pub(super) fn replicate(
+        &mut self,
+        tree: &Table,
+        links: &BTreeMap<String, Link>,
+    ) -> Option<Replicate> {
+        let table = self.table(tree, "replicate")?;
+        self.unknown(table, Place::Replicate, &[]);
+        self.replicate_later(table);
+        let mut protocols = self.set(table, "protocols", PROTOCOLS_MAX, Self::protocol);
+        protocols.sort_unstable();
+        let mut ignore = self.set(table, "ignore", IGNORE_MAX, Self::network);
+        ignore.sort_unstable();
+        let zone = |w: &mut Self, node: &Node| w.integer(node, "zones", 0, u16::MAX);
+        let mut zones = self.set(table, "zones", ZONES_MAX, zone);
+        zones.sort_unstable();
+        let mut duration = |key: &str, most: Duration| {
+            let entry = table.entries.get(key)?;
+            self.duration(&entry.node, key, (Duration::ZERO, most))
+        };
+        let coalesce = duration("coalesce", COALESCE_MAX).unwrap_or(COALESCE_DEFAULT);
+        let protect_after = duration("protect_after", PROTECT_AFTER_MAX).unwrap_or_default();
+        let links = self.replicate_links(tree, table, links);
+        Some(Replicate { links, protocols, ignore, zones, coalesce, protect_after })
+    }
+
+    /// The links in order of preference: those that are named, otherwise all.
+    fn replicate_links(
+        &mut self,
+        tree: &Table,
+        table: &Table,
+        links: &BTreeMap<String, Link>,
+    ) -> Vec<String> {
+        let Some(entry) = table.entries.get("links") else {
+            return links.keys().cloned().collect();
+        };
+        if matches!(&entry.node.value, Value::Array(items) if items.is_empty()) {
+            let text = "`links` is empty, so nothing would be replicated";
+            let help = "name a link, or leave it out for all links";
+            self.push(Problem::error("bad-value", text).at(entry.node.at).help(help));
+        }
+        // Well-formed or not, so that a reference to it is not a second error.
+        let written: Vec<&str> = match tree.entries.get("link").map(|entry| &entry.node.value) {
+            Some(Value::Table(table)) => table.entries.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let link = |w: &mut Self, node: &Node| {
+            let name = w.string(node, "links")?;
+            if !written.contains(&name) {
+                let problem = Problem::error("unknown-link", format!("no link `{}`", shown(name)));
+                w.push(problem.at(node.at).help(instead("link", name, &written)));
+                return None;
+            }
+            Some(name.to_owned())
+        };
+        self.set(table, "links", LINKS_MAX, link)
+    }
+
+    /// The elements of an array, in which none may stand twice; empty where there is no array.
+    fn set<T: PartialEq>(
+        &mut self,
+        table: &Table,
+        key: &str,
+        most: usize,
+        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(entry) = table.entries.get(key) else { return Vec::new() };
+        let mut values = Vec::new();
+        for item in self.array(&entry.node, key, most) {
+            let Some(value) = read(self, item) else { continue };
+            if values.contains(&value) {
+                self.wrong(item.at, format!("`{key}` names this twice"));
+            } else {
+                values.push(value);
+            }
+        }
+        values
+    }
+
+    fn protocol(&mut self, node: &Node) -> Option<u8> {
+        let text = match &node.value {
+            Value::Integer(_) => return self.octet(node, "protocols", 0, u8::MAX),
+            Value::Text(text) => text,
+            _ => {
+                self.wrong_type(
+                    node,
+                    "protocols",
+                    "names such as \"tcp\" or numbers from 0 to 255",
+                );
+                return None;
+            }
+        };
+        if let Some((_, number)) = PROTOCOLS.iter().find(|(name, _)| name == text) {
+            return Some(*number);
+        }
+        let names = PROTOCOLS.iter().map(|(name, _)| *name);
+        let help = match (text.parse::<u8>(), nearest(&text.to_lowercase(), names.clone())) {
+            (Ok(number), _) => format!("a number stands without quotes: {number}"),
+            (_, Some(near)) => format!("did you mean \"{near}\"?"),
+            (_, None) => {
+                let names: Vec<&str> = names.collect();
+                format!("the names are: {}; any other by its number, 0 to 255", names.join(", "))
+            }
+        };
+        let problem = Problem::error("bad-value", format!("no protocol `{}`", shown(text)));
+        self.push(problem.at(node.at).help(help));
+        None
+    }
+
+    fn network(&mut self, node: &Node) -> Option<Network> {
+        let text = self.string(node, "ignore")?;
+        let (ip_text, prefix_text) = match text.split_once('/') {
+            Some((ip, prefix)) => (ip, Some(prefix)),
+            None => (text, None),
+        };
+        let Ok(ip) = ip_text.parse::<IpAddr>() else {
+            let text = format!("\"{}\" is no network", shown(text));
+            let help = "write its first address and its prefix length: \"10.0.0.0/24\"";
+            self.push(Problem::error("bad-value", text).at(node.at).help(help));
+            return None;
+        };
+        let (bits, example) = if ip.is_ipv4() { (32, 24) } else { (128, 64) };
+        let Some(prefix_text) = prefix_text else {
+            let text = format!("`{ip}` has no prefix length");
+            let network = masked(ip, example);
+            let help = format!(
+                "write \"{ip}/{bits}\" for it alone, or a network: \"{network}/{example}\""
+            );
+            self.push(Problem::error("no-prefix", text).at(node.at).help(help));
+            return None;
+        };
+        let prefix = prefix_text.parse::<u8>().ok().filter(|prefix| *prefix <= bits);
+        let Some(prefix) = prefix.filter(|_| !prefix_text.starts_with('+')) else {
+            let text = format!("the prefix length of `{ip}` must be from 0 to {bits}");
+            self.wrong(node.at, text);
+            return None;
+        };
+        let network = masked(ip, prefix);
+        if network != ip {
+            let text = format!("`{ip}/{prefix}` is no network: bits behind its prefix are set");
+            let help = format!("write \"{network}/{prefix}\", or \"{ip}/{bits}\" for it alone");
+            self.push(Problem::error("bad-value", text).at(node.at).help(help));
+            return None;
+        }
+        Some(Network { ip, prefix })
+    }
+
+    /// What a later version will do.
+    fn replicate_later(&mut self, table: &Table) {
+        for key in ["marks", "defer"] {
+            let Some(entry) = table.entries.get(key) else { continue };
+            match &entry.node.value {
+                Value::Array(items) if items.is_empty() => {}
+                Value::Array(_) => self.not_yet(entry.key, &format!("`{key}` in [replicate]")),
+                _ => self.wrong_type(&entry.node, key, "an array"),
+            }
+        }
+        if let Some(entry) = table.entries.get("recovery") {
+            let words = [("flexible", true), ("strict", false)];
+            if self.word(&entry.node, "recovery", &words) == Some(false) {
+                self.not_yet(entry.node.at, "`recovery = \"strict\"`");
+            }
+        }
+        if let Some(entry) = table.entries.get("conntrackd") {
+            match &entry.node.value {
+                Value::Table(_) => self.not_yet(entry.node.at, "[replicate.conntrackd]"),
+                _ => self.wrong_type(&entry.node, "conntrackd", "a table"),
+            }
+        }
+    }
+}
+
+/// The address with the bits behind the prefix cleared.
+fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
+    let prefix = u32::from(prefix);
+    match ip {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX.checked_shl(32 - prefix.min(32)).unwrap_or(0);
+            Ipv4Addr::from(u32::from(ip) & mask).into()
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX.checked_shl(128 - prefix.min(128)).unwrap_or(0);
+            Ipv6Addr::from(u128::from(ip) & mask).into()
+        }
+    }
+}
