@@ -28,6 +28,9 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// What the lab of this process has put into the world, if there is one.
 static SITE: Mutex<Option<Site>> = Mutex::new(None);
 
+/// Files of the kernel that were changed for this process's lab, and what they said before.
+static CHANGED: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
+
 #[derive(Clone)]
 struct Site {
     prefix: String,
@@ -54,6 +57,22 @@ pub fn register(prefix: &str, directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Notes what a file of the kernel said before it was changed; written back when the lab is removed.
+pub fn restore_at_end(path: &Path, text: &str) {
+    let mut changed = CHANGED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    changed.push((path.to_owned(), text.to_owned()));
+}
+
+fn restore() {
+    let mut changed = CHANGED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // The oldest text is written last.
+    while let Some((path, text)) = changed.pop() {
+        if let Err(error) = fs::write(&path, text) {
+            eprintln!("could not restore {}: {error}", path.display());
+        }
+    }
+}
+
 /// Removes this process's lab, if there is one.
 pub fn remove_own() {
     // The lock is held to the end, so that whoever comes second returns only when all is gone.
@@ -61,6 +80,7 @@ pub fn remove_own() {
     if let Some(site) = site.take() {
         remove(&site.prefix, &site.directory);
     }
+    restore();
 }
 
 /// Never returns if a signal has ended this process's work: what failed since then failed for that reason only.

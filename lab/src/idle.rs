@@ -64,8 +64,8 @@ fn costs(lab: &Lab, gateway: Gateway, span: Duration) -> Result<Vec<Cost>> {
     Ok(processes.iter().zip(before).map(cost).collect())
 }
 
-/// Processor time of a process so far; 0 if it has ended.
-fn cpu_seconds(pid: i32) -> f64 {
+/// Processor time of a process so far, in seconds; 0 if it has ended.
+pub fn cpu_seconds(pid: i32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     // User and system time are the 14th and 15th field; the state behind the name is the 3rd.
@@ -74,8 +74,8 @@ fn cpu_seconds(pid: i32) -> f64 {
     ticks / TICKS_PER_SECOND
 }
 
-/// Resident memory of a process; 0 if it has ended.
-fn rss_kb(pid: i32) -> u64 {
+/// Resident memory of a process in kB; 0 if it has ended.
+pub fn rss_kb(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)

@@ -13,9 +13,11 @@ use crate::binaries::Binaries;
 use crate::cleanup;
 use crate::clock;
 use crate::config::Config;
+use crate::conntrack;
 use crate::control::Control;
 use crate::error::{LabError, Result};
 use crate::filter::Loss;
+use crate::firewall::Firewall;
 use crate::node::{Part, Running, part_of};
 use crate::peer::{Keepalived, PeerConfig};
 use crate::shell;
@@ -37,11 +39,13 @@ pub struct Options {
     pub gateways: u8,
     /// Where to keep the logs of the nodes when the lab is removed; none to drop them.
     pub keep_logs: Option<PathBuf>,
+    /// What the gateways filter and translate; none for plain routers.
+    pub stateful: Option<Firewall>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { bin_dir: None, gateways: 2, keep_logs: None }
+        Self { bin_dir: None, gateways: 2, keep_logs: None, stateful: None }
     }
 }
 
@@ -78,7 +82,9 @@ impl Lab {
         let build = || {
             fs::create_dir_all(&directory)
                 .map_err(LabError::io(format!("make {}", directory.display())))?;
-            Topology::build(&prefix, options.gateways)
+            let mut topology = Topology::build(&prefix, options.gateways)?;
+            options.stateful.iter().try_for_each(|firewall| firewall.set_up(&mut topology))?;
+            Ok(topology)
         };
         match build() {
             Ok(topology) => Ok(Self {
@@ -225,7 +231,11 @@ impl Lab {
             running.wait();
         }
         // A machine without power holds no addresses; its own are put back by the next boot, here at once.
-        self.topology.reset_addresses(gateway)
+        self.topology.reset_addresses(gateway)?;
+        match self.options.stateful {
+            Some(_) => conntrack::flush(self.topology.gateway(gateway)),
+            None => Ok(()),
+        }
     }
 
     /// Sends a signal to parts of a gateway's daemon at once; gives the time just before.

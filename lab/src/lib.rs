@@ -7,16 +7,19 @@
 #![deny(unsafe_code)]
 
 pub mod bench;
+pub mod bench_replicate;
 pub mod binaries;
 pub mod cleanup;
 pub mod clock;
 pub mod config;
+pub mod conntrack;
 pub mod control;
 pub mod demo;
 pub mod error;
 pub mod fault;
 pub mod figures;
 pub mod filter;
+pub mod firewall;
 pub mod gap;
 pub mod idle;
 pub mod lab;
@@ -35,3 +38,4 @@ pub mod terminal;
 pub mod topology;
 pub mod wait;
 pub mod watch;
+pub mod wire;

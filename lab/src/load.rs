@@ -1,25 +1,33 @@
-//! A few hundred TCP connections through the gateways; every byte that comes back is checked.
+//! TCP connections through the gateways; every byte that comes back is checked.
 
+mod churn;
 mod client;
+mod flows;
+mod open;
 mod server;
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use serde_json::{Value, json};
+
+pub use churn::{ChurnPlan, ChurnReport};
+pub use flows::{FlowKind, FlowPlan, FlowReport, Flows};
 
 use crate::error::{LabError, Result};
 use crate::topology::Topology;
 
 /// The most connections of one load.
-pub const MAX_CONNECTIONS: usize = 4000;
-/// The port of the echo in the server.
-const PORT: u16 = 9702;
-/// How long opening one connection may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub const MAX_CONNECTIONS: usize = 10_000;
+/// The first port of the echo in the server.
+const PORT: u16 = 9710;
+/// The most ports of the echo.
+const MAX_PORTS: u16 = 64;
 
 /// The byte that a connection sends at an offset; it differs between connections and between offsets.
 fn pattern(connection: usize, offset: u64) -> u8 {
@@ -33,6 +41,75 @@ struct Shared {
     drain: AtomicBool,
     alive: AtomicUsize,
     bytes: AtomicU64,
+    /// Counts the calls of [`Load::mark`].
+    marks: AtomicU64,
+    /// Connections that got an answer since the last mark.
+    spoken: AtomicUsize,
+    /// Connections that come and go, begun so far.
+    begun: AtomicU64,
+    seen_from: Mutex<BTreeSet<IpAddr>>,
+}
+
+/// What a load is.
+#[derive(Clone, Debug)]
+pub struct LoadPlan {
+    /// The address of the server.
+    pub target: IpAddr,
+    /// Addresses of the client, taken in turn and each with the same ports; empty for what the kernel chooses.
+    pub sources: Vec<IpAddr>,
+    /// Connections that stay.
+    pub connections: usize,
+    /// How many of them are opened in a second.
+    pub opened_per_second: u32,
+    /// How often each of them sends a chunk.
+    pub every: Duration,
+    /// How long the server waits before it answers them: then it is often the server who speaks next.
+    pub lag: Duration,
+    /// Connections that come and go beside them.
+    pub churn: Option<ChurnPlan>,
+}
+
+impl LoadPlan {
+    /// Busy connections, opened as fast as they can.
+    pub fn busy(target: IpAddr, connections: usize) -> Self {
+        Self {
+            target,
+            sources: Vec::new(),
+            connections,
+            opened_per_second: u32::MAX,
+            every: Duration::from_millis(80),
+            lag: Duration::ZERO,
+            churn: None,
+        }
+    }
+
+    /// Many connections that cost little: opened at a bounded rate, one exchange a second each.
+    pub fn quiet(target: IpAddr, sources: &[IpAddr], connections: usize) -> Self {
+        Self {
+            sources: sources.to_vec(),
+            opened_per_second: 1500,
+            every: Duration::from_secs(1),
+            lag: Duration::from_millis(300),
+            ..Self::busy(target, connections)
+        }
+    }
+
+    /// New connections each second beside the others, which exchange once and close at once.
+    #[must_use]
+    pub fn with_churn(mut self, per_second: u32) -> Self {
+        self.churn = Some(ChurnPlan { per_second, hold: Duration::ZERO, ports: 1 });
+        self
+    }
+
+    /// Where what comes and goes is served: the ports behind that of the connections that stay.
+    fn churn_ports(&self) -> u16 {
+        self.churn.map_or(0, |churn| churn.ports)
+    }
+
+    fn churn_targets(&self) -> Vec<SocketAddr> {
+        let offsets = 1..=self.churn_ports();
+        offsets.map(|offset| SocketAddr::new(self.target, PORT + offset)).collect()
+    }
 }
 
 /// How the connections fared.
@@ -52,6 +129,10 @@ pub struct LoadReport {
     pub stalled: usize,
     /// Bytes that came back and were right.
     pub bytes_checked: u64,
+    /// Those that came and went.
+    pub churn: Option<ChurnReport>,
+    /// Addresses from which the server was reached.
+    pub seen_from: BTreeSet<IpAddr>,
 }
 
 impl LoadReport {
@@ -69,45 +150,61 @@ impl LoadReport {
     }
 }
 
+/// A thread of the load inside a namespace.
+type Inside<T> = JoinHandle<std::result::Result<T, Errno>>;
+
 /// Connections under way.
 pub struct Load {
+    opened: usize,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
     client: JoinHandle<LoadReport>,
+    churn: Option<Inside<ChurnReport>>,
 }
 
 impl Load {
-    /// Opens the connections to an address of the server and starts talking on all of them.
+    /// Opens busy connections to an address of the server and starts talking on all of them.
     pub fn start(topology: &Topology, target: &str, connections: usize) -> Result<Self> {
-        if connections > MAX_CONNECTIONS {
-            let text = format!("at most {MAX_CONNECTIONS} connections, not {connections}");
+        let address = target
+            .parse()
+            .map_err(|_| LabError::Usage(format!("`{target}` is no address to connect to")))?;
+        Self::begin(topology, &LoadPlan::busy(address, connections))
+    }
+
+    /// Opens all connections of a plan, then starts talking on all of them.
+    pub fn begin(topology: &Topology, plan: &LoadPlan) -> Result<Self> {
+        if plan.connections > MAX_CONNECTIONS || plan.churn_ports() > MAX_PORTS {
+            let text = format!(
+                "at most {MAX_CONNECTIONS} connections and {MAX_PORTS} ports, not {} and {}",
+                plan.connections,
+                plan.churn_ports()
+            );
             return Err(LabError::Usage(text));
         }
-        let address: SocketAddr = match target.parse() {
-            Ok(ip) => SocketAddr::new(ip, PORT),
-            Err(_) => {
-                return Err(LabError::Usage(format!("`{target}` is no address to connect to")));
-            }
-        };
-        let listener = topology.server.enter(|| TcpListener::bind(("::", PORT)))?;
-        let listener = listener.map_err(LabError::io("listen in the server"))?;
+        open::make_room(plan.connections)?;
         let shared = Arc::new(Shared::default());
-        let server_shared = Arc::clone(&shared);
-        let server_loop = server::Server::new(listener, server_shared)?;
+        let listeners =
+            topology.server.enter(|| server::listen(PORT, plan.churn_ports() + 1))??;
+        let server_loop = server::Server::new(listeners, plan.lag, Arc::clone(&shared))?;
         let server = std::thread::spawn(move || server_loop.run());
-        let streams = match topology.client.enter(|| open(address, connections))? {
+        let streams = match topology.client.enter(|| open::open(plan))? {
             Ok(streams) => streams,
             Err(source) => {
                 shared.stop.store(true, Ordering::Relaxed);
                 drop(server.join());
-                let doing = format!("open {connections} connections through the gateways");
+                let doing = format!("open {} connections through the gateways", plan.connections);
                 return Err(LabError::Io { doing, source });
             }
         };
-        shared.alive.store(streams.len(), Ordering::Relaxed);
-        let client_loop = client::Client::new(streams, Arc::clone(&shared))?;
+        let opened = streams.len();
+        shared.alive.store(opened, Ordering::Relaxed);
+        let client_loop = client::Client::new(streams, plan.every, Arc::clone(&shared))?;
         let client = std::thread::spawn(move || client_loop.run());
-        Ok(Self { shared, server, client })
+        let churn = plan.churn.map(|churn| {
+            let churn_loop = churn::Churn::new(churn, plan.churn_targets(), Arc::clone(&shared))?;
+            topology.client.thread(move || churn_loop.run())
+        });
+        Ok(Self { opened, shared, server, client, churn: churn.transpose()? })
     }
 
     /// Connections alive and bytes checked so far.
@@ -115,25 +212,48 @@ impl Load {
         (self.shared.alive.load(Ordering::Relaxed), self.shared.bytes.load(Ordering::Relaxed))
     }
 
+    /// Connections opened at the start.
+    pub fn opened(&self) -> usize {
+        self.opened
+    }
+
+    /// Connections that come and go, begun so far.
+    pub fn churn_begun(&self) -> u64 {
+        self.shared.begun.load(Ordering::Relaxed)
+    }
+
+    /// Begins to count anew which connections get answers.
+    pub fn mark(&self) {
+        self.shared.spoken.store(0, Ordering::Relaxed);
+        self.shared.marks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many connections got an answer since the last mark.
+    pub fn spoken(&self) -> usize {
+        self.shared.spoken.load(Ordering::Relaxed)
+    }
+
     /// Ends the load: every connection sends once more and has some seconds to get everything back.
     pub fn stop(self) -> LoadReport {
         self.shared.drain.store(true, Ordering::Relaxed);
-        let report = self.client.join().unwrap_or_default();
+        let mut report = self.client.join().unwrap_or_default();
+        report.churn = self.churn.map(|churn| match churn.join() {
+            Ok(Ok(report)) => report,
+            // Zero connections begun: no test takes that for good.
+            Ok(Err(_)) | Err(_) => ChurnReport::default(),
+        });
         self.shared.stop.store(true, Ordering::Relaxed);
         drop(self.server.join());
+        let mut seen = self.shared.seen_from.lock().unwrap_or_else(PoisonError::into_inner);
+        report.seen_from = std::mem::take(&mut seen);
         report
     }
-}
 
-fn open(address: SocketAddr, count: usize) -> std::io::Result<Vec<TcpStream>> {
-    (0..count)
-        .map(|_| {
-            let stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)?;
-            stream.set_nonblocking(true)?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        })
-        .collect()
+    /// Ends the load at once: what was not answered yet counts as stalled.
+    pub fn abandon(self) -> LoadReport {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.stop()
+    }
 }
 
 #[cfg(test)]

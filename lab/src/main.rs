@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use evergate_lab::bench::{self, BenchOptions};
+use evergate_lab::bench_replicate::{self, ReplicateOptions};
 use evergate_lab::cleanup;
 use evergate_lab::demo::{self, DemoOptions};
 use evergate_lab::error::{LabError, Result};
@@ -96,6 +97,23 @@ enum Verb {
         #[command(flatten)]
         lab: LabArguments,
     },
+    /// Measures what connections cost the daemons: processor time for each new one, memory for each state.
+    BenchReplicate {
+        /// New connections a second.
+        #[arg(long, default_value_t = 2500)]
+        per_second: u32,
+        /// How long each is measured, in seconds.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// States made for the measurement of memory; 0 to leave it out.
+        #[arg(long, default_value_t = 100_000)]
+        states: u32,
+        /// One JSON document instead of the table.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        lab: LabArguments,
+    },
     /// Measures memory and processor time of an idle pair at heartbeats of 10 ms and 2 ms.
     Idle {
         /// How long each node is measured, in seconds.
@@ -122,6 +140,7 @@ fn main() -> ExitCode {
         &arguments.verb,
         Verb::Demo { json: true, .. }
             | Verb::Bench { json: true, .. }
+            | Verb::BenchReplicate { json: true, .. }
             | Verb::Idle { json: true, .. }
     );
     let result = run(arguments.verb);
@@ -182,6 +201,10 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Bench { runs, faults, only, json, lab } => {
             let acts = if faults.is_empty() { bench::USUAL_ACTS.to_vec() } else { faults };
             bench::compare(&BenchOptions { runs, acts, only, json, lab: lab.options() })
+        }
+        Verb::BenchReplicate { per_second, seconds, states, json, lab } => {
+            let lab = lab.options();
+            bench_replicate::measure(&ReplicateOptions { per_second, seconds, states, json, lab })
         }
         Verb::Idle { seconds, json, lab } => {
             idle::measure(&lab.options(), Duration::from_secs(seconds), json).map(|()| true)

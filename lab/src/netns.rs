@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::thread::JoinHandle;
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
 use crate::error::{LabError, Result};
@@ -73,6 +75,25 @@ impl Namespace {
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/net/{key}");
         self.enter(|| fs::write(&path, value).map_err(LabError::io(format!("write {path}"))))?
+    }
+
+    /// A number that the kernel tells under /proc/sys/net, such as `netfilter/nf_conntrack_count`.
+    pub fn sysctl_number(&self, key: &str) -> Result<u64> {
+        let path = format!("/proc/sys/net/{key}");
+        let text = self.enter(|| fs::read_to_string(&path))?;
+        let text = text.map_err(LabError::io(format!("read {path}")))?;
+        let wrong = |_| LabError::Answer { question: path.clone(), text: text.clone() };
+        text.trim().parse().map_err(wrong)
+    }
+
+    /// Starts a thread that works inside this namespace; it ends with an error if it cannot enter.
+    pub fn thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<std::result::Result<T, Errno>>> {
+        let file = self.file.try_clone().map_err(LabError::io(format!("share {}", self.name)))?;
+        let inside = move || setns(&file, CloneFlags::CLONE_NEWNET).map(|()| work());
+        Ok(std::thread::spawn(inside))
     }
 
     /// The processes that live in this namespace.

@@ -6,8 +6,12 @@ mod calm;
 mod foreign;
 mod partition;
 mod process;
+mod reload;
 mod replay;
 mod speed;
+mod stateful;
+mod stateful_flows;
+mod stateful_lab;
 mod wiring;
 
 use std::time::Duration;
@@ -16,10 +20,11 @@ use crate::binaries::Binaries;
 use crate::clock;
 use crate::config::Config;
 use crate::error::{LabError, Result};
+use crate::firewall::Firewall;
 use crate::lab::{Lab, Options, Subject};
 use crate::privilege;
 use crate::topology::Gateway;
-use crate::wait::READY_LIMIT;
+use crate::wait::{READY_LIMIT, SYNC_LIMIT};
 
 /// What a scenario cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,30 +77,49 @@ impl Bed {
 
     /// A lab with our daemon on every gateway, all ready; gives also who is active.
     pub fn cluster(&self, config: Config) -> Result<(Lab, Gateway)> {
-        let mut lab = self.lab()?;
-        lab.start_all(&Subject::Evergate(config))?;
-        match lab.wait_ready(READY_LIMIT) {
-            Ok(active) => Ok((lab, active)),
-            Err(error) => {
-                let text = format!("{error}\n{}", lab.log_tails());
-                Err(LabError::Claim(text))
-            }
+        ready(self.lab()?, config)
+    }
+
+    /// A lab without daemons whose gateways filter and translate.
+    pub fn stateful_lab(&self, firewall: Firewall) -> Result<Lab> {
+        Lab::build(Options { stateful: Some(firewall), ..self.options.clone() })
+    }
+
+    /// The same with our daemon on every gateway, all ready and in sync; gives also who is active.
+    pub fn stateful(&self, config: Config, firewall: Firewall) -> Result<(Lab, Gateway)> {
+        let (mut lab, active) = ready(self.stateful_lab(firewall)?, config)?;
+        lab.wait_in_sync(SYNC_LIMIT)?;
+        Ok((lab, active))
+    }
+}
+
+/// Starts our daemon on every gateway of a lab and waits until all are ready.
+fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
+    lab.start_all(&Subject::Evergate(config))?;
+    match lab.wait_ready(READY_LIMIT) {
+        Ok(active) => Ok((lab, active)),
+        Err(error) => {
+            let text = format!("{error}\n{}", lab.log_tails());
+            Err(LabError::Claim(text))
         }
     }
 }
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 9] = [
+    let groups: [&'static [Scenario]; 12] = [
         wiring::SCENARIOS,
+        stateful_lab::SCENARIOS,
         speed::SCENARIOS,
         process::SCENARIOS,
         partition::SCENARIOS,
         address::SCENARIOS,
         foreign::SCENARIOS,
         bad_input::SCENARIOS,
+        reload::SCENARIOS,
         replay::SCENARIOS,
         calm::SCENARIOS,
+        stateful::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
 }

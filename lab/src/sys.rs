@@ -3,8 +3,13 @@
 #![allow(unsafe_code)]
 
 use std::mem::size_of;
+use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::libc::{AF_PACKET, ETH_P_ALL, sockaddr, sockaddr_ll, socklen_t};
+use nix::errno::Errno;
+use nix::libc::{
+    AF_PACKET, ETH_P_ALL, SO_ATTACH_FILTER, SOL_SOCKET, setsockopt, sock_filter, sock_fprog,
+    sockaddr, sockaddr_ll, socklen_t,
+};
 use nix::sys::socket::{LinkAddr, SockaddrLike};
 
 /// The address to bind a packet socket to one interface, for frames of every protocol.
@@ -22,4 +27,18 @@ pub fn link_address(interface: u32) -> Option<LinkAddr> {
     // nix has no safe constructor of this address.
     // SAFETY: the pointer is to a whole sockaddr_ll on this stack, its family says so, and the length is its size; nix copies it.
     unsafe { LinkAddr::from_raw((&raw const raw).cast::<sockaddr>(), Some(length)) }
+}
+
+/// Lets only those packets reach a socket for which this program returns other than 0 (BPF, as in socket(7)).
+pub fn attach_filter(socket: &OwnedFd, program: &[sock_filter]) -> nix::Result<()> {
+    let length = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
+    let program = sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    let size = socklen_t::try_from(size_of::<sock_fprog>()).map_err(|_| Errno::EINVAL)?;
+    let pointer = (&raw const program).cast();
+    // nix has no such option.
+    // SAFETY: the pointer is to a whole sock_fprog on this stack whose filter points to `len` instructions that
+    // outlive the call; the kernel copies them, checks them and does not write to them.
+    let result =
+        unsafe { setsockopt(socket.as_raw_fd(), SOL_SOCKET, SO_ATTACH_FILTER, pointer, size) };
+    Errno::result(result).map(drop)
 }

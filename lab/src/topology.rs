@@ -15,6 +15,12 @@ use crate::netns::Namespace;
 pub const MAX_GATEWAYS: u8 = 4;
 /// The client's address on `lan`.
 pub const CLIENT: &str = "10.91.0.10";
+/// A second address of the client: with the same ports as the first it makes a translator choose others.
+pub const CLIENT_TWIN: &str = "10.91.0.11";
+/// The client's IPv6 address on `lan`.
+pub const CLIENT6: &str = "fd91::10";
+/// A second IPv6 address of the client.
+pub const CLIENT6_TWIN: &str = "fd91::11";
 /// The server's address on `wan`.
 pub const SERVER: &str = "10.92.0.10";
 /// The server's IPv6 address on `wan`.
@@ -130,9 +136,11 @@ pub fn port(gateway: Gateway, segment: Segment) -> String {
 }
 
 /// Lines of `ip` that set a gateway's own addresses.
-fn own_addresses(gateway: Gateway) -> String {
+fn own_addresses(gateway: Gateway, wan_apart: bool) -> String {
     let lines = Segment::ALL.iter().map(|s| {
-        let (v4, v6) = (gateway.address(*s), gateway.address6(*s));
+        let apart = wan_apart && *s == Segment::Wan;
+        let v4 = if apart { format!("10.92.1.{}", gateway.0 + 1) } else { gateway.address(*s) };
+        let v6 = gateway.address6(*s);
         format!("address add {v4}/24 dev {s}\naddress add {v6}/64 dev {s} nodad\n")
     });
     lines.collect()
@@ -148,6 +156,7 @@ pub struct Topology {
     /// Where the switches live.
     pub switch: Namespace,
     gateways: Vec<Namespace>,
+    wan_apart: bool,
 }
 
 impl Topology {
@@ -168,13 +177,14 @@ impl Topology {
             server: make("server")?,
             switch: make("switch")?,
             gateways: Vec::new(),
+            wan_apart: false,
         };
         topology.add_switches()?;
         for number in 1..=gateways {
             topology.gateways.push(make(&format!("gw{number}"))?);
             topology.wire_gateway(Gateway(number))?;
         }
-        let client = (Segment::Lan, CLIENT, "fd91::10", VIRTUAL_LAN, VIRTUAL_LAN6);
+        let client = (Segment::Lan, CLIENT, CLIENT6, VIRTUAL_LAN, VIRTUAL_LAN6);
         let server = (Segment::Wan, SERVER, SERVER6, VIRTUAL_WAN, VIRTUAL_WAN6);
         topology.wire_end(&topology.client, "client", client)?;
         topology.wire_end(&topology.server, "server", server)?;
@@ -221,14 +231,36 @@ impl Topology {
         for segment in Segment::ALL {
             self.plug(namespace, segment, &port(gateway, segment))?;
         }
-        namespace.ip_batch(&own_addresses(gateway))
+        namespace.ip_batch(&own_addresses(gateway, self.wan_apart))
     }
 
     /// Leaves a gateway with its own addresses only, as after a boot.
     pub fn reset_addresses(&self, gateway: Gateway) -> Result<()> {
         let flush = |s: &Segment| format!("address flush dev {s} scope global\n");
         let lines: String = Segment::ALL.iter().map(flush).collect();
-        self.gateway(gateway).ip_batch(&(lines + &own_addresses(gateway)))
+        self.gateway(gateway).ip_batch(&(lines + &own_addresses(gateway, self.wan_apart)))
+    }
+
+    /// Moves the gateways' own IPv4 addresses on `wan` to a subnet of their own, as where the provider gives
+    /// one public address: `masquerade` takes the first address in the subnet of the next hop, which is then
+    /// the virtual one.
+    pub fn set_wan_apart(&mut self) -> Result<()> {
+        self.wan_apart = true;
+        self.gateways().into_iter().try_for_each(|gateway| self.reset_addresses(gateway))
+    }
+
+    /// Gives the client its second addresses.
+    pub fn add_client_twin(&self) -> Result<()> {
+        self.client.ip_batch(&format!(
+            "address add {CLIENT_TWIN}/24 dev lan\naddress add {CLIENT6_TWIN}/64 dev lan nodad\n"
+        ))
+    }
+
+    /// Takes the server's way to the client's net: it answers only what comes from `wan` itself.
+    pub fn remove_way_back(&self) -> Result<()> {
+        self.server.ip_batch(&format!(
+            "route del default via {VIRTUAL_WAN}\nroute del default via {VIRTUAL_WAN6} dev wan\n"
+        ))
     }
 
     fn wire_end(

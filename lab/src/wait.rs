@@ -12,6 +12,8 @@ use crate::topology::{Gateway, VIRTUAL_LAN, VIRTUAL_WAN};
 
 /// How long a cluster may take from its start until it is ready; keepalived at its default needs five seconds.
 pub const READY_LIMIT: Duration = Duration::from_secs(20);
+/// How long replication may take until both sides have all that they need.
+pub const SYNC_LIMIT: Duration = Duration::from_secs(30);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a state without a status to ask must last to count as settled.
@@ -63,6 +65,19 @@ impl Lab {
                 }
             }
             Ok(Some(holder))
+        })
+    }
+
+    /// Waits until every daemon of ours that tells of replication says that its peers have all that they need.
+    pub fn wait_in_sync(&mut self, limit: Duration) -> Result<()> {
+        clock::wait_for("replication to be in sync", limit, LOOK, || {
+            for gateway in self.gateways().into_iter().filter(|one| self.is_ours(*one)) {
+                let Some(status) = self.control(gateway)?.status()? else { return Ok(None) };
+                if status.replication.peers.iter().any(|peer| peer.in_sync != Some(true)) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
         })
     }
 

@@ -12,9 +12,7 @@ use super::{LoadReport, Shared, pattern};
 use crate::clock;
 use crate::error::{LabError, Result};
 
-/// Connections are served in this many groups, one each tick.
-const SLOTS: usize = 8;
-/// Time between two ticks; a connection speaks every `SLOTS` ticks.
+/// Time between two ticks; at each, one group of connections speaks.
 const TICK: Duration = Duration::from_millis(10);
 /// Bytes sent at once on a connection.
 const CHUNK: usize = 48;
@@ -37,6 +35,8 @@ struct Connection {
     stream: TcpStream,
     sent: u64,
     checked: u64,
+    /// The mark at which it last counted as having spoken.
+    mark: u64,
     fate: Fate,
 }
 
@@ -44,35 +44,43 @@ struct Connection {
 pub struct Client {
     epoll: Epoll,
     connections: Vec<Connection>,
+    /// Connections speak in this many groups.
+    groups: usize,
     shared: Arc<Shared>,
 }
 
 impl Client {
-    /// Takes over connected streams.
-    pub fn new(streams: Vec<TcpStream>, shared: Arc<Shared>) -> Result<Self> {
+    /// Takes over connected streams, each of which shall speak once in `every`.
+    pub fn new(streams: Vec<TcpStream>, every: Duration, shared: Arc<Shared>) -> Result<Self> {
         let failed = |errno: nix::errno::Errno| LabError::io("prepare the load")(errno.into());
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed)?;
         for (index, stream) in streams.iter().enumerate() {
             let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
             epoll.add(stream, event).map_err(failed)?;
         }
-        let fresh = |stream| Connection { stream, sent: 0, checked: 0, fate: Fate::Alive };
-        Ok(Self { epoll, connections: streams.into_iter().map(fresh).collect(), shared })
+        let fresh = |stream| Connection { stream, sent: 0, checked: 0, mark: 0, fate: Fate::Alive };
+        let groups = every.as_millis().div_ceil(TICK.as_millis()).max(1);
+        let groups = usize::try_from(groups).unwrap_or(usize::MAX);
+        let connections = streams.into_iter().map(fresh).collect();
+        Ok(Self { epoll, connections, groups, shared })
     }
 
     /// Talks until told to drain, then waits for the rest and reports.
     pub fn run(mut self) -> LoadReport {
-        let mut slot = 0;
+        let mut group = 0;
         let mut due = clock::now();
         while !self.shared.drain.load(Ordering::Relaxed) {
-            self.send(slot, SLOTS);
-            slot = (slot + 1) % SLOTS;
+            self.send(group, self.groups);
+            group = (group + 1) % self.groups;
             due = (due + TICK).max(clock::now());
             self.receive_until(due);
         }
         self.send(0, 1);
         let limit = clock::now() + DRAIN_LIMIT;
-        while clock::now() < limit && self.connections.iter().any(Connection::waits) {
+        while clock::now() < limit
+            && !self.shared.stop.load(Ordering::Relaxed)
+            && self.connections.iter().any(Connection::waits)
+        {
             self.receive_until(clock::now() + TICK);
         }
         self.report()
@@ -115,6 +123,11 @@ impl Client {
         let before = connection.checked;
         connection.receive(index);
         self.shared.bytes.fetch_add(connection.checked - before, Ordering::Relaxed);
+        let mark = self.shared.marks.load(Ordering::Relaxed);
+        if connection.checked > before && connection.mark != mark {
+            connection.mark = mark;
+            self.shared.spoken.fetch_add(1, Ordering::Relaxed);
+        }
         if connection.fate != Fate::Alive {
             // A dead descriptor would wake us for ever.
             let _ = self.epoll.delete(&connection.stream);
@@ -133,6 +146,7 @@ impl Client {
             corrupted: count(Fate::Corrupted),
             stalled,
             bytes_checked: self.connections.iter().map(|one| one.checked).sum(),
+            ..LoadReport::default()
         }
     }
 }

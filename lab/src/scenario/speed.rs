@@ -93,7 +93,7 @@ fn connections(bed: &Bed) -> Result<()> {
 }
 
 /// Asks the active gateway to hand over to the other and waits until both are ready again.
-fn switch(lab: &mut Lab, from: Gateway) -> Result<()> {
+pub(super) fn switch(lab: &mut Lab, from: Gateway) -> Result<()> {
     let to = from.other().to_string();
     let answer = lab.control(from)?.ask(&["switchover", GROUP, "--to", &to])?;
     claim(answer.code == 0, || {

@@ -53,7 +53,7 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Sets the virtual addresses by hand.
-fn hold(lab: &Lab, gateway: Gateway) -> Result<()> {
+pub(super) fn hold(lab: &Lab, gateway: Gateway) -> Result<()> {
     lab.topology.gateway(gateway).ip_batch(&format!(
         "address add {VIRTUAL_LAN}/24 dev lan\naddress add {VIRTUAL_WAN}/24 dev wan\n\
          address add {VIRTUAL_LAN6}/64 dev lan nodad\naddress add {VIRTUAL_WAN6}/64 dev wan nodad\n"
