@@ -63,6 +63,11 @@ pub enum Input {
         /// Whether a probe of ours was answered.
         answered: bool,
     },
+    /// Whether our copies of the peers' connections are whole; who replicates none never says so.
+    Copies {
+        /// Whether they are.
+        whole: bool,
+    },
     /// Whether the driver knows any neighbour on that interface that it can ask.
     Neighbours {
         /// The interface.

@@ -117,6 +117,8 @@ pub enum Effect {
     Send(Vec<u8>),
     /// Make the kernel's entry be like this, with the lease as its timeout.
     Put(Flow),
+    /// The same, but as new: what the kernel remembers of it is of the past.
+    Replace(Flow),
     /// Take it out of the kernel's table.
     Delete(FlowKey),
     /// Give it a whole lease again.
@@ -198,6 +200,8 @@ pub struct Replicator {
     sums_at: Instant,
     adopted_at: Option<Instant>,
     divergent: usize,
+    /// Some copies were our own flows before, and are not replaced yet.
+    aged: bool,
     /// What has happened.
     pub counters: Counters,
 }
@@ -216,6 +220,7 @@ impl Replicator {
             sums_at: now,
             adopted_at: None,
             divergent: 0,
+            aged: false,
             counters: Counters::default(),
             settings,
         }
@@ -238,7 +243,7 @@ impl Replicator {
 
     /// Whether our copy of a peer's flows is whole.
     pub fn is_synced_with(&self, node: NodeId) -> bool {
-        self.incoming.get(&node).is_some_and(|incoming| incoming.synced)
+        self.incoming.get(&node).is_some_and(|incoming| incoming.synced) && !self.aged
     }
 
     /// Whether a peer's copy of our flows is whole, by its own word, and how much it still lacks.

@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use evergate_api::config::{self as file, report::Level};
 use evergate_api::control::{ReloadReply, ReloadResult, Reply};
-use evergate_core::ident::InterfaceId;
 
+use crate::kernel::error::NetlinkError;
+use crate::kernel::monitor::{Event, snapshot};
 use crate::kernel::requests::Kernel;
 use crate::layout::Layout;
 use crate::seal::ClusterKey;
@@ -31,8 +32,10 @@ pub enum ColdJob {
         /// Who asked; nobody after a signal.
         reply: Option<SyncSender<Reply>>,
     },
-    /// List whom the kernel knows on these interfaces.
-    Neighbours(Vec<(InterfaceId, u32)>),
+    /// List whom the kernel knows on these interfaces, given by its own numbers for them.
+    Neighbours(Vec<u32>),
+    /// List all links and addresses.
+    Snapshot,
     /// Keep the names of the groups that an operator has locked.
     SaveLocks(Vec<String>),
 }
@@ -62,8 +65,10 @@ pub enum Prepared {
     },
     /// A reload that changes nothing, for the log.
     NotApplied(ReloadReply),
-    /// Neighbours that the kernel knows.
-    Neighbours(Vec<(InterfaceId, IpAddr)>),
+    /// Neighbours that the kernel knows, each with the number of its interface.
+    Neighbours(Vec<(u32, IpAddr)>),
+    /// All links and addresses as if they were news.
+    Snapshot(Result<Vec<Event>, NetlinkError>),
     /// Something went wrong, for the log.
     Complaint(String),
 }
@@ -113,6 +118,7 @@ impl Worker {
         match job {
             ColdJob::Reload { plan, reply } => self.reload(plan, reply),
             ColdJob::Neighbours(interfaces) => Some(Prepared::Neighbours(self.list(&interfaces))),
+            ColdJob::Snapshot => Some(Prepared::Snapshot(self.snapshot())),
             ColdJob::SaveLocks(names) => {
                 save_locks(&self.places.state, &names).err().map(|error| {
                     let path = self.places.state.display();
@@ -147,14 +153,22 @@ impl Worker {
         Some(Prepared::Configuration { layout: Box::new(layout), keys, answer, reply })
     }
 
-    fn list(&mut self, interfaces: &[(InterfaceId, u32)]) -> Vec<(InterfaceId, IpAddr)> {
+    fn list(&mut self, interfaces: &[u32]) -> Vec<(u32, IpAddr)> {
         let mut found = Vec::new();
         let Some(kernel) = self.kernel.as_mut() else { return found };
-        for (id, ifindex) in interfaces {
+        for ifindex in interfaces {
             let Ok(known) = kernel.known_neighbours(*ifindex) else { continue };
-            found.extend(known.iter().take(NEIGHBOURS_MAX).map(|record| (*id, record.address)));
+            let known = known.iter().take(NEIGHBOURS_MAX);
+            found.extend(known.map(|record| (*ifindex, record.address)));
         }
         found
+    }
+
+    fn snapshot(&mut self) -> Result<Vec<Event>, NetlinkError> {
+        match &mut self.kernel {
+            Some(kernel) => snapshot(kernel),
+            None => snapshot(self.kernel.insert(Kernel::open()?)),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use crate::arguments::{Arguments, Instead};
 use crate::cold;
 use crate::control::{CALLS_MAX, Server};
-use crate::drive::{Drive, Equipment};
+use crate::drive::{self, Drive, Equipment};
 use crate::facts::Facts;
 use crate::guardian::{EnterError, Inherited, enter_core};
 use crate::kernel::addresses::AddressSpec;
@@ -23,6 +23,7 @@ use crate::kernel_thread::KernelThread;
 use crate::layout::Layout;
 use crate::observe::{self, EVENTS_WAITING_MAX};
 use crate::privilege::{self, CORE_PRIORITY, PrivilegeError};
+use crate::replicate::Doors;
 use crate::say::say;
 use crate::sys::process::Signals;
 use crate::sys::ready::Bell;
@@ -104,6 +105,11 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
         ..Facts::default()
     };
     let notrack = exempt(&layout);
+    let doors = drive::replication::wants(&layout, &keys).then(Doors::open);
+    let doors = doors.and_then(|opened| {
+        let complain = |error| say("core", &format!("connections cannot be replicated: {error}"));
+        opened.map_err(complain).ok()
+    });
     let confined = privilege::confine_core().map_err(CoreError::Privilege)?;
     for missing in confined.missing {
         say("core", &format!("the capability {missing} was not given; addresses cannot be held"));
@@ -119,8 +125,15 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let server =
         Server::start(&arguments.socket, calls_in, Arc::clone(&bell), Arc::clone(&journal))
             .map_err(CoreError::Socket)?;
+    let incarnation = Incarnation(random);
+    let replication =
+        drive::replication::start(&layout, incarnation, &keys, doors).unwrap_or_else(|text| {
+            say("core", &text);
+            None
+        });
     let equipment = Equipment {
-        incarnation: Incarnation(random),
+        incarnation,
+        replication,
         kernel: KernelThread::start(kernel, Arc::clone(&bell))?,
         locked: cold::load_locks(&arguments.state),
         cold: cold_in,

@@ -341,6 +341,14 @@ impl SharedEstate {
         self.word(Word::CoreStarts).fetch_add(1, Ordering::AcqRel);
     }
 
+    /// A core says who it is, in case that its guardian died before it could. One that comes late,
+    /// after another was named, changes nothing.
+    pub(crate) fn core_enters(&self, core: Identity) {
+        if self.get(Word::CorePid) == 0 {
+            self.put_identity(Word::CorePid, Word::CoreStart, core);
+        }
+    }
+
     pub(crate) fn guardian_started(&self, guardian: Identity) {
         self.put_identity(Word::GuardianPid, Word::GuardianStart, guardian);
         self.word(Word::GuardianStarts).fetch_add(1, Ordering::AcqRel);

@@ -10,6 +10,8 @@ use evergate_core::effect::Note;
 use evergate_core::fault::Fault;
 use evergate_core::ident::{GroupId, InterfaceId, RouterId};
 
+use crate::replicate::Standing;
+
 /// The facts around a running node.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -45,8 +47,8 @@ pub struct Facts {
     pub refused: BTreeMap<(GroupId, RouterId), (IpAddr, &'static str, Instant)>,
     /// When a router last had no source address to send an advert from.
     pub mute: BTreeMap<(GroupId, RouterId), Instant>,
-    /// The configuration asks for replication, which does nothing yet.
-    pub replicate: bool,
+    /// How replication stands, where there is any.
+    pub replication: Option<Standing>,
 }
 
 impl Facts {

@@ -7,12 +7,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use evergate_core::ident::GroupId;
 use evergate_core::input::Refused;
 
 use crate::kernel::addresses::AddressSpec;
 use crate::kernel::requests::Kernel;
 use crate::sys::ready::Bell;
+
+/// Who holds addresses: a group, whatever number the present configuration gives it. A number that
+/// was given once is never given to another group in the life of the process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Holder(pub u32);
 
 /// What one group wants of the kernel.
 #[derive(Clone, Debug)]
@@ -28,8 +32,8 @@ pub struct Wish {
 /// What came of a wish.
 #[derive(Clone, Copy, Debug)]
 pub struct Granted {
-    /// The group.
-    pub group: GroupId,
+    /// Whose wish it was.
+    pub holder: Holder,
     /// The serial of the wish.
     pub serial: u32,
     /// Whether the kernel did it.
@@ -49,9 +53,12 @@ struct Shared {
     bell: Arc<Bell>,
 }
 
+type Wishes = BTreeMap<Holder, Wish>;
+
 #[derive(Debug, Default)]
 struct Desk {
-    wishes: BTreeMap<GroupId, Wish>,
+    wishes: Wishes,
+    retired: Vec<Holder>,
     forgotten: Vec<AddressSpec>,
     granted: Vec<Granted>,
     complaints: Vec<String>,
@@ -70,13 +77,20 @@ impl KernelThread {
         let shared = Arc::new(Shared { desk: Mutex::default(), work: Condvar::new(), bell });
         let theirs = Arc::clone(&shared);
         let builder = std::thread::Builder::new().name("kernel".into()).stack_size(256 * 1024);
-        builder.spawn(move || Worker { kernel, held: BTreeMap::new(), shared: theirs }.run())?;
+        builder.spawn(move || Worker::new(kernel, theirs).run())?;
         Ok(KernelThread { shared })
     }
 
-    /// Leaves a wish; a former one of the same group that is not begun is forgotten.
-    pub fn wish(&self, group: GroupId, wish: Wish) {
-        self.desk().wishes.insert(group, wish);
+    /// Leaves wishes; a former one of the same holder that is not begun is forgotten. Those of one
+    /// moment come together, so that an address that moves between two groups is wanted throughout.
+    pub fn wish(&self, wishes: impl IntoIterator<Item = (Holder, Wish)>) {
+        self.desk().wishes.extend(wishes);
+        self.shared.work.notify_one();
+    }
+
+    /// A holder is gone for good: whatever it still has is released after its last wish.
+    pub fn retire(&self, holder: Holder) {
+        self.desk().retired.push(holder);
         self.shared.work.notify_one();
     }
 
@@ -114,21 +128,35 @@ impl KernelThread {
 
 struct Worker {
     kernel: Kernel,
-    held: BTreeMap<GroupId, Vec<AddressSpec>>,
+    /// What each holder may have in the kernel.
+    held: BTreeMap<Holder, Vec<AddressSpec>>,
+    /// Who wants an address: the last that wished for it. Nobody else may remove it.
+    wanted: BTreeMap<AddressSpec, Holder>,
     shared: Arc<Shared>,
 }
 
 impl Worker {
+    fn new(kernel: Kernel, shared: Arc<Shared>) -> Worker {
+        Worker { kernel, held: BTreeMap::new(), wanted: BTreeMap::new(), shared }
+    }
+
     fn run(mut self) {
         // Threads start at ordinary priority; a takeover must not wait for the rest of the machine.
         crate::privilege::raise_thread(crate::privilege::CORE_PRIORITY);
-        while let Some(wishes) = self.next() {
-            for (group, wish) in wishes {
-                let result = self.grant(group, &wish);
-                let granted = Granted { group, serial: wish.serial, result };
+        while let Some((wishes, retired)) = self.next() {
+            self.note_wanted(&wishes);
+            for (holder, wish) in wishes {
+                let result = self.grant(holder, &wish);
+                let granted = Granted { holder, serial: wish.serial, result };
                 self.shared.lock().granted.push(granted);
                 // The bell only fails if the descriptor is gone, and then nobody listens.
                 let _ = self.shared.bell.ring();
+            }
+            for holder in retired {
+                let left = self.held.remove(&holder).unwrap_or_default();
+                self.wanted.retain(|_, owner| *owner != holder);
+                // What cannot be removed now ends with its lease: nobody is left to ask again.
+                self.release(holder, left);
             }
         }
         let protected: Vec<u32> = self.kernel.protected_links().map(|(index, _)| index).collect();
@@ -141,12 +169,13 @@ impl Worker {
         let _ = self.shared.bell.ring();
     }
 
-    /// Waits for wishes; `None` when the thread shall end and nothing is left to do.
-    fn next(&self) -> Option<BTreeMap<GroupId, Wish>> {
+    /// Waits for work; `None` when the thread shall end and nothing is left to do.
+    fn next(&self) -> Option<(Wishes, Vec<Holder>)> {
         let mut desk = self.shared.lock();
         loop {
-            if !desk.wishes.is_empty() {
-                return Some(std::mem::take(&mut desk.wishes));
+            if !desk.wishes.is_empty() || !desk.retired.is_empty() {
+                let wishes = std::mem::take(&mut desk.wishes);
+                return Some((wishes, std::mem::take(&mut desk.retired)));
             }
             if desk.stop {
                 return None;
@@ -155,20 +184,31 @@ impl Worker {
         }
     }
 
-    fn grant(&mut self, group: GroupId, wish: &Wish) -> Result<(), Refused> {
+    fn note_wanted(&mut self, wishes: &Wishes) {
+        for (holder, wish) in wishes.iter().filter(|(_, wish)| wish.lease_s.is_some()) {
+            self.wanted.extend(wish.addresses.iter().map(|spec| (*spec, *holder)));
+        }
+    }
+
+    fn grant(&mut self, holder: Holder, wish: &Wish) -> Result<(), Refused> {
         let forgotten = std::mem::take(&mut self.shared.lock().forgotten);
         for spec in forgotten {
             self.kernel.forget(&spec);
         }
-        let former = self.held.remove(&group).unwrap_or_default();
+        let former = self.held.remove(&holder).unwrap_or_default();
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            former.iter().copied().partition(|spec| wish.addresses.contains(spec));
         let Some(lease_s) = wish.lease_s else {
-            self.release(&wish.addresses);
-            self.release(&former);
-            return Ok(());
+            let doomed = wish.addresses.iter().copied().chain(gone).collect();
+            let left = self.release(holder, doomed);
+            if left.is_empty() {
+                return Ok(());
+            }
+            self.held.insert(holder, left);
+            return Err(Refused { errno: libc::EIO });
         };
-        let gone: Vec<_> =
-            former.iter().filter(|spec| !wish.addresses.contains(spec)).copied().collect();
-        self.release(&gone);
+        // What could not be removed is tried again with the next renewal.
+        let mut held = self.release(holder, gone);
         match self.kernel.hold(&wish.addresses, lease_s) {
             Ok(report) => {
                 for spec in report.foreign.iter().filter(|_| former.is_empty()) {
@@ -177,30 +217,43 @@ impl Worker {
                         "{address}/{length} was there already and stays as it is"
                     ));
                 }
-                self.held.insert(group, wish.addresses.clone());
+                held.extend(&wish.addresses);
+                self.held.insert(holder, held);
                 Ok(())
             }
             Err(error) => {
                 self.complain(error.to_string());
+                // What was there before keeps its lease.
+                held.extend(kept);
+                self.held.insert(holder, held);
                 Err(Refused { errno: libc::EIO })
             }
         }
     }
 
-    fn release(&mut self, specs: &[AddressSpec]) {
-        if specs.is_empty() {
-            return;
+    /// Removes addresses, except those that another holder wants; returns what may still be there.
+    fn release(&mut self, holder: Holder, mut specs: Vec<AddressSpec>) -> Vec<AddressSpec> {
+        specs.retain(|spec| self.wanted.get(spec).is_none_or(|owner| *owner == holder));
+        for spec in &specs {
+            self.wanted.remove(spec);
         }
-        match self.kernel.release(specs) {
+        if specs.is_empty() {
+            return specs;
+        }
+        match self.kernel.release(&specs) {
             Ok(report) => {
-                for (spec, error) in report.failures {
+                for (spec, error) in &report.failures {
                     let address = spec.address;
                     self.complain(format!(
                         "cannot remove {address}: {error}; its lease will end it"
                     ));
                 }
+                report.failures.into_iter().map(|(spec, _)| spec).collect()
             }
-            Err(error) => self.complain(format!("cannot remove addresses: {error}")),
+            Err(error) => {
+                self.complain(format!("cannot remove addresses: {error}"));
+                specs
+            }
         }
     }
 

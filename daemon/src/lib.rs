@@ -26,6 +26,7 @@ pub mod lock;
 pub mod notify;
 pub mod observe;
 pub mod privilege;
+pub mod replicate;
 pub mod runner;
 pub mod say;
 pub mod seal;

@@ -150,9 +150,15 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// A sealer for a process that has not sealed anything yet.
-    pub fn new(key: &ClusterKey, ids: SealIds) -> Self {
-        Sealer { ids, key: key.derive(&ids), last: None }
+    /// A sealer for a process that has used sequence numbers up to `last`, under whatever key; `None`
+    /// if it has not sealed anything yet.
+    pub fn new(key: &ClusterKey, ids: SealIds, last: Option<u64>) -> Self {
+        Sealer { ids, key: key.derive(&ids), last }
+    }
+
+    /// The last sequence number that was used.
+    pub fn last(&self) -> Option<u64> {
+        self.last
     }
 
     /// Goes on under another cluster key. Sequence numbers go on too, so that a rotation back to

@@ -7,11 +7,12 @@ mod foreign;
 mod group;
 mod paths;
 mod peers;
+mod replication;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
-use evergate_api::status::{ConfigStatus, ReplicationStatus, SCHEMA, Status};
+use evergate_api::status::{ConfigStatus, SCHEMA, Status};
 use evergate_core::config::Config;
 use evergate_core::ident::GroupId;
 use evergate_core::{Instant, Node};
@@ -52,7 +53,7 @@ pub fn status(node: &Node, facts: &Facts, now: Instant, clock: &WallClock) -> St
         blockers,
         groups: truth.groups().map(|id| group::of(&truth, id)).collect(),
         peers: peers::all(&truth),
-        replication: ReplicationStatus::default(),
+        replication: replication::of(&truth),
         counters: facts.counters.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
     }
 }

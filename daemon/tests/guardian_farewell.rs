@@ -5,7 +5,7 @@ mod namespace;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use evergate_daemon::kernel::requests::Kernel;
 use evergate_daemon::sys::clock::boottime_now;
 use evergate_daemon::sys::message::receive;
 use evergate_daemon::sys::option::set_int;
-use namespace::{in_namespace, interface, ip};
+use namespace::{eventually, in_namespace, interface, ip};
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
@@ -33,8 +33,8 @@ fn advert(ifindex: u32, from: IpAddr, priority: u8) -> Will {
 }
 
 /// A neighbour in a namespace of its own at the other end of the cable: tells what it hears, and
-/// answers with an advert if `answers`.
-fn neighbour(from: IpAddr, answers: bool) -> Receiver<Vec<u8>> {
+/// answers with an advert if `answers`. The cable lasts as long as the sender that is returned.
+fn neighbour(from: IpAddr, answers: bool) -> (Receiver<Vec<u8>>, Sender<()>) {
     let (say_ready, ready) = channel();
     let (say_heard, heard) = channel();
     let (say_moved, moved) = channel::<()>();
@@ -57,12 +57,15 @@ fn neighbour(from: IpAddr, answers: bool) -> Receiver<Vec<u8>> {
             assert_eq!(farewell.send(&[advert(ifindex, from, 100)]), 0);
         }
         say_heard.send(bytes).unwrap();
+        // The cable would go with this namespace.
+        let _ = moved.recv();
     });
     let task = ready.recv().unwrap();
     ip(&format!("link set evk2 netns /proc/{}/ns/net", task.display()));
     say_moved.send(()).unwrap();
     ready.recv().unwrap();
-    heard
+    assert!(eventually(2000, || ip("link show dev evk1").contains("state UP")));
+    (heard, say_moved)
 }
 
 /// A socket that hears VRRP on one interface.
@@ -91,7 +94,7 @@ fn ear(from: IpAddr, ifindex: u32) -> Socket {
 /// Resigns for a core that held an address beside `own`; how long that took, and what the
 /// neighbour heard.
 fn resign_before(own: IpAddr, other: IpAddr, answers: bool) -> (Duration, usize, Vec<u8>) {
-    let heard = neighbour(other, answers);
+    let (heard, _cable) = neighbour(other, answers);
     let length = if own.is_ipv4() { "24" } else { "64 nodad" };
     ip(&format!("addr add {own}/{length} dev evk1"));
     let ifindex = interface("evk1").index;

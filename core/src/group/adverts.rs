@@ -167,6 +167,7 @@ mod tests {
             unheard: false,
             stopping: false,
             differs: false,
+            partial: false,
         };
         let mut group = Group::new(GroupId(0), 3);
         let mut out = Vec::new();

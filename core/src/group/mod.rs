@@ -299,6 +299,7 @@ impl Group {
         self.is_fit(scene.config, scene.me)
             && !scene.stopping
             && !scene.differs
+            && (!scene.partial || self.holds())
             && matches!(self.state, State::Standby | State::Active { .. })
     }
 

@@ -35,6 +35,8 @@ pub struct Scene<'a> {
     pub stopping: bool,
     /// Our configuration has differed from that of a living peer for too long.
     pub differs: bool,
+    /// Our copies of the peers' connections are not whole: others who are ready go first.
+    pub partial: bool,
 }
 
 /// A node as it is seen from here.

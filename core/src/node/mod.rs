@@ -55,6 +55,8 @@ pub struct Node {
     paused_at_deadline: Option<Instant>,
     /// Something has changed that the peers should know now.
     urgent: bool,
+    /// Our copies of the peers' connections are not whole.
+    partial: bool,
     stopping: bool,
     stopped: bool,
     running: bool,
@@ -84,6 +86,7 @@ impl Node {
             catching_up: false,
             paused_at_deadline: None,
             urgent: false,
+            partial: false,
             stopping: false,
             stopped: false,
             running: false,
@@ -174,6 +177,7 @@ impl Node {
             unheard: self.unheard_at().is_some_and(|at| at <= now),
             stopping: self.stopping,
             differs: self.differs(now),
+            partial: self.partial,
         }
     }
 
@@ -256,6 +260,10 @@ impl Node {
                 self.one_group(now, group, out, |group, scene, out| group.address_lost(scene, out));
             }
             Input::Heard { interface, answered } => self.heard(now, interface, answered),
+            Input::Copies { whole } => {
+                self.urgent |= self.partial == whole;
+                self.partial = !whole;
+            }
             Input::Neighbours { interface, known } => self.neighbours(interface, known),
             Input::Command(command) => self.command(now, command, out),
             Input::Configure { config } => self.configure(now, *config, out),

@@ -184,13 +184,16 @@ impl Replicator {
     }
 
     fn review_copy(&mut self, name: FlowHash, entry: Entry, flow: &Flow, out: &mut Vec<Effect>) {
-        self.index.set_marks(name, entry.marks & !mark::SEEN | self.pass.seen);
+        self.index.set_marks(name, entry.marks & !(mark::SEEN | mark::AGED) | self.pass.seen);
         let owner = NodeId(u16::from(entry.stream));
+        let aged = entry.marks & mark::AGED != 0;
         if self.settings.key.value(flow) != entry.digest {
             if !self.pass.is_newer(entry) {
                 self.pass.differ += 1;
                 self.index.remove(name);
             }
+        } else if aged {
+            out.push(Effect::Replace(flow.clone()));
         } else if u64::from(flow.timeout) < LEASE.as_secs() / 2 && self.is_synced_with(owner) {
             out.push(Effect::Renew(flow.key));
         }
@@ -227,6 +230,7 @@ impl Replicator {
             return;
         }
         self.pass.running = false;
+        self.aged = self.aged && !whole;
         let took = now.since(self.pass.began);
         self.pass.due = now + PASS_EVERY.max(took * PASS_SHARE);
         if !whole {

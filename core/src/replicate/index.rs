@@ -44,6 +44,8 @@ pub mod mark {
     pub const LEASED: u8 = 0x02;
     /// Taken over from another node: sequence numbers are not checked yet.
     pub const LIBERAL: u8 = 0x04;
+    /// Given up to another node: our kernel remembers sequence numbers of the past.
+    pub const AGED: u8 = 0x08;
 }
 
 /// A used or free place. `name` is 0 where it is free.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::compare::older;
-use super::index::{Entry, bucket_of};
+use super::index::{Entry, bucket_of, mark};
 use super::send::low;
 use super::{Effect, Note, Replicator, stream_of};
 use crate::flow::{FlowHash, FlowKey};
@@ -255,7 +255,7 @@ impl Replicator {
                     incoming.sweeps.push((number, first, buckets));
                 }
             }
-            Item::Adopted(node) => self.take_adopted(from, node),
+            Item::Adopted(node) => self.take_adopted(now, from, node),
             Item::Broken(nodes) if nodes.contains(&self.settings.me) => {
                 self.set_synced(from, false, out);
             }
@@ -326,12 +326,18 @@ impl Replicator {
     }
 
     /// The flows of a node belong to another one from now on.
-    fn take_adopted(&mut self, by: NodeId, from: NodeId) {
+    fn take_adopted(&mut self, now: Instant, by: NodeId, from: NodeId) {
         let ours = from == self.settings.me;
         if by == from || ours && self.serving {
             return;
         }
-        self.change_owner(stream_of(from), stream_of(by), 0);
+        // Our kernel has seen packets of them and will not see the next ones: when they come back,
+        // their sequence numbers would look wrong.
+        self.change_owner(stream_of(from), stream_of(by), if ours { mark::AGED } else { 0 });
+        if ours {
+            self.aged = true;
+            self.pass.want_soon(now);
+        }
     }
 
     /// All flows of a peer in these buckets were told since a packet: what is older is gone.

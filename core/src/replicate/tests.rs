@@ -20,6 +20,7 @@ struct Host {
     incarnation: Incarnation,
     notes: Vec<Note>,
     restored: usize,
+    replaced: usize,
 }
 
 struct World {
@@ -99,6 +100,7 @@ impl World {
             incarnation,
             notes: Vec::new(),
             restored: 0,
+            replaced: 0,
         });
         self.tell_sights();
     }
@@ -164,6 +166,10 @@ impl World {
                     }
                 }
                 Effect::Restore(_) => host.restored += 1,
+                Effect::Replace(flow) => {
+                    host.replaced += 1;
+                    host.table.insert(flow.key, flow);
+                }
                 Effect::Strict(_) => {}
                 Effect::Dump => host.dump = Some(host.table.values().cloned().collect()),
                 Effect::Note(note) => host.notes.push(note),
@@ -376,6 +382,7 @@ fn a_takeover_makes_the_flows_our_own_and_a_second_one_loses_nothing() {
     world.run(3000 * MS);
     assert_eq!(world.host(0).machine.own_flows(), 1000);
     assert_eq!(world.host(1).machine.own_flows(), 0);
+    assert_eq!(world.host(1).replaced, 1000, "as new, whatever its kernel remembers of them");
     // The former owner's kernel forgets what it has translated: that is no news any more.
     (10..20).for_each(|number| world.expire(1, &flow(number)));
     world.run(8000 * MS);

@@ -19,6 +19,8 @@ use super::{Call, FOLLOWERS_MAX, Place, Shared};
 const NODE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a reload may take: files are read and interfaces looked up.
 const RELOAD_WITHIN: Duration = Duration::from_secs(30);
+/// How long reading the table of connections may take.
+const FLOWS_WITHIN: Duration = Duration::from_secs(10);
 /// How much longer than a handover itself its answer is waited for.
 const HANDOVER_GRACE: Duration = Duration::from_secs(2);
 /// How often a waiting thread looks whether its client has gone or the daemon ends.
@@ -171,6 +173,9 @@ fn limit(request: &Request) -> Duration {
         | Request::Events { .. }
         | Request::Why { .. }
         | Request::Lock { .. }
-        | Request::Unlock { .. } => NODE_WITHIN,
+        | Request::Unlock { .. }
+        | Request::Resync { .. }
+        | Request::Verify {} => NODE_WITHIN,
+        Request::Flows { .. } => FLOWS_WITHIN,
     }
 }

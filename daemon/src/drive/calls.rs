@@ -69,6 +69,9 @@ impl Drive {
             Request::Failback { group } => self.failback(now, &group, &reply),
             Request::Lock { group } => Some(self.lock(now, group.as_deref(), true)),
             Request::Unlock { group } => Some(self.lock(now, group.as_deref(), false)),
+            Request::Resync { node } => Some(self.resync(node.as_deref())),
+            Request::Verify {} => Some(self.verify(now)),
+            Request::Flows { filter, limit } => self.list(filter.as_deref(), limit, &reply),
             Request::Reload { plan } => {
                 let job = ColdJob::Reload { plan, reply: Some(reply.clone()) };
                 let busy = "another reload is under way; try again";
@@ -271,14 +274,7 @@ impl Drive {
         while let Ok(prepared) = self.prepared.try_recv() {
             match prepared {
                 Prepared::Configuration { layout, keys, answer, reply } => {
-                    let core = layout.core.clone();
-                    self.next_layout = Some(*layout);
-                    self.feed(now, Input::Configure { config: Box::new(core) });
-                    self.keys = keys;
-                    self.take_keys();
-                    self.look_at_kernel(now);
-                    self.publish_estate();
-                    self.estate.reload_ended();
+                    self.apply(now, *layout, keys);
                     for line in answer.plan.clone() {
                         self.complain(&format!("reload: {line}"));
                     }
@@ -302,12 +298,15 @@ impl Drive {
                     }
                 }
                 Prepared::Neighbours(known) => {
-                    for (interface, address) in known {
-                        if !self.is_ours(address) {
+                    for (ifindex, address) in known {
+                        if let Some(interface) = self.port_of(ifindex)
+                            && !self.is_ours(address)
+                        {
                             self.neighbours.named(now, interface, address);
                         }
                     }
                 }
+                Prepared::Snapshot(picture) => self.take_picture(now, picture),
                 Prepared::Complaint(text) => self.complain(&text),
             }
         }

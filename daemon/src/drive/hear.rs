@@ -217,6 +217,9 @@ impl Drive {
         if from == self.layout.core.me {
             return self.count("heartbeat_ourselves");
         }
+        if head.kind == header::Kind::Replica {
+            return self.pass_on(from, head, datagram);
+        }
         let ids = SealIds {
             cluster: head.cluster,
             node: head.node,

@@ -11,9 +11,16 @@
 mod calls;
 mod hear;
 mod neighbours;
+mod news;
 mod ports;
+mod reload;
+mod renumber;
+pub mod replication;
 mod speak;
 mod world;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -34,9 +41,10 @@ use crate::estate::SharedEstate;
 use crate::facts::Facts;
 use crate::kernel::frame_counter::FrameCounter;
 use crate::kernel::monitor::Monitor;
-use crate::kernel_thread::{Granted, KernelThread};
+use crate::kernel_thread::{Granted, Holder, KernelThread, Wish};
 use crate::layout::Layout;
 use crate::observe::{EventDraft, Observer};
+use crate::replicate::Replication;
 use crate::seal::{ClusterKey, Opener, SealIds, Sealer};
 use crate::sys::clock::boottime_now;
 use crate::sys::process::Signals;
@@ -86,6 +94,8 @@ pub struct Equipment {
     pub facts: Facts,
     /// Groups that were locked before.
     pub locked: Vec<String>,
+    /// The thread that replicates connections, where there is one.
+    pub replication: Option<Replication>,
 }
 
 /// The node thread.
@@ -94,6 +104,11 @@ pub struct Drive {
     layout: Layout,
     facts: Facts,
     ports: Vec<Port>,
+    next_key: u64,
+    /// Under which numbers the kernel thread knows the groups, in their order.
+    holders: Vec<(String, Holder)>,
+    next_holder: u32,
+    look: news::Look,
     routers: BTreeMap<(InterfaceId, Family, u8), (GroupId, RouterId)>,
     virtuals: BTreeSet<IpAddr>,
     dialects: BTreeMap<(GroupId, RouterId), vrrp::Dialect>,
@@ -122,7 +137,10 @@ pub struct Drive {
     opener: Opener,
     /// The ready-made resignation of this process.
     will: Vec<u8>,
+    /// The last number on the wire, sealed or not.
     sequence: u64,
+    /// The last number that a sealer which is gone has used.
+    sealed: Option<u64>,
     announced_at: BTreeMap<GroupId, Instant>,
     told_more_at: Instant,
     housekept_at: Instant,
@@ -132,7 +150,12 @@ pub struct Drive {
     plain: Vec<u8>,
     packet: Vec<u8>,
     granted: Vec<Granted>,
+    /// Left to the kernel thread together, once all decisions of a moment are carried out.
+    wishes: Vec<(Holder, Wish)>,
     complaints: Vec<String>,
+    replication: Option<Replication>,
+    /// What the machine was told last of the copies of the peers' connections.
+    copies_whole: Option<bool>,
 }
 
 /// The phases of a takeover that are over.
@@ -149,6 +172,7 @@ impl Drive {
         let now = instant_now();
         let Equipment { layout, keys, incarnation, estate, kernel, monitor, bell, .. } = equipment;
         let Equipment { calls, cold, prepared, events, signals, facts, locked, .. } = equipment;
+        let Equipment { replication, .. } = equipment;
         let poller = Poller::new()?;
         let timer = Timer::new()?;
         poller.add(&timer, TOKEN_TIMER)?;
@@ -159,6 +183,10 @@ impl Drive {
             node: Node::new(layout.core.clone(), incarnation, now),
             observer: Observer::new(layout.me()),
             ports: Vec::new(),
+            next_key: 0,
+            holders: Vec::new(),
+            next_holder: 0,
+            look: news::Look::default(),
             routers: BTreeMap::new(),
             virtuals: BTreeSet::new(),
             dialects: BTreeMap::new(),
@@ -174,6 +202,7 @@ impl Drive {
             opener: Opener::new(&keys),
             will: Vec::new(),
             sequence: 0,
+            sealed: None,
             announced_at: BTreeMap::new(),
             told_more_at: now,
             housekept_at: now,
@@ -183,6 +212,7 @@ impl Drive {
             plain: Vec::new(),
             packet: Vec::new(),
             granted: Vec::new(),
+            wishes: Vec::new(),
             complaints: Vec::new(),
             layout,
             facts,
@@ -198,6 +228,8 @@ impl Drive {
             events,
             signals,
             keys,
+            replication,
+            copies_whole: None,
         };
         drive.take_keys();
         drive.lay_out();
@@ -227,6 +259,8 @@ impl Drive {
             self.estate.beat(now.as_nanos());
             for token in ready.tokens() {
                 self.serve(now, token)?;
+                // A flood on many sockets takes long, and the guardian does not wait for its end.
+                self.estate.beat(boottime_now());
             }
             let now = instant_now();
             self.node.tick(now, &mut effects);
@@ -257,8 +291,11 @@ impl Drive {
             TOKEN_MONITOR => self.read_news(now),
             TOKEN_SIGNALS => self.read_signals(now)?,
             token => {
-                if let Some((interface, source)) = ports::source_of(token) {
-                    self.read_port(now, interface, source);
+                let Some((key, source)) = ports::source_of(token) else { return Ok(()) };
+                // A port may have gone since the wait.
+                let port = self.ports.iter().find(|port| port.key == key);
+                if let Some(id) = port.map(|port| port.id) {
+                    self.read_port(now, id, source);
                 }
             }
         }
@@ -276,7 +313,9 @@ impl Drive {
         let mut granted = std::mem::take(&mut self.granted);
         let mut complaints = std::mem::take(&mut self.complaints);
         self.kernel.take(&mut granted, &mut complaints);
-        for Granted { group, serial, result } in granted.drain(..) {
+        for Granted { holder, serial, result } in granted.drain(..) {
+            let position = self.holders.iter().position(|(_, known)| *known == holder);
+            let Some(group) = position.map(GroupId::at) else { continue };
             self.feed(now, Input::Owned { group, serial, result });
             let holds = self.node.groups().get(group.index()).is_some_and(|g| g.holds());
             if !holds && self.held.remove(&group) {
@@ -301,8 +340,13 @@ impl Drive {
         if now.since(self.housekept_at) < HOUSEKEEPING {
             return;
         }
+        self.show_replication();
+        self.tell_copies(now);
         self.housekept_at = now;
         self.expire_calls(now);
+        if self.look.wanted && !self.look.asked {
+            self.ask_for_picture();
+        }
         let seek = self.lacks_witness(now);
         let every = if seek { neighbours::SEEK_EVERY } else { neighbours::ASK_EVERY };
         if now.since(self.asked_at) >= every {
@@ -325,17 +369,18 @@ impl Drive {
             incarnation: self.node.incarnation().0,
         };
         self.opener.rotate(&self.keys);
+        self.pass_keys_on();
         let Some(first) = self.keys.first() else {
-            self.sealer = None;
+            self.sealed = self.sealer.take().and_then(|sealer| sealer.last()).or(self.sealed);
             self.will.clear();
             return;
         };
-        match &mut self.sealer {
-            Some(sealer) => {
-                sealer.rotate(first);
-                self.sequence += 1;
-            }
-            None => self.sealer = Some(Sealer::new(first, ids)),
+        if let Some(sealer) = &mut self.sealer {
+            sealer.rotate(first);
+        }
+        let sealer = self.sealer.get_or_insert_with(|| Sealer::new(first, ids, self.sealed));
+        if sealer.last().is_some() {
+            self.sequence += 1;
         }
         // The same bytes go out on every path, because one number must never seal two texts.
         let head = self.header(header::Kind::Will, 0, self.sequence);

@@ -14,7 +14,7 @@ use crate::kernel::udp_socket::UdpSocket;
 use crate::kernel::vrrp_socket::VrrpSocket;
 use crate::sys::ready::Poller;
 
-/// What may be read from a port: the token of a descriptor is the port's number and its kind.
+/// What may be read from a port: the token of a descriptor is the port's key and its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
     /// VRRP over one family.
@@ -42,8 +42,11 @@ pub const FIRST_TOKEN: u64 = 16;
 /// An interface of the configuration.
 #[derive(Debug)]
 pub struct Port {
-    /// Its number.
+    /// Its number in the present configuration.
     pub id: InterfaceId,
+    /// Its own number: no other port has had it or will have it, so that a token of a port that is
+    /// gone means nobody.
+    pub key: u64,
     /// Its name.
     pub name: String,
     /// What the kernel says of it, while it exists.
@@ -52,6 +55,8 @@ pub struct Port {
     pub addresses: Vec<IpAddr>,
     /// What is open on it.
     pub sockets: Option<Sockets>,
+    /// What the core was told about it last.
+    pub told: Option<input::Interface>,
     wanted: Wanted,
     /// Sources that the file names, by family; they come before the interface's own choice.
     pub named: Vec<IpAddr>,
@@ -91,13 +96,15 @@ pub struct Sockets {
 
 impl Port {
     /// An interface that was not seen yet.
-    pub fn new(id: InterfaceId, name: &str, wanted: Wanted) -> Port {
+    pub fn new(id: InterfaceId, key: u64, name: &str, wanted: Wanted) -> Port {
         Port {
             id,
+            key,
             name: name.into(),
             link: None,
             addresses: Vec::new(),
             sockets: None,
+            told: None,
             wanted,
             named: Vec::new(),
         }
@@ -188,7 +195,7 @@ impl Port {
 
     fn watch(&self, sockets: &Sockets, poller: &Poller, wrong: &mut Vec<String>) {
         for (kind, source) in SOURCES.into_iter().enumerate() {
-            let token = FIRST_TOKEN + u64::from(self.id.0) * SOURCES.len() as u64 + kind as u64;
+            let token = FIRST_TOKEN + self.key * SOURCES.len() as u64 + kind as u64;
             let added = match source {
                 Source::Vrrp(Family::V4) => sockets.vrrp_v4.as_ref().map(|s| poller.add(s, token)),
                 Source::Vrrp(Family::V6) => sockets.vrrp_v6.as_ref().map(|s| poller.add(s, token)),
@@ -204,11 +211,12 @@ impl Port {
     }
 }
 
-/// The port and the source that a token stands for.
-pub fn source_of(token: u64) -> Option<(InterfaceId, Source)> {
-    let offset = usize::try_from(token.checked_sub(FIRST_TOKEN)?).ok()?;
-    let port = u16::try_from(offset / SOURCES.len()).ok()?;
-    Some((InterfaceId(port), SOURCES[offset % SOURCES.len()]))
+/// The key of the port and the source that a token stands for.
+pub fn source_of(token: u64) -> Option<(u64, Source)> {
+    let offset = token.checked_sub(FIRST_TOKEN)?;
+    let kinds = SOURCES.len() as u64;
+    let kind = usize::try_from(offset % kinds).ok()?;
+    Some((offset / kinds, SOURCES[kind]))
 }
 
 fn keep<T>(opened: Result<T, SocketError>, wrong: &mut Vec<String>) -> Option<T> {

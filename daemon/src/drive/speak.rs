@@ -36,6 +36,9 @@ impl Drive {
                 Effect::Stopped => self.stopped = true,
             }
         }
+        if !self.wishes.is_empty() {
+            self.kernel.wish(self.wishes.drain(..));
+        }
     }
 
     fn advertise(&mut self, now: Instant, group: GroupId, router: RouterId, priority: u8) {
@@ -211,7 +214,8 @@ impl Drive {
             self.publish_estate();
         }
         let lease_s = lease.map(|lease| u32::try_from(lease.as_secs()).unwrap_or(u32::MAX).max(1));
-        self.kernel.wish(group, Wish { serial, addresses, lease_s });
+        let (_, holder) = self.holders[group.index()];
+        self.wishes.push((holder, Wish { serial, addresses, lease_s }));
     }
 
     /// The addresses of a group with the interfaces that exist now.
@@ -320,6 +324,10 @@ impl Drive {
     /// Keeps the phases of a takeover until its last one, the announcement, is done.
     pub(super) fn note(&mut self, now: Instant, note: &Note) {
         self.facts.note(now, note);
+        if matches!(note, Note::Role { .. } | Note::Peer { .. }) {
+            // Whose flows are whose follows from it, and must not wait for the housekeeping.
+            self.show_replication();
+        }
         if let Note::TookOver { group, cause, detect, addresses } = note {
             let phases = super::Phases { cause: *cause, detect: *detect, addresses: *addresses };
             self.phases.insert(*group, phases);

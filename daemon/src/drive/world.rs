@@ -1,9 +1,9 @@
-//! The kernel's news as facts, the layout of ports, and what is left to the guardian.
+//! The layout of ports, the neighbours on them, and what is left to the guardian.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use evergate_core::ident::{Family, GroupId, InterfaceId, PathId, RouterId};
-
 use evergate_core::{Input, Instant};
 use nix::sys::signal::Signal;
 
@@ -12,23 +12,22 @@ use super::{Drive, instant_now};
 use crate::cold::ColdJob;
 use crate::estate::{Estate, HeldAddress, Holding, Transport, Will};
 use crate::kernel::Interface;
-use crate::kernel::addresses::AddressSpec;
-use crate::kernel::monitor::{Event, snapshot};
-use crate::kernel::requests::Kernel;
-use crate::kernel::rtnetlink::{AddressRecord, LinkRecord, OUR_PROTOCOL};
+use crate::kernel_thread::Holder;
 
 impl Drive {
     /// Makes ports and look-up tables for the configuration; what is open and still wanted stays.
     pub(super) fn lay_out(&mut self) {
-        let mut former = std::mem::take(&mut self.ports);
+        self.number_holders();
+        let former = std::mem::take(&mut self.ports).into_iter();
+        let mut former: BTreeMap<String, Port> = former.map(|p| (p.name.clone(), p)).collect();
         for (position, name) in self.layout.core.interfaces.iter().enumerate() {
             let id = InterfaceId::at(position);
             let wanted = self.wanted(id);
-            let known = former.iter().position(|port| port.name == *name && port.id == id);
-            let mut port = match known {
-                Some(at) => former.swap_remove(at),
-                None => Port::new(id, name, wanted),
-            };
+            let mut port = former.remove(name).unwrap_or_else(|| {
+                self.next_key += 1;
+                Port::new(id, self.next_key, name, wanted)
+            });
+            port.id = id;
             port.want(wanted);
             port.named = self.named_sources(id);
             self.ports.push(port);
@@ -44,8 +43,36 @@ impl Drive {
                 self.virtuals.extend(router.addresses.iter().map(|(address, _)| *address));
             }
         }
-        self.facts.replicate = self.layout.file.replicate;
+        for port in &mut self.ports {
+            let mut own = std::mem::take(&mut port.addresses);
+            own.retain(|address| {
+                let is_virtual = self.virtuals.contains(address);
+                if is_virtual {
+                    self.facts.present.insert((port.id, *address));
+                }
+                !is_virtual
+            });
+            port.addresses = own;
+        }
+        self.facts.present.retain(|(_, address)| self.virtuals.contains(address));
         self.facts.config_hash = self.layout.file.digest.to_string();
+    }
+
+    /// Groups keep the number under which the kernel thread knows them; those that are gone give
+    /// up what they still have.
+    fn number_holders(&mut self) {
+        let mut former: BTreeMap<String, Holder> =
+            std::mem::take(&mut self.holders).into_iter().collect();
+        for group in &self.layout.core.groups {
+            let holder = former.remove(&group.name).unwrap_or_else(|| {
+                self.next_holder += 1;
+                Holder(self.next_holder)
+            });
+            self.holders.push((group.name.clone(), holder));
+        }
+        for holder in former.into_values() {
+            self.kernel.retire(holder);
+        }
     }
 
     /// The sources that the file names for routers on an interface.
@@ -72,125 +99,12 @@ impl Drive {
         wanted
     }
 
-    /// Takes everything that the kernel has as news: at the start, and after news was lost. This
-    /// waits for the kernel, which at that moment is the lesser evil.
-    pub(super) fn look_at_kernel(&mut self, now: Instant) {
-        let events = Kernel::open().and_then(|mut kernel| snapshot(&mut kernel));
-        match events {
-            Ok(events) => {
-                for port in &mut self.ports {
-                    port.addresses.clear();
-                }
-                self.facts.present.clear();
-                for event in events {
-                    self.news(now, event);
-                }
-            }
-            Err(error) => self.complain(&format!("cannot read links and addresses: {error}")),
-        }
-        self.open_ports();
-        for id in 0..self.ports.len() {
-            self.tell_interface(now, InterfaceId::at(id));
-        }
-    }
-
-    pub(super) fn read_news(&mut self, now: Instant) {
-        let mut events = Vec::new();
-        if let Err(error) = self.monitor.read(&mut events) {
-            self.complain(&format!("cannot read the kernel's news: {error}"));
-            events.push(Event::Overflow);
-        }
-        if events.contains(&Event::Overflow) {
-            self.count("netlink_overflows");
-            return self.look_at_kernel(now);
-        }
-        for event in events {
-            if let Some(id) = self.news(now, event) {
-                self.open_ports();
-                self.tell_interface(now, id);
-            }
-        }
-    }
-
-    /// Takes one piece of news; returns the interface whose state has changed.
-    fn news(&mut self, now: Instant, event: Event) -> Option<InterfaceId> {
-        match event {
-            Event::LinkState(link) => self.link_news(link),
-            Event::LinkGone { ifindex } => {
-                let port = self.ports.iter_mut().find(|port| port.ifindex() == Some(ifindex))?;
-                port.set_link(None);
-                let id = port.id;
-                self.facts.present.retain(|(interface, _)| *interface != id);
-                Some(id)
-            }
-            Event::AddressAdded(record) => self.address_news(&record),
-            Event::AddressRemoved { ifindex, address, prefix_length, protocol } => {
-                let id = self.port_of(ifindex)?;
-                self.facts.present.remove(&(id, address));
-                self.kernel.forget(AddressSpec { ifindex, address, prefix_length });
-                if protocol == OUR_PROTOCOL || self.virtuals.contains(&address) {
-                    self.lost(now, id, address);
-                    return None;
-                }
-                let port = &mut self.ports[id.index()];
-                port.addresses.retain(|known| *known != address);
-                Some(id)
-            }
-            Event::Overflow => None,
-        }
-    }
-
-    fn link_news(&mut self, link: LinkRecord) -> Option<InterfaceId> {
-        let port = self.ports.iter_mut().find(|port| port.name == link.name)?;
-        let changed = port.link.as_ref() != Some(&link);
-        port.set_link(Some(link));
-        changed.then_some(port.id)
-    }
-
-    fn address_news(&mut self, record: &AddressRecord) -> Option<InterfaceId> {
-        let id = self.port_of(record.ifindex)?;
-        if self.virtuals.contains(&record.address) {
-            if record.is_usable() {
-                self.facts.present.insert((id, record.address));
-            }
-            return None;
-        }
-        let port = &mut self.ports[id.index()];
-        if record.is_ours() || !record.is_usable() || port.addresses.contains(&record.address) {
-            return None;
-        }
-        port.addresses.push(record.address);
-        Some(id)
-    }
-
-    /// A virtual address is gone: if its group is held, somebody else has removed it.
-    fn lost(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
-        let holds = |router: &evergate_core::config::RouterConfig| {
-            router.interface == interface && router.addresses.iter().any(|(a, _)| *a == address)
-        };
-        let groups = self.layout.core.groups.iter();
-        let owner = groups.clone().position(|group| group.routers.iter().any(holds));
-        if let Some(position) = owner {
-            self.feed(now, Input::AddressLost(GroupId::at(position)));
-        }
-    }
-
-    fn port_of(&self, ifindex: u32) -> Option<InterfaceId> {
-        self.ports.iter().find(|port| port.ifindex() == Some(ifindex)).map(|port| port.id)
-    }
-
     pub(super) fn open_ports(&mut self) {
         for at in 0..self.ports.len() {
             for wrong in self.ports[at].open(&self.poller) {
                 self.complain(&wrong);
             }
         }
-    }
-
-    fn tell_interface(&mut self, now: Instant, id: InterfaceId) {
-        let state = self.ports[id.index()].state();
-        self.feed(now, Input::Interface(id, state));
-        self.publish_estate();
     }
 
     pub(super) fn read_signals(&mut self, now: Instant) -> std::io::Result<()> {
@@ -283,26 +197,10 @@ impl Drive {
         }
     }
 
-    /// The machine has taken the new configuration: from here on its indices are meant.
-    pub(super) fn configured(&mut self) {
-        let Some(layout) = self.next_layout.take() else { return };
-        self.layout = layout;
-        self.facts.generation += 1;
-        self.facts.handovers.clear();
-        self.facts.faults.clear();
-        self.facts.routers.clear();
-        self.facts.foreign.clear();
-        self.facts.refused.clear();
-        self.facts.mute.clear();
-        self.facts.versions.clear();
-        self.dialects.clear();
-        self.held.clear();
-        self.lay_out();
-    }
-
     /// Asks everybody who may be there, so that we know whom to ask when it matters.
     pub(super) fn ask_idly(&mut self, now: Instant) {
-        if self.cold.try_send(ColdJob::Neighbours(self.segments())).is_err() {
+        let shared = self.segments().into_iter().map(|(_, ifindex)| ifindex);
+        if self.cold.try_send(ColdJob::Neighbours(shared.collect())).is_err() {
             self.count("cold_jobs_lost");
         }
         let ours: Vec<IpAddr> = {
@@ -312,7 +210,7 @@ impl Drive {
         };
         self.neighbours.tidy(now, |address| ours.contains(&address));
         for (id, _) in self.segments() {
-            if !self.neighbours.has_witness(now, id) {
+            if self.neighbours.lacks_witness(now, id) {
                 self.seek(id);
             }
             self.probe(id);
@@ -321,7 +219,7 @@ impl Drive {
 
     /// Whether there is a segment on which nobody is known who answers.
     pub(super) fn lacks_witness(&self, now: Instant) -> bool {
-        self.segments().iter().any(|(id, _)| !self.neighbours.has_witness(now, *id))
+        self.segments().iter().any(|(id, _)| self.neighbours.lacks_witness(now, *id))
     }
 
     /// The interfaces that clients share.

@@ -167,3 +167,17 @@ fn other_memory_is_not_an_estate() {
     let copy = other.as_fd().try_clone_to_owned().unwrap();
     assert!(matches!(SharedEstate::from_fd(copy), Err(EstateError::NotAnEstate)));
 }
+
+#[test]
+fn a_core_names_itself_unless_another_was_named_meanwhile() {
+    let core = SharedEstate::create().unwrap();
+    let guardian = second_view(&core);
+    let (late, next) = (Identity { pid: 7, start_ticks: 70 }, Identity { pid: 8, start_ticks: 80 });
+    guardian.clear_core();
+    core.core_enters(late);
+    assert_eq!(guardian.core(), late);
+    guardian.clear_core();
+    guardian.core_started(next);
+    core.core_enters(late);
+    assert_eq!(guardian.core(), next);
+}

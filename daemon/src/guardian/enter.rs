@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::process::own_identity;
 use super::role::Inherited;
 use crate::estate::{EstateError, SharedEstate};
 use crate::lock::SocketLock;
@@ -23,6 +24,8 @@ pub enum EnterError {
     Descriptor(io::Error),
     /// The estate cannot be used.
     Estate(EstateError),
+    /// The process cannot read who it is.
+    Process(io::Error),
     /// The guardian that started us is gone already: its successor starts another core.
     Orphaned,
 }
@@ -32,6 +35,7 @@ impl fmt::Display for EnterError {
         match self {
             EnterError::Descriptor(error) => write!(f, "not started by a guardian: {error}"),
             EnterError::Estate(error) => error.fmt(f),
+            EnterError::Process(error) => write!(f, "cannot read /proc: {error}"),
             EnterError::Orphaned => f.write_str("the guardian that started this process is gone"),
         }
     }
@@ -49,9 +53,12 @@ pub fn inherit(inherited: &Inherited, name: &str) -> Result<Inheritance, EnterEr
 }
 
 /// The beginning of a core. A core whose guardian died before it was known to the estate ends
-/// here, so that there is never a second one beside that of the guardian's successor.
+/// here, so that there is never a second one beside that of the guardian's successor. It names
+/// itself first: a guardian that dies after this leaves a core that its successor can find.
 pub fn enter_core(inherited: &Inherited) -> Result<Inheritance, EnterError> {
     let inheritance = inherit(inherited, "evergated-core")?;
+    let own = own_identity().map_err(EnterError::Process)?;
+    inheritance.estate.core_enters(own);
     let parent = std::os::unix::process::parent_id();
     if inheritance.estate.guardian().pid == parent {
         Ok(inheritance)

@@ -97,6 +97,20 @@ impl InternetSocket {
         Ok(Self { socket: socket.into(), interface, kind, is_v4 })
     }
 
+    /// A socket that only sends: it joins no group and is bound to no port.
+    pub(super) fn open_sender(
+        interface: &Interface,
+        kind: Kind,
+        is_v4: bool,
+    ) -> Result<Self, SocketError> {
+        let step = |error: io::Error| SocketError::new("open a socket", interface, &error);
+        let socket = create(kind, is_v4).map_err(step)?;
+        socket.bind_device(Some(interface.name.as_bytes())).map_err(step)?;
+        let set = if is_v4 { set_v4 } else { set_v6 };
+        set(&socket, interface.index).map_err(step)?;
+        Ok(Self { socket: socket.into(), interface: interface.clone(), kind, is_v4 })
+    }
+
     /// Sends a datagram out of the interface; without a source the kernel chooses one.
     pub(super) fn send(
         &self,

@@ -56,3 +56,22 @@ impl AsFd for UdpSocket {
         self.socket.as_fd()
     }
 }
+
+/// Sends to the port of our own protocol and hears nothing: for the thread that replicates, so that
+/// it needs no socket of the node thread.
+#[derive(Debug)]
+pub struct UdpSender {
+    socket: InternetSocket,
+}
+
+impl UdpSender {
+    /// Opens the socket for one family.
+    pub fn open(interface: &Interface, port: u16, v4: bool) -> Result<Self, SocketError> {
+        Ok(Self { socket: InternetSocket::open_sender(interface, Kind::Udp(port), v4)? })
+    }
+
+    /// Sends a datagram to the group or to one peer; whether the kernel took it.
+    pub fn send(&self, payload: &[u8], source: Option<IpAddr>, destination: IpAddr) -> bool {
+        self.socket.send(payload, destination, source).is_ok()
+    }
+}

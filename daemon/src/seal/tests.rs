@@ -20,7 +20,7 @@ fn key(byte: u8) -> ClusterKey {
 
 fn seal(key: &ClusterKey, ids: SealIds, sequence: u64) -> Vec<u8> {
     let mut out = Vec::new();
-    Sealer::new(key, ids).seal(VECTOR_HEADER, sequence, VECTOR_PLAINTEXT, &mut out).unwrap();
+    Sealer::new(key, ids, None).seal(VECTOR_HEADER, sequence, VECTOR_PLAINTEXT, &mut out).unwrap();
     out.split_off(VECTOR_HEADER.len())
 }
 
@@ -93,7 +93,7 @@ fn any_line_of_the_key_file_opens_and_a_removed_one_does_not() {
 
 #[test]
 fn no_sequence_number_is_sealed_twice_even_across_a_rotation() {
-    let mut sealer = Sealer::new(&key(1), ids());
+    let mut sealer = Sealer::new(&key(1), ids(), None);
     let mut out = Vec::new();
     assert_eq!(sealer.seal(b"h", 0, b"will", &mut out), Ok(()));
     assert_eq!(sealer.seal(b"h", 5, b"x", &mut out), Ok(()));
@@ -103,6 +103,10 @@ fn no_sequence_number_is_sealed_twice_even_across_a_rotation() {
         let refused = sealer.seal(b"h", sequence, b"x", &mut out);
         assert_eq!(refused, Err(SealError::SequenceNotAbove { last: 5 }));
     }
+    // The keys were taken away and come back: another sealer goes on where the first one was.
+    let mut sealer = Sealer::new(&key(1), ids(), sealer.last());
+    let refused = sealer.seal(b"h", 5, b"y", &mut out);
+    assert_eq!(refused, Err(SealError::SequenceNotAbove { last: 5 }));
     let long = vec![0; PLAINTEXT_BYTES_MAX + 1];
     let refused = sealer.seal(b"h", 6, &long, &mut out);
     assert_eq!(refused, Err(SealError::TooLong { bytes: PLAINTEXT_BYTES_MAX + 1 }));

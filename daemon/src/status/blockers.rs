@@ -116,6 +116,12 @@ impl Collector<'_> {
             );
             self.add("isolated", Some(group.id), me, None, text);
         }
+        if scene.partial && !group.holds() {
+            let text = format!(
+                "this node does not have all connections of {name} yet: wait, or `evergate verify`"
+            );
+            self.add("not-in-sync", Some(group.id), me, None, text);
+        }
         if scene.stopping {
             let text = "this daemon is ending: start it again".to_owned();
             self.add("stopping", Some(group.id), me, None, text);

@@ -78,6 +78,11 @@ fn reasons(truth: &Truth, scene: &Scene, group: &Group) -> Vec<Reason> {
             "a living peer runs another configuration: copy the file, then `evergate reload`";
         reasons.push(reason("config-differs", text.to_owned()));
     }
+    if scene.partial && !group.holds() {
+        let text =
+            "the copies of the peers' connections are not whole yet: `evergate verify` says more";
+        reasons.push(reason("not-in-sync", text.to_owned()));
+    }
     if scene.stopping {
         reasons.push(reason("stopping", "this daemon is ending".to_owned()));
     }

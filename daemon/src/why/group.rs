@@ -101,6 +101,11 @@ pub(super) fn obstacles(sources: &Sources, scene: &Scene, group: &Group, lines: 
             "differs",
             "a living peer runs another configuration for a minute or longer",
         ),
+        (
+            scene.partial,
+            "partial",
+            "the copies of the peers' connections are not whole, so nobody hands over to this node",
+        ),
         (scene.stopping, "stopping", "this daemon is ending"),
     ];
     for (_, code, text) in flags.iter().filter(|(holds, ..)| *holds) {

@@ -7,9 +7,11 @@ use evergate_core::flow::tcp;
 
 use super::attributes as a;
 
-/// The states of TCP in which a connection is not worth a word.
-pub const UNHEARD: [u8; 6] =
-    [tcp::SYN_SENT, tcp::SYN_RECV, tcp::FIN_WAIT, tcp::CLOSE_WAIT, tcp::LAST_ACK, tcp::SYN_SENT2];
+/// The states of TCP in which a connection is not worth a word, nor its end.
+pub const UNHEARD: [u8; 3] = [tcp::SYN_SENT, tcp::SYN_RECV, tcp::SYN_SENT2];
+/// The states of TCP that are not worth a word, but the end of a connection in them is: it was told
+/// as established.
+pub const CLOSING: [u8; 3] = [tcp::FIN_WAIT, tcp::CLOSE_WAIT, tcp::LAST_ACK];
 /// The states of TCP that say by themselves that a connection is over: that the table then forgets
 /// it is no news.
 pub const OVER: [u8; 2] = [tcp::TIME_WAIT, tcp::CLOSE];
@@ -52,8 +54,8 @@ const ATTRIBUTE_HEADER_BYTES: u32 = 4;
 pub(super) const PASS: u32 = u32::MAX;
 pub(super) const DROP: u32 = 0;
 
-/// The filter that drops news of our own changes, by their ports, and what [`UNHEARD`] and [`OVER`]
-/// say. Everything else passes. Port 0, which is the kernel itself, is never one of ours.
+/// The filter that drops news of our own changes, by their ports, and what [`UNHEARD`], [`CLOSING`]
+/// and [`OVER`] say. Everything else passes. Port 0, which is the kernel itself, is never one of ours.
 pub fn program(own_ports: &[u32]) -> Vec<Instruction> {
     let mut program = Vec::new();
     let mut put = |code, if_true, if_false, operand| {
@@ -82,15 +84,21 @@ pub fn program(own_ports: &[u32]) -> Vec<Instruction> {
         put(JUMP_IF_EQUAL, 0, 1, u32::from(state));
         put(RETURN, 0, 0, DROP);
     }
-    let [one, other] = OVER.map(u32::from);
-    put(JUMP_IF_EQUAL, 2, 0, one);
-    put(JUMP_IF_EQUAL, 1, 0, other);
+    // Over the tests that follow, the last return, and for those that are over the four behind it.
+    let end = u32::from(u16::from_be_bytes(a::IPCTNL_MSG_CT_DELETE.to_ne_bytes()));
+    let closing = CLOSING.iter().map(|state| (*state, 0));
+    let tests: Vec<(u8, u8)> = closing.chain(OVER.iter().map(|state| (*state, 4))).collect();
+    for ((state, beyond), left) in tests.iter().zip((1..=CLOSING.len() + OVER.len()).rev()) {
+        let skip = u8::try_from(left).unwrap_or(0) + beyond;
+        put(JUMP_IF_EQUAL, skip, 0, u32::from(*state));
+    }
     put(RETURN, 0, 0, PASS);
-    put(LOAD_HALF, 0, 0, OFFSET_KIND);
-    let end = u16::from_be_bytes(a::IPCTNL_MSG_CT_DELETE.to_ne_bytes());
-    put(JUMP_IF_EQUAL, 0, 1, u32::from(end));
-    put(RETURN, 0, 0, DROP);
-    put(RETURN, 0, 0, PASS);
+    for (at_the_end, before) in [(PASS, DROP), (DROP, PASS)] {
+        put(LOAD_HALF, 0, 0, OFFSET_KIND);
+        put(JUMP_IF_EQUAL, 0, 1, end);
+        put(RETURN, 0, 0, at_the_end);
+        put(RETURN, 0, 0, before);
+    }
     program
 }
 

@@ -1,0 +1,62 @@
+//! A new configuration: what it does not change goes on under its new numbers.
+
+use evergate_core::ident::GroupId;
+use evergate_core::{Input, Instant};
+
+use super::Drive;
+use super::renumber::{Moves, rekey, renumber};
+use crate::layout::Layout;
+use crate::seal::ClusterKey;
+
+impl Drive {
+    /// Takes a configuration that is prepared, with its keys.
+    pub(super) fn apply(&mut self, now: Instant, layout: Layout, keys: Vec<ClusterKey>) {
+        let config = Box::new(layout.core.clone());
+        self.next_layout = Some(layout);
+        self.feed(now, Input::Configure { config });
+        self.keys = keys;
+        self.take_keys();
+        self.tell_interfaces(now);
+        self.publish_estate();
+        // It may name interfaces and addresses that nobody has looked at yet.
+        self.ask_for_picture();
+        self.estate.reload_ended();
+    }
+
+    /// The machine has taken the new configuration: from here on its indices are meant.
+    pub(super) fn configured(&mut self) {
+        let Some(layout) = self.next_layout.take() else { return };
+        let former = std::mem::replace(&mut self.layout, layout);
+        self.renumber(&former);
+        self.facts.generation += 1;
+        self.facts.handovers.clear();
+        self.facts.faults.clear();
+        self.facts.routers.clear();
+        self.facts.foreign.clear();
+        self.facts.refused.clear();
+        self.facts.mute.clear();
+        self.facts.versions.clear();
+        self.dialects.clear();
+        self.lay_out();
+        self.open_ports();
+        // Before an address is added that the former configuration did not have.
+        self.publish_estate();
+    }
+
+    fn renumber(&mut self, former: &Layout) {
+        let (old, new) = (&former.core, &self.layout.core);
+        let groups =
+            Moves::of(old.groups.iter().map(|g| &g.name), new.groups.iter().map(|g| &g.name));
+        let interfaces = Moves::of(old.interfaces.iter(), new.interfaces.iter());
+        let group = |id: GroupId| groups.group(id);
+        renumber(&mut self.held, group);
+        rekey(&mut self.phases, group);
+        rekey(&mut self.announced_at, group);
+        self.neighbours.renumber(|id| interfaces.interface(id));
+        rekey(&mut self.frames_seen, |id| interfaces.interface(id));
+        self.heard_frames.clear();
+        renumber(&mut self.facts.present, |(id, address)| {
+            Some((interfaces.interface(id)?, address))
+        });
+    }
+}

@@ -1,0 +1,207 @@
+//! The node thread's side of replication: letters to its thread, and how things stand.
+
+use std::collections::BTreeSet;
+
+use std::sync::mpsc::SyncSender;
+
+use evergate_api::control::{ActionReply, ErrorCode, ErrorReply, Reply, VerifyPeer, VerifyReply};
+use evergate_core::heartbeat::Role;
+use evergate_core::ident::{NodeId, PathId};
+use evergate_core::replicate::Sight;
+use evergate_core::wire::header::Header;
+use evergate_core::{Input, Instant};
+
+use super::Drive;
+use crate::kernel::Interface;
+use crate::layout::Layout;
+use crate::replicate::{Doors, Identity, Listing, Mail, Policy, Replication, View, Way};
+use crate::seal::ClusterKey;
+use crate::wall_clock::WallClock;
+use crate::words;
+
+/// Starts the thread where the configuration wants it: with a peer of ours, and a key.
+pub fn start(
+    layout: &Layout,
+    incarnation: evergate_core::ident::Incarnation,
+    keys: &[ClusterKey],
+    doors: Option<Doors>,
+) -> Result<Option<Replication>, String> {
+    let Some(doors) = doors.filter(|_| wants(layout, keys)) else { return Ok(None) };
+    let identity = Identity {
+        me: layout.core.me,
+        node: layout.names.node_hash(layout.core.me).unwrap_or(0),
+        cluster: layout.cluster,
+        incarnation,
+        names: layout.names.clone(),
+        port: layout.file.cluster.port,
+    };
+    let started = Replication::start(doors, identity, policy(layout), keys);
+    started.map(Some).map_err(|error| format!("replication cannot start: {error}"))
+}
+
+/// Whether connections are to be replicated at all.
+pub fn wants(layout: &Layout, keys: &[ClusterKey]) -> bool {
+    let ours = layout.core.nodes.iter().filter(|node| !node.foreign).count();
+    layout.file.replicate.is_some() && ours > 1 && !keys.is_empty()
+}
+
+fn policy(layout: &Layout) -> Policy {
+    let Some(file) = &layout.file.replicate else { return Policy::default() };
+    Policy {
+        protocols: file.protocols.clone(),
+        ignore: file.ignore.iter().map(|network| (network.ip, network.prefix)).collect(),
+        zones: file.zones.clone(),
+        coalesce: file.coalesce,
+        protect_after: file.protect_after,
+    }
+}
+
+fn nothing_replicated() -> Reply {
+    let text = "connections are not replicated: the configuration has no [replicate], no second node \
+                of ours or no key, or the kernel has refused; the log says which";
+    Reply::Error(ErrorReply::new(ErrorCode::Refused, text))
+}
+
+impl Drive {
+    /// Passes a datagram on, unopened.
+    pub(super) fn pass_on(&mut self, from: NodeId, header: Header, datagram: &[u8]) {
+        let Some(replication) = &self.replication else { return self.count("replica_unwanted") };
+        let letter = Mail::Datagram { from, header, bytes: datagram.to_vec() };
+        if !replication.post(letter) {
+            self.count("replica_no_room");
+        }
+    }
+
+    /// Tells the other thread what has changed.
+    pub(super) fn show_replication(&mut self) {
+        if self.replication.is_none() {
+            return;
+        }
+        let view = self.view();
+        if let Some(replication) = &mut self.replication {
+            replication.show(view);
+            self.facts.replication = Some(replication.standing());
+        }
+    }
+
+    /// Tells the machine whether this node has what a takeover needs.
+    pub(super) fn tell_copies(&mut self, now: Instant) {
+        let Some(standing) = &self.facts.replication else { return };
+        let whole = self
+            .node
+            .peers()
+            .iter()
+            .filter(|peer| peer.lives())
+            .all(|peer| standing.peers.get(&peer.node).is_some_and(|peer| peer.whole));
+        if self.copies_whole != Some(whole) {
+            self.copies_whole = Some(whole);
+            self.feed(now, Input::Copies { whole });
+        }
+    }
+
+    fn view(&self) -> View {
+        // A group that we hold, or have begun to, is not served by a peer any more: what it says of
+        // its connections while it lets go does not count.
+        let serves = |node: NodeId| {
+            self.node.groups().iter().filter(|group| !group.holds()).any(|group| {
+                let report = group.reports.get(node.index()).and_then(Option::as_ref);
+                report.is_some_and(|report| matches!(report.role, Role::Active | Role::Claiming))
+            })
+        };
+        let sight = |peer: &evergate_core::detector::Peer| {
+            let incarnation = peer.session.incarnation().filter(|_| peer.lives())?;
+            Some(Sight { node: peer.node, incarnation, serves: serves(peer.node) })
+        };
+        let own: BTreeSet<_> =
+            self.ports.iter().flat_map(|port| port.addresses.iter().copied()).collect();
+        View {
+            sights: self.node.peers().iter().filter_map(sight).collect(),
+            serving: self.node.groups().iter().any(evergate_core::group::Group::holds),
+            ways: self.ways(),
+            own,
+        }
+    }
+
+    /// Links, those on which a peer is heard first.
+    fn ways(&self) -> Vec<Way> {
+        let mut ways: Vec<(bool, Way)> = Vec::new();
+        let wanted = self.layout.file.replicate.iter().flat_map(|file| &file.links);
+        let paths = &self.layout.core.paths;
+        for link in wanted {
+            let name = format!("link:{link}");
+            let Some(position) = paths.iter().position(|path| path.name == name) else { continue };
+            let (id, path) = (PathId::at(position), &paths[position]);
+            let Some(port) = self.ports.get(path.interface.index()) else { continue };
+            let Some(index) = port.ifindex() else { continue };
+            let (source, destinations) = self.path_addresses(id);
+            let interface = Interface { index, name: port.name.clone() };
+            let hash = self.layout.names.path_hash(id).unwrap_or(0);
+            let lives = |path: &evergate_core::detector::PathView| path.alive;
+            let silent =
+                !self.node.peers().iter().any(|peer| peer.paths.get(position).is_some_and(lives));
+            ways.push((silent, Way { interface, path: hash, source, destinations }));
+        }
+        ways.sort_by_key(|(silent, _)| *silent);
+        ways.into_iter().map(|(_, way)| way).collect()
+    }
+
+    /// Asks a peer, or all, for everything they have.
+    pub(super) fn resync(&self, name: Option<&str>) -> Reply {
+        let Some(replication) = &self.replication else { return nothing_replicated() };
+        let all = self.node.peers().iter().map(|peer| peer.node);
+        let named = |node: &NodeId| name.is_none_or(|name| self.layout.core.name(*node) == name);
+        let nodes: Vec<NodeId> = all.filter(named).collect();
+        if nodes.is_empty() {
+            let text = format!("no peer of ours is called {}", name.unwrap_or_default());
+            return Reply::Error(ErrorReply::new(ErrorCode::UnknownNode, text));
+        }
+        let asked = nodes.iter().all(|node| replication.post(Mail::Resync(*node)));
+        if !asked {
+            let text = "replication has too much to do; try again";
+            return Reply::Error(ErrorReply::new(ErrorCode::Busy, text));
+        }
+        let names: Vec<&str> = nodes.iter().map(|node| self.layout.core.name(*node)).collect();
+        let text = format!("asked {} for all connections", names.join(", "));
+        Reply::Resync(ActionReply { groups: Vec::new(), changed: true, text })
+    }
+
+    /// What the last comparison with each peer has shown.
+    pub(super) fn verify(&self, now: Instant) -> Reply {
+        let Some(replication) = &self.replication else { return nothing_replicated() };
+        let (standing, clock) = (replication.standing(), WallClock::now());
+        let peers = standing.peers.iter().map(|(node, peer)| VerifyPeer {
+            node: self.layout.core.name(*node).to_owned(),
+            equal: peer.verified_at.map(|_| peer.whole && peer.has_ours),
+            divergent: Some(if peer.whole { 0 } else { standing.divergent as u64 }),
+            verified_at: peer.verified_at.map(|at| clock.rfc3339(at)),
+            age_ms: peer.verified_at.map(|at| words::whole_millis(now.since(at))),
+        });
+        let peers: Vec<VerifyPeer> = peers.collect();
+        let equal = peers.iter().filter(|peer| peer.equal == Some(true)).count();
+        let text =
+            format!("{equal} of {} peers have the same connections as this node", peers.len());
+        Reply::Verify(VerifyReply { peers, text })
+    }
+
+    /// Lists connections; the other thread answers.
+    pub(super) fn list(
+        &self,
+        filter: Option<&str>,
+        limit: u32,
+        reply: &SyncSender<Reply>,
+    ) -> Option<Reply> {
+        let Some(replication) = &self.replication else { return Some(nothing_replicated()) };
+        let nodes = self.layout.core.nodes.iter().map(|node| node.name.clone()).collect();
+        let listing = Listing::new(filter, limit, reply.clone(), nodes);
+        let busy = "replication has too much to do; try again";
+        let posted = replication.post(Mail::List(listing));
+        (!posted).then(|| Reply::Error(ErrorReply::new(ErrorCode::Busy, busy)))
+    }
+
+    /// Passes new keys on.
+    pub(super) fn pass_keys_on(&self) {
+        if let Some(replication) = &self.replication {
+            replication.post(Mail::Keys(self.keys.clone()));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The thread `replicate`: connections of this node to the others, and theirs into this kernel.
+//!
+//! ```text
+//!   node thread ── mail: datagrams, sights, keys ──► thread ──► sealed datagrams on a link
+//!   kernel ── news, lists ───────────────────────────► │  ──► changes, in batches
+//!   node thread ◄── standing: what is whole, how much ─┘
+//! ```
+//!
+//! Every decision is [`evergate_core::replicate::Replicator`]'s. The thread has no real-time
+//! priority: it works for the time after a takeover, and heartbeats go first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use evergate_core::Instant;
+use evergate_core::ident::{Incarnation, NodeId};
+use evergate_core::replicate::{Counters, Sight};
+use evergate_core::wire::header::Header;
+use evergate_core::wire::names::Names;
+
+use crate::kernel::Interface;
+use crate::kernel::conntrack::injector::Injector;
+use crate::kernel::conntrack::listener::{BUFFER_BYTES, Listener, enable_events};
+use crate::kernel::error::NetlinkError;
+use crate::seal::ClusterKey;
+use crate::sys::ready::Bell;
+
+mod edge;
+mod listing;
+mod thread;
+mod timeouts;
+mod wire;
+
+pub use edge::Policy;
+pub use listing::Listing;
+
+/// Letters that wait for the thread; more datagrams are dropped, and told anew by their sender.
+pub const MAIL_MAX: usize = 4_096;
+
+/// What the thread is told.
+#[derive(Debug)]
+pub enum Mail {
+    /// A datagram of a peer, still sealed.
+    Datagram {
+        /// Whose name it bears.
+        from: NodeId,
+        /// Its header.
+        header: Header,
+        /// All of it.
+        bytes: Vec<u8>,
+    },
+    /// What the node thread sees.
+    View(Box<View>),
+    /// The keys of the cluster, the sealing one first.
+    Keys(Vec<ClusterKey>),
+    /// All flows of this peer shall be told again.
+    Resync(NodeId),
+    /// Somebody wants to see connections.
+    List(Listing),
+}
+
+/// What the node thread sees of the cluster and of this machine.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct View {
+    /// The peers that live.
+    pub sights: Vec<Sight>,
+    /// This node is active in some group.
+    pub serving: bool,
+    /// The ways to the peers, the best first.
+    pub ways: Vec<Way>,
+    /// Addresses of this node itself: its own connections are nobody else's business.
+    pub own: BTreeSet<IpAddr>,
+}
+
+/// A way to the peers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Way {
+    /// Where it leaves.
+    pub interface: Interface,
+    /// The hash of the path's name.
+    pub path: u32,
+    /// Where datagrams come from.
+    pub source: Option<IpAddr>,
+    /// Where they go.
+    pub destinations: Vec<IpAddr>,
+}
+
+/// Who this is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// This node.
+    pub me: NodeId,
+    /// The hash of its name, and of the cluster's.
+    pub node: u32,
+    /// The hash of the cluster's name.
+    pub cluster: u32,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// The names of all nodes.
+    pub names: Names,
+    /// The UDP port.
+    pub port: u16,
+}
+
+/// How things stand, for status and readiness.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Flows of this node.
+    pub flows_local: usize,
+    /// Flows of others.
+    pub flows_replica: usize,
+    /// For each living peer.
+    pub peers: BTreeMap<NodeId, PeerStanding>,
+    /// Flows of the kernel's table that are not what their owner told, and are not repaired yet.
+    pub divergent: usize,
+    /// What has happened.
+    pub counters: Counters,
+    /// Datagrams that were dropped, by cause.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// News of the kernel that did not fit its buffer.
+    pub news_lost: u32,
+}
+
+/// How things stand with one peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PeerStanding {
+    /// Our copy of its flows is whole.
+    pub whole: bool,
+    /// Its copy of our flows is whole, by its own word.
+    pub has_ours: bool,
+    /// What it still has to be told: packets and flows.
+    pub backlog: usize,
+    /// When our copy was last found equal.
+    pub verified_at: Option<Instant>,
+}
+
+/// Both doors of the kernel's table, opened while the process still may.
+#[derive(Debug)]
+pub struct Doors {
+    injector: Injector,
+    listener: Listener,
+    timeouts: timeouts::Timeouts,
+}
+
+impl Doors {
+    /// Opens them in the calling thread's network namespace. From here on every new connection
+    /// tells what becomes of it.
+    pub fn open() -> Result<Doors, NetlinkError> {
+        let injector = Injector::open()?;
+        let listener = Listener::open(&[injector.port()], BUFFER_BYTES)?;
+        // Where it is refused, connections that are older than the listener tell nothing; reading
+        // the table whole finds them all the same, later.
+        let _ = enable_events();
+        Ok(Doors { injector, listener, timeouts: timeouts::Timeouts::read() })
+    }
+}
+
+/// The node thread's end.
+#[derive(Debug)]
+pub struct Replication {
+    mail: SyncSender<Mail>,
+    bell: Arc<Bell>,
+    standing: Arc<Mutex<Standing>>,
+    /// The last view that was sent, so that only changes are.
+    told: Option<View>,
+}
+
+impl Replication {
+    /// Starts the thread.
+    pub fn start(
+        doors: Doors,
+        identity: Identity,
+        policy: Policy,
+        keys: &[ClusterKey],
+    ) -> std::io::Result<Replication> {
+        let (mail, letters): (SyncSender<Mail>, Receiver<Mail>) = sync_channel(MAIL_MAX);
+        let bell = Arc::new(Bell::new()?);
+        let standing = Arc::new(Mutex::new(Standing::default()));
+        let desk = thread::Desk {
+            doors,
+            identity,
+            policy,
+            letters,
+            bell: Arc::clone(&bell),
+            standing: Arc::clone(&standing),
+        };
+        thread::start(desk, keys)?;
+        Ok(Replication { mail, bell, standing, told: None })
+    }
+
+    /// Leaves a letter; `false` if there is no room. It never waits.
+    pub fn post(&self, letter: Mail) -> bool {
+        let fits = !matches!(self.mail.try_send(letter), Err(TrySendError::Full(_)));
+        // A bell that cannot be rung wakes nobody; the thread looks after its mail by itself, late.
+        let _ = self.bell.ring();
+        fits
+    }
+
+    /// Tells what is seen, if it has changed.
+    pub fn show(&mut self, view: View) {
+        if self.told.as_ref() != Some(&view) && self.post(Mail::View(Box::new(view.clone()))) {
+            self.told = Some(view);
+        }
+    }
+
+    /// How things stand.
+    pub fn standing(&self) -> Standing {
+        lock(&self.standing).clone()
+    }
+
+    /// Whether the copies of all peers that serve are whole.
+    pub fn is_whole(&self, serving: impl Iterator<Item = NodeId>) -> bool {
+        let standing = lock(&self.standing);
+        serving.into_iter().all(|node| standing.peers.get(&node).is_some_and(|peer| peer.whole))
+    }
+}
+
+fn lock(standing: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
+    standing.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,386 @@
+//! The loop: mail, news of the kernel, lists, and what the machine decides about them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use evergate_core::flow::{Flow, FlowKey, HashKey};
+use evergate_core::ident::NodeId;
+use evergate_core::replicate::{Effect, Input, LEASE, Replicator, Settings, is_open};
+use evergate_core::{Instant, Machine};
+
+use super::listing::{Reading, Standing as Seen};
+use super::wire::Wire;
+use super::{Doors, Identity, Mail, PeerStanding, Policy, Standing, View, lock};
+use crate::kernel::conntrack::decode::{Message, What, is_complete};
+use crate::kernel::conntrack::dump::Dump;
+use crate::kernel::conntrack::injector::Operation;
+use crate::kernel::conntrack::listener::DATAGRAM_MAX;
+use crate::say::say;
+use crate::seal::ClusterKey;
+use crate::sys::clock::boottime_now;
+use crate::sys::ready::{Bell, Poller, Ready, Timer};
+
+const TOKEN_TIMER: u64 = 0;
+const TOKEN_BELL: u64 = 1;
+const TOKEN_NEWS: u64 = 2;
+
+/// Datagrams of news that are read before anything else gets its turn.
+const NEWS_PER_TURN_MAX: usize = 256;
+/// Letters likewise.
+const LETTERS_PER_TURN_MAX: usize = 256;
+/// Datagrams of a list likewise, about 130 connections each.
+const CHUNKS_PER_TURN_MAX: usize = 4;
+/// How often it is told how things stand.
+const STANDING_EVERY: Duration = Duration::from_millis(100);
+
+/// All that the thread is given.
+pub(super) struct Desk {
+    pub doors: Doors,
+    pub identity: Identity,
+    pub policy: Policy,
+    pub letters: Receiver<Mail>,
+    pub bell: Arc<Bell>,
+    pub standing: Arc<Mutex<Standing>>,
+}
+
+/// Starts the thread.
+pub(super) fn start(desk: Desk, keys: &[ClusterKey]) -> io::Result<()> {
+    let work = Work::new(desk, keys)?;
+    let builder = std::thread::Builder::new().name("replicate".into());
+    builder.spawn(move || {
+        if let Err(error) = work.run() {
+            say("core", &format!("replication has ended: {error}"));
+        }
+    })?;
+    Ok(())
+}
+
+struct Work {
+    desk: Desk,
+    machine: Replicator,
+    wire: Wire,
+    view: View,
+    poller: Poller,
+    timer: Timer,
+    dump: Option<Dump>,
+    reading: Option<Reading>,
+    operations: Vec<Operation>,
+    /// Where the newest wish for a flow stands among them.
+    wanted: BTreeMap<FlowKey, usize>,
+    /// Flows to be made again once they are gone.
+    anew: Vec<Flow>,
+    dropped: BTreeMap<&'static str, u64>,
+    stood_at: Instant,
+    news: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Work {
+    fn new(desk: Desk, keys: &[ClusterKey]) -> io::Result<Work> {
+        let poller = Poller::new()?;
+        let timer = Timer::new()?;
+        poller.add(&timer, TOKEN_TIMER)?;
+        poller.add(&*desk.bell, TOKEN_BELL)?;
+        poller.add(&desk.doors.listener, TOKEN_NEWS)?;
+        let identity = &desk.identity;
+        let settings = Settings {
+            me: identity.me,
+            incarnation: identity.incarnation,
+            key: hash_key(identity.cluster),
+            names: identity.names.clone(),
+            coalesce: desk.policy.coalesce,
+            protect_after: desk.policy.protect_after,
+        };
+        let now = now();
+        Ok(Work {
+            machine: Replicator::new(settings, now),
+            wire: Wire::new(identity.clone(), keys),
+            view: View::default(),
+            dump: None,
+            reading: None,
+            operations: Vec::new(),
+            wanted: BTreeMap::new(),
+            anew: Vec::new(),
+            dropped: BTreeMap::new(),
+            stood_at: now,
+            news: vec![0; DATAGRAM_MAX],
+            body: Vec::new(),
+            desk,
+            poller,
+            timer,
+        })
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let mut ready = Ready::default();
+        loop {
+            let busy = self.dump.is_some() && self.machine.wants_more() || self.reading.is_some();
+            let deadline = if busy { now() } else { self.deadline() };
+            self.timer.set(Some(deadline.as_nanos()))?;
+            self.poller.wait(&mut ready, None)?;
+            self.timer.drain()?;
+            self.desk.bell.drain()?;
+            if !self.read_mail() {
+                return Ok(());
+            }
+            self.read_news();
+            let mut out = Vec::new();
+            self.machine.tick(now(), &mut out);
+            self.carry_out(out);
+            self.read_on();
+            self.settle();
+            self.list_on();
+            self.stand();
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let stand = self.stood_at + STANDING_EVERY;
+        self.machine.deadline().map_or(stand, |due| due.min(stand))
+    }
+
+    fn feed(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.machine.handle(now(), input, &mut out);
+        self.carry_out(out);
+    }
+
+    /// Reads letters; `false` when nobody can send any more.
+    fn read_mail(&mut self) -> bool {
+        use std::sync::mpsc::TryRecvError;
+        for turn in 0..LETTERS_PER_TURN_MAX {
+            let letter = match self.desk.letters.try_recv() {
+                Ok(letter) => letter,
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            };
+            match letter {
+                Mail::Datagram { from, header, bytes } => {
+                    let mut body = std::mem::take(&mut self.body);
+                    match self.wire.open(from, &header, &bytes, &mut body) {
+                        Ok(()) => {
+                            let (incarnation, body) = (header.incarnation, body.clone());
+                            self.feed(Input::Packet { from, incarnation, body });
+                        }
+                        Err(cause) => *self.dropped.entry(cause).or_default() += 1,
+                    }
+                    self.body = body;
+                }
+                Mail::View(view) => self.look(*view),
+                Mail::Keys(keys) => self.wire.take_keys(&keys),
+                Mail::Resync(node) => self.feed(Input::Resync(node)),
+                // One at a time; who asks meanwhile waits for the answer in vain and may ask again.
+                Mail::List(listing) if self.reading.is_none() => self.reading = listing.begin(),
+                Mail::List(_) => {}
+            }
+            if turn + 1 == LETTERS_PER_TURN_MAX {
+                // There may be more: come back at once.
+                let _ = self.desk.bell.ring();
+            }
+        }
+        true
+    }
+
+    fn look(&mut self, view: View) {
+        self.wire.take_ways(view.ways.clone());
+        let (sights, serving) = (view.sights.clone(), view.serving);
+        self.view = view;
+        self.feed(Input::Peers(sights));
+        self.feed(Input::Serving(serving));
+    }
+
+    fn read_news(&mut self) {
+        let mut news = std::mem::take(&mut self.news);
+        for _ in 0..NEWS_PER_TURN_MAX {
+            let messages = match self.desk.doors.listener.receive(&mut news) {
+                Ok(Some(messages)) => messages,
+                Ok(None) => break,
+                Err(_) => {
+                    *self.dropped.entry("news_unreadable").or_default() += 1;
+                    break;
+                }
+            };
+            let inputs: Vec<Message> = messages.flatten().collect();
+            for message in inputs {
+                self.take_news(message);
+            }
+        }
+        self.news = news;
+    }
+
+    fn take_news(&mut self, message: Message) {
+        if !self.desk.policy.admits(&message.flow, &self.view.own) {
+            return;
+        }
+        if message.what == What::Destroyed {
+            return self.feed(Input::Gone(message.flow.key));
+        }
+        if is_complete(&message) {
+            return self.feed(Input::Changed(message.flow));
+        }
+        // Rare: helpers and what they expect. The table has the rest.
+        if let Ok(Some(whole)) = self.desk.doors.injector.look(&message.flow.key) {
+            self.feed(Input::Changed(whole.flow));
+        }
+    }
+
+    /// Reads on in a list that is under way, as far as the machine wants it.
+    fn read_on(&mut self) {
+        for _ in 0..CHUNKS_PER_TURN_MAX {
+            if !self.machine.wants_more() {
+                return;
+            }
+            let Some(dump) = &mut self.dump else { return };
+            let mut flows = Vec::new();
+            let more = dump.next_chunk(&mut |message| flows.push(message));
+            let whole = !dump.was_interrupted();
+            for message in flows {
+                if is_complete(&message) && self.desk.policy.admits(&message.flow, &self.view.own) {
+                    self.feed(Input::Dumped(message.flow));
+                }
+            }
+            // What was read is settled before more is: a list must not be older than a change.
+            self.settle();
+            match more {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.dump = None;
+                    self.feed(Input::DumpEnded(whole));
+                }
+                Err(_) => {
+                    self.dump = None;
+                    *self.dropped.entry("list_failed").or_default() += 1;
+                    self.feed(Input::DumpEnded(false));
+                }
+            }
+        }
+    }
+
+    /// Reads on in a list that somebody wants to see.
+    fn list_on(&mut self) {
+        let Some(reading) = self.reading.take() else { return };
+        let (machine, policy, own) = (&self.machine, &self.desk.policy, &self.view.own);
+        self.reading = reading.read_on(|message| {
+            if let Some(owner) = machine.owner(&message.flow.key) {
+                Seen::Owned(owner)
+            } else if !policy.admits(&message.flow, own) {
+                Seen::Alone("of this node itself, or excluded by the configuration")
+            } else if !is_open(&message.flow) {
+                Seen::Alone("not established, or closed")
+            } else {
+                Seen::Alone("not told yet")
+            }
+        });
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        let lease = lease();
+        for effect in effects {
+            match effect {
+                Effect::Send(body) => {
+                    if !self.wire.send(&body) {
+                        *self.dropped.entry("replica_not_sent").or_default() += 1;
+                    }
+                }
+                Effect::Put(flow) => self.operate(flow.key, Operation::Put(flow, lease)),
+                Effect::Replace(flow) => {
+                    self.operate(flow.key, Operation::Delete(flow.key));
+                    self.anew.push(flow);
+                }
+                Effect::Delete(key) => self.operate(key, Operation::Delete(key)),
+                Effect::Renew(key) => self.operations.push(Operation::SetTimeout(key, lease)),
+                Effect::Restore(flow) => {
+                    let timeout = self.desk.doors.timeouts.of(&flow);
+                    self.operations.push(Operation::SetTimeout(flow.key, timeout));
+                }
+                Effect::Strict(key) => self.operations.push(Operation::ClearLiberal(key)),
+                Effect::Dump => match Dump::start() {
+                    Ok(dump) => self.dump = Some(dump),
+                    Err(_) => {
+                        *self.dropped.entry("list_failed").or_default() += 1;
+                        self.feed(Input::DumpEnded(false));
+                    }
+                },
+                Effect::Note(note) => say("core", &format!("replication: {note:?}")),
+            }
+        }
+    }
+
+    /// What was wanted of the same flow before does not count any more: what the kernel refuses at
+    /// first is done a little later, and must not come after what was wanted last.
+    fn operate(&mut self, key: FlowKey, operation: Operation) {
+        if let Some(at) = self.wanted.insert(key, self.operations.len()) {
+            self.operations[at] = operation;
+            self.wanted.insert(key, at);
+        } else {
+            self.operations.push(operation);
+        }
+    }
+
+    /// Hands the kernel what has gathered, and tells the machine what it refused.
+    fn settle(&mut self) {
+        while !self.operations.is_empty() {
+            let operations = std::mem::take(&mut self.operations);
+            self.wanted.clear();
+            let report = self.desk.doors.injector.apply(&operations);
+            let refused: Vec<FlowKey> = report
+                .failures
+                .iter()
+                .filter_map(|failure| match operations.get(failure.index) {
+                    Some(Operation::Put(flow, _)) => Some(flow.key),
+                    _ => None,
+                })
+                .collect();
+            for key in refused {
+                self.feed(Input::Refused(key));
+            }
+            for flow in std::mem::take(&mut self.anew) {
+                self.operate(flow.key, Operation::Put(flow, lease()));
+            }
+        }
+    }
+
+    /// Tells how things stand, now and then.
+    fn stand(&mut self) {
+        let now = now();
+        if now < self.stood_at + STANDING_EVERY {
+            return;
+        }
+        self.stood_at = now;
+        let machine = &self.machine;
+        let peer = |node: NodeId| {
+            let (has_ours, backlog) = machine.reader(node).unwrap_or((false, 0));
+            let whole = machine.is_synced_with(node);
+            PeerStanding { whole, has_ours, backlog, verified_at: machine.verified_at(node) }
+        };
+        let standing = Standing {
+            flows_local: machine.own_flows(),
+            flows_replica: machine.replicas(),
+            peers: self.view.sights.iter().map(|sight| (sight.node, peer(sight.node))).collect(),
+            divergent: machine.divergent(),
+            counters: machine.counters,
+            dropped: self.dropped.clone(),
+            news_lost: self.desk.doors.listener.drops().unwrap_or(0),
+        };
+        *lock(&self.desk.standing) = standing;
+    }
+}
+
+/// The key of the sums: the same on all nodes of a cluster, another one in each cluster.
+fn hash_key(cluster: u32) -> HashKey {
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let word = u64::from(cluster).wrapping_mul(SPREAD);
+    HashKey([word, word.rotate_left(29) ^ SPREAD])
+}
+
+/// The timeout of a copy, in seconds.
+fn lease() -> u32 {
+    u32::try_from(LEASE.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn now() -> Instant {
+    Instant::from_nanos(boottime_now())
+}

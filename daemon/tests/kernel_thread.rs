@@ -1,0 +1,163 @@
+//! The thread that writes to the kernel, against the real kernel.
+#![allow(clippy::unwrap_used)]
+
+mod namespace;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use caps::{CapSet, Capability};
+use evergate_daemon::kernel::addresses::AddressSpec;
+use evergate_daemon::kernel::requests::Kernel;
+use evergate_daemon::kernel_thread::{Granted, Holder, KernelThread, Wish};
+use evergate_daemon::sys::ready::Bell;
+use namespace::{eventually, in_namespace, interface, ip, pause};
+
+const ONE: Holder = Holder(1);
+const OTHER: Holder = Holder(2);
+/// Longer than a test.
+const LEASE: Option<u32> = Some(60);
+
+struct World {
+    thread: KernelThread,
+    ifindex: u32,
+    complaints: RefCell<Vec<String>>,
+}
+
+impl World {
+    fn new() -> World {
+        let ifindex = interface("evk1").index;
+        let thread = KernelThread::start(Kernel::open().unwrap(), Arc::new(Bell::new().unwrap()));
+        World { thread: thread.unwrap(), ifindex, complaints: RefCell::default() }
+    }
+
+    fn spec(&self, host: u8) -> AddressSpec {
+        let address = [10, 91, 0, host].into();
+        AddressSpec { ifindex: self.ifindex, address, prefix_length: 24 }
+    }
+
+    fn wish(&self, serial: u32, hosts: &[u8], lease_s: Option<u32>) -> Wish {
+        Wish { serial, addresses: hosts.iter().map(|host| self.spec(*host)).collect(), lease_s }
+    }
+
+    /// Leaves wishes together and waits for as many answers.
+    fn ask<const N: usize>(&self, wishes: [(Holder, Wish); N]) -> Vec<Granted> {
+        self.thread.wish(wishes);
+        let mut granted = Vec::new();
+        let all = eventually(2000, || {
+            self.thread.take(&mut granted, &mut self.complaints.borrow_mut());
+            granted.len() >= N
+        });
+        assert!(all, "{granted:?}");
+        granted
+    }
+
+    fn holds(&self, host: u8) -> bool {
+        ip("-o addr show dev evk1").contains(&format!("10.91.0.{host}/24"))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.thread.stop();
+    }
+}
+
+#[test]
+fn a_group_that_gives_up_takes_no_address_that_another_holds() {
+    in_namespace(|| {
+        let world = World::new();
+        world.ask([(ONE, world.wish(1, &[1, 2], LEASE))]);
+        world.ask([(OTHER, world.wish(1, &[2], LEASE))]);
+        let granted = world.ask([(ONE, world.wish(2, &[1, 2], None))]);
+        assert!(granted[0].result.is_ok());
+        assert!(world.holds(2) && !world.holds(1));
+        world.ask([(OTHER, world.wish(2, &[2], None))]);
+        assert!(!world.holds(2), "its own holder gives it up");
+    });
+}
+
+#[test]
+fn an_address_that_moves_to_another_group_stays_up() {
+    in_namespace(|| {
+        let world = World::new();
+        world.ask([(ONE, world.wish(1, &[1, 2], LEASE)), (OTHER, world.wish(1, &[3], LEASE))]);
+        let removed = watch_removals(|| {
+            let (one, other) = (world.wish(2, &[1], LEASE), world.wish(2, &[2, 3], LEASE));
+            world.ask([(ONE, one), (OTHER, other)]);
+        });
+        assert!(world.holds(1) && world.holds(2) && world.holds(3));
+        assert_eq!(removed, Vec::<String>::new());
+        // Nobody keeps what nobody wants.
+        let removed = watch_removals(|| {
+            world.ask([(OTHER, world.wish(3, &[2], LEASE))]);
+        });
+        assert_eq!(removed.len(), 1, "{removed:?}");
+        assert!(world.holds(2) && !world.holds(3));
+    });
+}
+
+/// The removals of addresses that `ip monitor` sees meanwhile.
+fn watch_removals(act: impl FnOnce()) -> Vec<String> {
+    use evergate_daemon::kernel::monitor::{Event, Monitor};
+    let mut monitor = Monitor::open().unwrap();
+    act();
+    let mut events = Vec::new();
+    while monitor.read(&mut events).unwrap() {}
+    let removed = events.into_iter().filter_map(|event| match event {
+        Event::AddressRemoved { address, .. } => Some(address.to_string()),
+        _ => None,
+    });
+    removed.collect()
+}
+
+#[test]
+fn what_a_group_has_is_released_when_it_is_gone_from_the_configuration() {
+    in_namespace(|| {
+        let world = World::new();
+        world.ask([(ONE, world.wish(1, &[1, 2], LEASE)), (OTHER, world.wish(1, &[2], LEASE))]);
+        world.thread.retire(ONE);
+        assert!(eventually(2000, || !world.holds(1)));
+        assert!(world.holds(2));
+        world.ask([(OTHER, world.wish(2, &[2], None))]);
+        assert!(!world.holds(2));
+    });
+}
+
+#[test]
+fn an_answer_names_the_holder_and_the_serial_that_it_is_for() {
+    in_namespace(|| {
+        let world = World::new();
+        let (one, other) = (world.wish(7, &[1], LEASE), world.wish(8, &[2], None));
+        let granted = world.ask([(ONE, one), (OTHER, other)]);
+        let told: Vec<_> = granted.iter().map(|g| (g.holder, g.serial, g.result)).collect();
+        assert_eq!(told, [(ONE, 7, Ok(())), (OTHER, 8, Ok(()))]);
+    });
+}
+
+#[test]
+fn a_release_that_the_kernel_refuses_is_told_and_tried_again() {
+    in_namespace(|| {
+        let ours = AddressSpec {
+            ifindex: interface("evk1").index,
+            address: [10, 91, 0, 1].into(),
+            prefix_length: 24,
+        };
+        let mut kernel = Kernel::open().unwrap();
+        kernel.hold(&[ours], 60).unwrap();
+        // Only this thread and the one that it starts lose it.
+        caps::drop(None, CapSet::Effective, Capability::CAP_NET_ADMIN).unwrap();
+        let world = World::new();
+        caps::raise(None, CapSet::Effective, Capability::CAP_NET_ADMIN).unwrap();
+        for serial in 1..3 {
+            let granted = world.ask([(ONE, world.wish(serial, &[1], None))]);
+            assert!(granted[0].result.is_err(), "{granted:?}");
+            assert!(world.holds(1));
+        }
+        assert_eq!(world.complaints.borrow().len(), 2);
+        kernel.release(&[ours]).unwrap();
+        pause(20);
+        let granted = world.ask([(ONE, world.wish(3, &[1], None))]);
+        assert!(granted[0].result.is_ok(), "{granted:?}");
+    });
+}
