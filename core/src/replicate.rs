@@ -202,6 +202,8 @@ pub struct Replicator {
     divergent: usize,
     /// Some copies were our own flows before, and are not replaced yet.
     aged: bool,
+    /// Who has said that our flows are its own, while we still serve.
+    successor: Option<NodeId>,
     /// What has happened.
     pub counters: Counters,
 }
@@ -221,6 +223,7 @@ impl Replicator {
             adopted_at: None,
             divergent: 0,
             aged: false,
+            successor: None,
             counters: Counters::default(),
             settings,
         }
@@ -395,6 +398,9 @@ impl Machine for Replicator {
             Input::Serving(serving) => {
                 self.serving = serving;
                 self.adopt(now, out);
+                if let Some(successor) = self.successor.take_if(|_| !serving) {
+                    self.take_adopted(now, successor, self.settings.me);
+                }
             }
             Input::Dumped(flow) => self.take_dumped(now, &flow, out),
             Input::DumpEnded(whole) => self.end_pass(now, whole, out),

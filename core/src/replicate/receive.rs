@@ -326,9 +326,14 @@ impl Replicator {
     }
 
     /// The flows of a node belong to another one from now on.
-    fn take_adopted(&mut self, now: Instant, by: NodeId, from: NodeId) {
+    pub(super) fn take_adopted(&mut self, now: Instant, by: NodeId, from: NodeId) {
         let ours = from == self.settings.me;
-        if by == from || ours && self.serving {
+        if by == from {
+            return;
+        }
+        if ours && self.serving {
+            // In a planned handover the successor says so before we have let go.
+            self.successor = Some(by);
             return;
         }
         // Our kernel has seen packets of them and will not see the next ones: when they come back,

@@ -376,8 +376,10 @@ fn a_takeover_makes_the_flows_our_own_and_a_second_one_loses_nothing() {
     world.run(3000 * MS);
     assert!(world.equal(0, 1) && world.synced(0, 1));
     assert_eq!(world.host(0).table.len(), 1000);
-    // And back, in order.
+    // And back, in order: the successor says so while the other still serves.
+    world.host(1).serves = false;
     world.serve(0, true);
+    world.run(20 * MS);
     world.serve(1, false);
     world.run(3000 * MS);
     assert_eq!(world.host(0).machine.own_flows(), 1000);
