@@ -162,6 +162,8 @@ pub enum Note {
 pub struct Counters {
     /// Flows told, also again.
     pub told: u64,
+    /// Changes that were too many at once; they were found by reading the table.
+    pub deferred: u64,
     /// Flows that were born and closed before they were told.
     pub skipped: u64,
     /// Flows told again because a packet was lost.
@@ -350,8 +352,21 @@ impl Replicator {
                 Some(_) => self.settings.coalesce,
                 None => self.settings.coalesce.max(self.settings.protect_after),
             };
-            self.outbox.change(now + wait, name, send::Change::Flow { bytes, digest });
+            self.change(now, wait, name, send::Change::Flow { bytes, digest });
         }
+    }
+
+    /// Lets a change wait; where too many wait, the table is read instead.
+    fn change(&mut self, now: Instant, wait: Duration, name: FlowHash, change: send::Change) {
+        if self.outbox.is_full() && !self.outbox.has(name) {
+            self.counters.deferred += 1;
+            return self.pass.want_soon(now + send::DEFERRED_FOR);
+        }
+        let due = match wait {
+            Duration::ZERO => now,
+            wait => together(now + wait),
+        };
+        self.outbox.change(due, name, change);
     }
 
     /// A flow that the kernel has forgotten, or that is closed.
@@ -366,8 +381,7 @@ impl Replicator {
             Some(true) => {
                 let mut bytes = Vec::with_capacity(24);
                 if flow_bytes::encode_key(key, &mut bytes) {
-                    let due = now + self.settings.coalesce;
-                    self.outbox.change(due, name, send::Change::Gone { bytes });
+                    self.change(now, self.settings.coalesce, name, send::Change::Gone { bytes });
                 }
             }
             // Our copy of another's flow is gone: the sums will show it, and it is asked for again.
@@ -439,6 +453,12 @@ pub fn is_open(flow: &Flow) -> bool {
         State::Tcp { state, .. } => (tcp::ESTABLISHED..=tcp::LAST_ACK).contains(&state),
         State::None | State::Sctp { .. } | State::Dccp { .. } => true,
     }
+}
+
+/// The end of the span of [`send::TOGETHER`] in which a moment lies.
+fn together(moment: Instant) -> Instant {
+    let span = u64::try_from(send::TOGETHER.as_nanos()).unwrap_or(1);
+    Instant::from_nanos(moment.as_nanos().div_ceil(span) * span)
 }
 
 /// The stream of a node.

@@ -19,6 +19,17 @@ use crate::wire::tlv;
 pub const PACKETS_KEPT: usize = 4_096;
 /// Packets from a whole reading of the table that may be under way at once.
 pub const BULK_WINDOW: usize = 64;
+/// Changes that wait to be told; what comes beyond is found by reading the table, which is paced.
+pub const CHANGES_MAX: usize = 65_536;
+/// Packets that may be under way while changes are told, so that a burst does not drown the receiver.
+pub const LIVE_WINDOW: usize = 512;
+/// A reader that has missed so many packets in a row, with no word in between, is not waited for until
+/// it says something.
+pub const SILENT_AFTER: u32 = 16;
+/// The pause before the table is read because of changes that could not wait.
+pub const DEFERRED_FOR: Duration = Duration::from_secs(2);
+/// Changes that are due within the same such span go out together.
+pub const TOGETHER: Duration = Duration::from_millis(1);
 /// A packet is lost when this many later ones have been acknowledged.
 pub const OVERTAKEN_BY: u64 = 8;
 /// A packet is lost when nothing was heard of it for this long.
@@ -42,11 +53,13 @@ pub(super) struct Reader {
     pub synced: bool,
     /// It has missed a packet that was not kept.
     pub broken: bool,
+    /// Packets that it has missed since it last said anything.
+    pub missed: u32,
 }
 
 impl Reader {
     pub fn new(incarnation: Incarnation) -> Reader {
-        Reader { incarnation, synced: false, broken: false }
+        Reader { incarnation, synced: false, broken: false, missed: 0 }
     }
 }
 
@@ -130,6 +143,21 @@ impl Outbox {
         self.due.insert((due, name));
     }
 
+    /// Whether no more changes can wait.
+    pub fn is_full(&self) -> bool {
+        self.changes.len() >= CHANGES_MAX
+    }
+
+    /// Whether flows of a reading fill a packet.
+    fn fills_a_packet(&self) -> bool {
+        let mut bytes = self.bulk.iter().map(|(_, _, bytes)| bytes.len() + tlv::HEAD_LEN);
+        let mut sum = 0;
+        bytes.any(|length| {
+            sum += length;
+            sum >= ROOM
+        })
+    }
+
     /// Takes back what waits of a flow.
     pub fn withdraw(&mut self, name: FlowHash) -> bool {
         let Some((due, _)) = self.changes.remove(&name) else { return false };
@@ -178,7 +206,8 @@ impl Outbox {
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        let due = self.due.first().map(|(due, _)| *due);
+        let open = self.sent.len() < LIVE_WINDOW;
+        let due = self.due.first().map(|(due, _)| *due).filter(|_| open);
         let lost = self.sent.front().map(|sent| sent.at + ACK_WITHIN);
         earliest(due, lost)
     }
@@ -189,7 +218,12 @@ impl Replicator {
     pub(super) fn flush(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.flush_changes(now, out);
         self.flush_words(now, out);
-        while !self.outbox.bulk.is_empty() && !self.bulk_waits() {
+        // Whole packets, until the last flow was read.
+        let all = !self.pass.is_running();
+        while !self.outbox.bulk.is_empty()
+            && (all || self.outbox.fills_a_packet())
+            && !self.bulk_waits()
+        {
             self.flush_bulk(now, out);
         }
     }
@@ -201,8 +235,9 @@ impl Replicator {
 
     fn flush_changes(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut values = Vec::new();
-        while let Some((due, name)) =
-            self.outbox.due.first().copied().filter(|(due, _)| *due <= now)
+        while self.outbox.sent.len() < LIVE_WINDOW
+            && let Some((due, name)) =
+                self.outbox.due.first().copied().filter(|(due, _)| *due <= now)
         {
             self.outbox.due.remove(&(due, name));
             let Some((_, change)) = self.outbox.changes.remove(&name) else { continue };
@@ -310,7 +345,14 @@ impl Replicator {
         replica::begin(number, self.outbox.oldest().min(number), &mut body);
         body.extend_from_slice(&values);
         out.push(Effect::Send(body));
-        let waits: Vec<NodeId> = self.readers.keys().copied().collect();
+        let mut waits = Vec::new();
+        for (node, reader) in &mut self.readers {
+            if reader.missed < SILENT_AFTER {
+                waits.push(*node);
+            } else {
+                reader.broken = true;
+            }
+        }
         if waits.is_empty() {
             return;
         }
@@ -340,6 +382,7 @@ impl Replicator {
             return;
         }
         reader.synced = ack.synced;
+        reader.missed = 0;
         let has = |number: u64| {
             let ahead = number.checked_sub(ack.base);
             ahead.is_none_or(|bit| {
@@ -369,7 +412,11 @@ impl Replicator {
         let mut lost = Vec::new();
         for sent in self.outbox.sent.iter_mut().take_while(|sent| sent.at + ACK_WITHIN <= now) {
             if !sent.waits.is_empty() {
-                sent.waits.clear();
+                for node in sent.waits.drain(..) {
+                    if let Some(reader) = self.readers.get_mut(&node) {
+                        reader.missed += 1;
+                    }
+                }
                 lost.push((sent.number, std::mem::take(&mut sent.values)));
             }
         }

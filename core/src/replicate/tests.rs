@@ -302,7 +302,7 @@ fn loss_doubles_and_disorder_end_in_equal_tables_without_a_storm() {
             }
             world.run(2 * MS);
         }
-        world.run(4000 * MS);
+        world.run(8000 * MS);
         assert!(world.equal(0, 1) && world.equal(0, 2), "loss {loss}");
         assert!(world.synced(1, 0) && world.synced(2, 0), "loss {loss}");
         let counters = world.host(0).machine.counters;

@@ -32,6 +32,7 @@ fn counters(standing: &Standing) -> BTreeMap<String, u64> {
     let counted = standing.counters;
     let named = [
         ("told", counted.told),
+        ("deferred", counted.deferred),
         ("skipped", counted.skipped),
         ("retold", counted.retold),
         ("packets_lost", counted.lost),
