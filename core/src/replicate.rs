@@ -47,10 +47,10 @@ pub const LEASE: Duration = Duration::from_secs(600);
 pub const STRICT_AFTER: Duration = Duration::from_secs(10);
 /// How often the owner tells the sums of its flows.
 pub const SUMS_EVERY: Duration = Duration::from_secs(1);
-/// How often the kernel's table is read whole, where that takes no longer than a twentieth of it.
+/// How often the kernel's table is read whole, where that takes no longer than a hundredth of it.
 pub const PASS_EVERY: Duration = Duration::from_secs(5);
 /// A pass that takes long makes the pause before the next one so many times as long.
-pub const PASS_SHARE: u32 = 20;
+pub const PASS_SHARE: u32 = 100;
 
 /// What does not change while the machine lives.
 #[derive(Clone, Debug)]
@@ -364,7 +364,7 @@ impl Replicator {
         }
         let due = match wait {
             Duration::ZERO => now,
-            wait => together(now + wait),
+            wait => together(now + wait + send::TOGETHER / 2),
         };
         self.outbox.change(due, name, change);
     }
@@ -455,10 +455,10 @@ pub fn is_open(flow: &Flow) -> bool {
     }
 }
 
-/// The end of the span of [`send::TOGETHER`] in which a moment lies.
+/// The beginning of the span of [`send::TOGETHER`] in which a moment lies.
 fn together(moment: Instant) -> Instant {
     let span = u64::try_from(send::TOGETHER.as_nanos()).unwrap_or(1);
-    Instant::from_nanos(moment.as_nanos().div_ceil(span) * span)
+    Instant::from_nanos(moment.as_nanos() / span * span)
 }
 
 /// The stream of a node.

@@ -6,8 +6,9 @@
 //!   node thread ◄── standing: what is whole, how much ─┘
 //! ```
 //!
-//! Every decision is [`evergate_core::replicate::Replicator`]'s. The thread has no real-time
-//! priority: it works for the time after a takeover, and heartbeats go first.
+//! Every decision is [`evergate_core::replicate::Replicator`]'s. The thread comes right below the node
+//! thread: what both need for a moment, such as the memory of a letter, must not wait for the rest of
+//! a busy machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -205,15 +206,9 @@ impl Replication {
         }
     }
 
-    /// How things stand.
-    pub fn standing(&self) -> Standing {
-        lock(&self.standing).clone()
-    }
-
-    /// Whether the copies of all peers that serve are whole.
-    pub fn is_whole(&self, serving: impl Iterator<Item = NodeId>) -> bool {
-        let standing = lock(&self.standing);
-        serving.into_iter().all(|node| standing.peers.get(&node).is_some_and(|peer| peer.whole))
+    /// How things stand; `None` while it is being written. It never waits.
+    pub fn standing(&self) -> Option<Standing> {
+        self.standing.try_lock().ok().map(|standing| standing.clone())
     }
 }
 

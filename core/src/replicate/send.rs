@@ -29,7 +29,7 @@ pub const SILENT_AFTER: u32 = 16;
 /// The pause before the table is read because of changes that could not wait.
 pub const DEFERRED_FOR: Duration = Duration::from_secs(2);
 /// Changes that are due within the same such span go out together.
-pub const TOGETHER: Duration = Duration::from_millis(1);
+pub const TOGETHER: Duration = Duration::from_millis(2);
 /// A packet is lost when this many later ones have been acknowledged.
 pub const OVERTAKEN_BY: u64 = 8;
 /// A packet is lost when nothing was heard of it for this long.

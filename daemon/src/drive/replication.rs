@@ -80,7 +80,9 @@ impl Drive {
         let view = self.view();
         if let Some(replication) = &mut self.replication {
             replication.show(view);
-            self.facts.replication = Some(replication.standing());
+            if let Some(standing) = replication.standing() {
+                self.facts.replication = Some(standing);
+            }
         }
     }
 
@@ -167,8 +169,8 @@ impl Drive {
 
     /// What the last comparison with each peer has shown.
     pub(super) fn verify(&self, now: Instant) -> Reply {
-        let Some(replication) = &self.replication else { return nothing_replicated() };
-        let (standing, clock) = (replication.standing(), WallClock::now());
+        let Some(standing) = &self.facts.replication else { return nothing_replicated() };
+        let clock = WallClock::now();
         let peers = standing.peers.iter().map(|(node, peer)| VerifyPeer {
             node: self.layout.core.name(*node).to_owned(),
             equal: peer.verified_at.map(|_| peer.whole && peer.has_ours),

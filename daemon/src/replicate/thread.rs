@@ -27,12 +27,17 @@ const TOKEN_TIMER: u64 = 0;
 const TOKEN_BELL: u64 = 1;
 const TOKEN_NEWS: u64 = 2;
 
+/// Right below the thread that sends heartbeats.
+const PRIORITY: i32 = crate::privilege::CORE_PRIORITY - 1;
 /// Datagrams of news that are read before anything else gets its turn.
 const NEWS_PER_TURN_MAX: usize = 256;
 /// Letters likewise.
 const LETTERS_PER_TURN_MAX: usize = 256;
 /// Datagrams of a list likewise, about 130 connections each.
 const CHUNKS_PER_TURN_MAX: usize = 4;
+/// While there is news, it is read so often and not each time that there is some: a wake-up costs more
+/// than a piece of news.
+const NEWS_EVERY: Duration = Duration::from_millis(1);
 /// How often it is told how things stand.
 const STANDING_EVERY: Duration = Duration::from_millis(100);
 
@@ -74,6 +79,8 @@ struct Work {
     anew: Vec<Flow>,
     dropped: BTreeMap<&'static str, u64>,
     stood_at: Instant,
+    /// When news is read next; `None` while the listener itself calls.
+    news_at: Option<Instant>,
     news: Vec<u8>,
     body: Vec<u8>,
 }
@@ -106,6 +113,7 @@ impl Work {
             anew: Vec::new(),
             dropped: BTreeMap::new(),
             stood_at: now,
+            news_at: None,
             news: vec![0; DATAGRAM_MAX],
             body: Vec::new(),
             desk,
@@ -115,18 +123,27 @@ impl Work {
     }
 
     fn run(mut self) -> io::Result<()> {
+        crate::privilege::raise_thread(PRIORITY);
         let mut ready = Ready::default();
         loop {
             let busy = self.dump.is_some() && self.machine.wants_more() || self.reading.is_some();
             let deadline = if busy { now() } else { self.deadline() };
             self.timer.set(Some(deadline.as_nanos()))?;
             self.poller.wait(&mut ready, None)?;
-            self.timer.drain()?;
-            self.desk.bell.drain()?;
+            let mut heard = self.news_at.is_some_and(|at| at <= now());
+            for token in ready.tokens() {
+                match token {
+                    TOKEN_TIMER => self.timer.drain()?,
+                    TOKEN_BELL => drop(self.desk.bell.drain()?),
+                    _ => heard = true,
+                }
+            }
             if !self.read_mail() {
                 return Ok(());
             }
-            self.read_news();
+            if heard {
+                self.read_news()?;
+            }
             let mut out = Vec::new();
             self.machine.tick(now(), &mut out);
             self.carry_out(out);
@@ -139,7 +156,8 @@ impl Work {
 
     fn deadline(&self) -> Instant {
         let stand = self.stood_at + STANDING_EVERY;
-        self.machine.deadline().map_or(stand, |due| due.min(stand))
+        let moments = [self.machine.deadline(), self.news_at];
+        moments.into_iter().flatten().fold(stand, Instant::min)
     }
 
     fn feed(&mut self, input: Input) {
@@ -192,8 +210,10 @@ impl Work {
         self.feed(Input::Serving(serving));
     }
 
-    fn read_news(&mut self) {
+    /// Reads news. After some it comes back a little later; after none it waits to be called.
+    fn read_news(&mut self) -> io::Result<()> {
         let mut news = std::mem::take(&mut self.news);
+        let mut some = false;
         for _ in 0..NEWS_PER_TURN_MAX {
             let messages = match self.desk.doors.listener.receive(&mut news) {
                 Ok(Some(messages)) => messages,
@@ -203,12 +223,23 @@ impl Work {
                     break;
                 }
             };
-            let inputs: Vec<Message> = messages.flatten().collect();
-            for message in inputs {
+            some = true;
+            for message in messages.flatten() {
                 self.take_news(message);
             }
         }
         self.news = news;
+        // Who wants everything at once gets it at the price of more wake-ups.
+        let every = NEWS_EVERY.min(self.desk.policy.coalesce / 2);
+        let some = some && !every.is_zero();
+        let listener = &self.desk.doors.listener;
+        match (some, self.news_at.is_some()) {
+            (true, false) => self.poller.remove(listener)?,
+            (false, true) => self.poller.add(listener, TOKEN_NEWS)?,
+            (true, true) | (false, false) => {}
+        }
+        self.news_at = some.then(|| now() + every);
+        Ok(())
     }
 
     fn take_news(&mut self, message: Message) {
