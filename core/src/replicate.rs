@@ -436,6 +436,7 @@ impl Machine for Replicator {
         self.flush(now, out);
         self.acknowledge(now, out);
         self.ask_again(now, out);
+        self.doubt_silent(now, out);
         self.begin_pass(now, out);
     }
 

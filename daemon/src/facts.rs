@@ -47,6 +47,8 @@ pub struct Facts {
     pub refused: BTreeMap<(GroupId, RouterId), (IpAddr, &'static str, Instant)>,
     /// When a router last had no source address to send an advert from.
     pub mute: BTreeMap<(GroupId, RouterId), Instant>,
+    /// Whether each peer replicates connections, by node number, as it says.
+    pub replicates: BTreeMap<u16, bool>,
     /// How replication stands, where there is any.
     pub replication: Option<Standing>,
 }

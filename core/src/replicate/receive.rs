@@ -17,6 +17,9 @@ use crate::wire::replica::{self, ACK_BITS, Ack, Body, BucketSet, Item};
 pub const ACK_DELAY: Duration = Duration::from_millis(5);
 /// So many packets are acknowledged at once.
 pub const ACK_PACKETS: u32 = 16;
+/// A copy is not taken for whole any more when its owner has said nothing for so long: it tells its sums
+/// each second.
+pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// Flows that are gone are remembered until all earlier packets have come; at most so many.
 const GONE_MAX: usize = 65_536;
 
@@ -33,8 +36,9 @@ pub(super) struct Incoming {
     pub verified_at: Option<Instant>,
     /// What we have asked for and have not got yet, and when we asked last.
     pub wanted: Option<(BucketSet, Instant)>,
-    /// The highest number that has come.
+    /// The highest number that has come, and when.
     pub highest: u64,
+    pub heard_at: Option<Instant>,
     window: Window,
     gone: BTreeMap<FlowHash, u64>,
     gone_order: VecDeque<(u64, FlowHash)>,
@@ -52,6 +56,7 @@ impl Incoming {
             verified_at: None,
             wanted: None,
             highest: 0,
+            heard_at: None,
             window: Window { base: 0, bits: [0; WORDS] },
             gone: BTreeMap::new(),
             gone_order: VecDeque::new(),
@@ -63,7 +68,8 @@ impl Incoming {
 
     pub fn deadline(&self) -> Option<Instant> {
         let asked = self.wanted.as_ref().map(|(_, at)| *at + super::compare::ASK_AGAIN);
-        crate::time::earliest(self.acknowledge_at, asked)
+        let silent = self.heard_at.filter(|_| self.synced).map(|at| at + SILENT_AFTER);
+        [asked, silent].into_iter().fold(self.acknowledge_at, crate::time::earliest)
     }
 
     /// Whether every packet up to this one has come or is given up, and none after it.
@@ -189,6 +195,7 @@ impl Replicator {
             }
             incoming.window.advance(body.oldest.min(body.number));
             incoming.highest = incoming.highest.max(body.number);
+            incoming.heard_at = Some(now);
             incoming.unacknowledged += 1;
             incoming.acknowledge_at.get_or_insert(now + ACK_DELAY);
             if !fresh {
@@ -364,6 +371,17 @@ impl Replicator {
         }
         if let Some(incoming) = self.incoming.get_mut(&from) {
             incoming.wanted = None;
+        }
+    }
+
+    /// Copies of which the owner has said nothing for too long.
+    pub(super) fn doubt_silent(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let silent = |incoming: &Incoming| {
+            incoming.synced && incoming.heard_at.is_some_and(|at| now >= at + SILENT_AFTER)
+        };
+        let nodes = self.incoming.iter().filter(|(_, incoming)| silent(incoming));
+        for node in nodes.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.set_synced(node, false, out);
         }
     }
 

@@ -420,3 +420,17 @@ fn an_older_number_never_wins_and_zero_is_older_than_all() {
     assert!(older(u32::MAX, 1) && !older(1, u32::MAX));
     assert!(older(0, 1) && older(0, u32::MAX) && !older(1, 0) && !older(0, 0));
 }
+
+#[test]
+fn a_copy_whose_owner_is_silent_is_not_taken_for_whole() {
+    let mut world = World::new(2);
+    world.packet(0, &flow(1));
+    world.run(3000 * MS);
+    assert!(world.synced(1, 0));
+    world.deaf = vec![1];
+    world.run(6000 * MS);
+    assert!(!world.synced(1, 0));
+    world.deaf.clear();
+    world.run(3000 * MS);
+    assert!(world.synced(1, 0));
+}

@@ -33,7 +33,7 @@ mod about;
 mod neighbours;
 mod words;
 
-pub use about::{ABOUT_VERSION_MAX, About};
+pub use about::{ABOUT_VERSION_MAX, About, REPLICATES};
 pub use neighbours::{NEIGHBOURS_MAX, Neighbour};
 
 /// The most reports about paths, per peer, and about segments.

@@ -273,6 +273,8 @@ impl Drive {
                 self.neighbours.named(now, interface, neighbour.address);
             }
             if let Some(about) = About::decode(body) {
+                let replicates = about.capabilities & heartbeat::REPLICATES != 0;
+                self.facts.replicates.insert(from.0, replicates);
                 let known = self.facts.versions.get(&from.0);
                 if known.is_none_or(|known| *known != about.version) {
                     self.facts.versions.insert(from.0, about.version);

@@ -156,6 +156,8 @@ pub struct Drive {
     replication: Option<Replication>,
     /// What the machine was told last of the copies of the peers' connections.
     copies_whole: Option<bool>,
+    /// A reload has changed the list of nodes.
+    nodes_changed: bool,
 }
 
 /// The phases of a takeover that are over.
@@ -230,6 +232,7 @@ impl Drive {
             keys,
             replication,
             copies_whole: None,
+            nodes_changed: false,
         };
         drive.take_keys();
         drive.lay_out();
@@ -339,6 +342,9 @@ impl Drive {
         self.estate.set_dead_ns(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
         if now.since(self.housekept_at) < HOUSEKEEPING {
             return;
+        }
+        if std::mem::take(&mut self.nodes_changed) {
+            self.end_replication(now);
         }
         self.show_replication();
         self.tell_copies(now);

@@ -28,6 +28,7 @@ impl Drive {
         let Some(layout) = self.next_layout.take() else { return };
         let former = std::mem::replace(&mut self.layout, layout);
         self.renumber(&former);
+        self.nodes_changed |= former.core.nodes != self.layout.core.nodes;
         self.facts.generation += 1;
         self.facts.handovers.clear();
         self.facts.faults.clear();
@@ -36,6 +37,7 @@ impl Drive {
         self.facts.refused.clear();
         self.facts.mute.clear();
         self.facts.versions.clear();
+        self.facts.replicates.clear();
         self.dialects.clear();
         self.lay_out();
         self.open_ports();

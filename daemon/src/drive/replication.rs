@@ -42,7 +42,8 @@ pub fn start(
 /// Whether connections are to be replicated at all.
 pub fn wants(layout: &Layout, keys: &[ClusterKey]) -> bool {
     let ours = layout.core.nodes.iter().filter(|node| !node.foreign).count();
-    layout.file.replicate.is_some() && ours > 1 && !keys.is_empty()
+    let linked = layout.file.replicate.as_ref().is_some_and(|file| !file.links.is_empty());
+    linked && ours > 1 && !keys.is_empty()
 }
 
 fn policy(layout: &Layout) -> Policy {
@@ -89,15 +90,31 @@ impl Drive {
     /// Tells the machine whether this node has what a takeover needs.
     pub(super) fn tell_copies(&mut self, now: Instant) {
         let Some(standing) = &self.facts.replication else { return };
+        // Who says that it replicates nothing has nothing that we could lack.
+        let replicates = |peer: &&evergate_core::detector::Peer| {
+            peer.lives() && self.facts.replicates.get(&peer.node.0) != Some(&false)
+        };
         let whole = self
             .node
             .peers()
             .iter()
-            .filter(|peer| peer.lives())
+            .filter(replicates)
             .all(|peer| standing.peers.get(&peer.node).is_some_and(|peer| peer.whole));
         if self.copies_whole != Some(whole) {
             self.copies_whole = Some(whole);
             self.feed(now, Input::Copies { whole });
+        }
+    }
+
+    /// The numbers of nodes have changed: what the thread knows of them is wrong from here on.
+    pub(super) fn end_replication(&mut self, now: Instant) {
+        if self.replication.take().is_some() {
+            self.facts.replication = None;
+            self.complain(
+                "the nodes have changed: connections are not replicated until this daemon is restarted",
+            );
+            self.copies_whole = Some(true);
+            self.feed(now, Input::Copies { whole: true });
         }
     }
 

@@ -134,7 +134,8 @@ impl Drive {
         heartbeat::encode(body, &self.layout.names, &mut plain);
         if self.tell_more(now) {
             let version = env!("CARGO_PKG_VERSION").into();
-            About { capabilities: 0, version }.encode(&mut plain);
+            let capabilities = if self.replication.is_some() { heartbeat::REPLICATES } else { 0 };
+            About { capabilities, version }.encode(&mut plain);
             Neighbour::encode(&self.neighbours_told(now), &self.layout.names, &mut plain);
         }
         for path in paths.iter() {

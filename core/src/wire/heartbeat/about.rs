@@ -5,12 +5,13 @@ use super::{ABOUT, Bytes, tlv};
 
 /// The longest software version in bytes.
 pub const ABOUT_VERSION_MAX: usize = 32;
+/// A capability: it replicates connections.
+pub const REPLICATES: u32 = 1 << 0;
 
 /// The software of a node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct About {
-    /// What it can do beyond the first version of this protocol, one bit each; none is given out
-    /// yet.
+    /// What it does beyond the first version of this protocol, one bit each: [`REPLICATES`].
     pub capabilities: u32,
     /// Its version as text, at most [`ABOUT_VERSION_MAX`] bytes.
     pub version: String,
