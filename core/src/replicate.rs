@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Machine;
-use crate::flow::{Flow, FlowHash, FlowKey, HashKey, State, tcp};
+use crate::flow::{Flow, FlowHash, FlowKey, HashKey, State, ValueDigest, status, tcp};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::{Instant, earliest};
 use crate::wire::flow as flow_bytes;
@@ -204,6 +204,8 @@ pub struct Replicator {
     divergent: usize,
     /// Some copies were our own flows before, and are not replaced yet.
     aged: bool,
+    /// What a former process of ours has left in the table was compared with a server's whole word.
+    tidy: bool,
     /// Who has said that our flows are its own, while we still serve.
     successor: Option<NodeId>,
     /// What has happened.
@@ -225,6 +227,7 @@ impl Replicator {
             adopted_at: None,
             divergent: 0,
             aged: false,
+            tidy: false,
             successor: None,
             counters: Counters::default(),
             settings,
@@ -289,6 +292,11 @@ impl Replicator {
             sights.iter().any(|s| s.node == *node && s.incarnation == incarnation)
         };
         let sights = &self.sights;
+        let is_anew = |sight: &&Sight| {
+            let incoming = self.incoming.get(&sight.node);
+            incoming.is_some_and(|incoming| incoming.incarnation != sight.incarnation)
+        };
+        let anew: Vec<NodeId> = sights.iter().filter(is_anew).map(|sight| sight.node).collect();
         self.readers.retain(|node, reader| known(node, reader.incarnation, sights));
         for sight in sights {
             self.readers.entry(sight.node).or_insert_with(|| Reader::new(sight.incarnation));
@@ -300,6 +308,10 @@ impl Replicator {
         }
         let readers = &self.readers;
         self.outbox.forget_readers(|node| readers.contains_key(&node));
+        // A new process counts its packets from 1: whatever it says is newer than what is known.
+        for node in anew {
+            self.change_owner(stream_of(node), stream_of(node), 0);
+        }
         self.adopt(now, out);
     }
 
@@ -347,7 +359,7 @@ impl Replicator {
             return;
         }
         let mut bytes = Vec::with_capacity(64);
-        if flow_bytes::encode(flow, &mut bytes) {
+        if encode(flow, &mut bytes) {
             let wait = match known {
                 Some(_) => self.settings.coalesce,
                 None => self.settings.coalesce.max(self.settings.protect_after),
@@ -371,6 +383,7 @@ impl Replicator {
 
     /// A flow that the kernel has forgotten, or that is closed.
     fn closed(&mut self, now: Instant, name: FlowHash, key: &FlowKey) {
+        self.outbox.forget_read(name);
         let ours = self.index.get(name).map(|entry| entry.stream == self.stream());
         match ours {
             None => {
@@ -421,8 +434,10 @@ impl Machine for Replicator {
             Input::Refused(key) => {
                 self.counters.not_taken += 1;
                 let name = self.settings.key.name(&key);
-                if self.index.get(name).is_some_and(|entry| entry.stream != self.stream()) {
-                    self.index.remove(name);
+                // The number stays: an older state that comes late must not be taken instead. The
+                // sum is none of a flow's, so it is asked for again.
+                if let Some(entry) = self.index.get(name).filter(|e| e.stream != self.stream()) {
+                    self.index.put(name, index::Entry { digest: ValueDigest(0), ..entry });
                 }
             }
             Input::Resync(node) => self.ask_for_all(now, node, out),
@@ -460,6 +475,17 @@ pub fn is_open(flow: &Flow) -> bool {
 fn together(moment: Instant) -> Instant {
     let span = u64::try_from(send::TOGETHER.as_nanos()).unwrap_or(1);
     Instant::from_nanos(moment.as_nanos() / span * span)
+}
+
+/// Appends a flow as peers shall have it: an open TCP connection is answered and assured, whether its
+/// second packet has come or not.
+fn encode(flow: &Flow, out: &mut Vec<u8>) -> bool {
+    let both = status::SEEN_REPLY | status::ASSURED;
+    if matches!(flow.state, State::Tcp { .. }) && flow.status & both != both {
+        let flow = Flow { status: flow.status | both, ..flow.clone() };
+        return flow_bytes::encode(&flow, out);
+    }
+    flow_bytes::encode(flow, out)
 }
 
 /// The stream of a node.

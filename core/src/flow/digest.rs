@@ -32,7 +32,10 @@ impl HashKey {
     pub fn value(&self, flow: &Flow) -> ValueDigest {
         let mut sip = Sip::new(self);
         sip.tuple(&flow.reply);
-        let seen = flow.status & (status::SEEN_REPLY | status::ASSURED);
+        // An established TCP connection is answered and will be assured with its next packet: that is
+        // no news.
+        let both = status::SEEN_REPLY | status::ASSURED;
+        let seen = if matches!(flow.state, State::Tcp { .. }) { both } else { flow.status & both };
         sip.word(u64::from(flow.mark) << 32 | u64::from(seen));
         match flow.state {
             State::None => {}

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, bucket_of, mark};
-use super::send::{Change, low};
+use super::send::{Change, Read, low};
 use super::{
     Effect, LEASE, Note, PASS_EVERY, PASS_SHARE, Replicator, STRICT_AFTER, SUMS_EVERY, Wanted,
     is_open, stream_of,
@@ -17,7 +17,6 @@ use super::{
 use crate::flow::{Flow, FlowHash, State, tcp};
 use crate::ident::NodeId;
 use crate::time::Instant;
-use crate::wire::flow as flow_bytes;
 use crate::wire::replica::{self, BucketSet, Item};
 
 /// How long an answer may take before it is asked for again.
@@ -177,8 +176,8 @@ impl Replicator {
             }
         } else if self.pass.telling.contains(bucket_of(name)) {
             let mut bytes = Vec::with_capacity(64);
-            if flow_bytes::encode(flow, &mut bytes) {
-                self.outbox.tell_bulk(name, digest, bytes);
+            if super::encode(flow, &mut bytes) {
+                self.outbox.tell_bulk(Read { name, digest, bytes, known: Some(entry) });
             }
         }
     }
@@ -214,13 +213,13 @@ impl Replicator {
     fn read_first(&mut self, now: Instant, name: FlowHash, flow: &Flow) {
         let digest = self.settings.key.value(flow);
         let mut bytes = Vec::with_capacity(64);
-        if !flow_bytes::encode(flow, &mut bytes) {
+        if !super::encode(flow, &mut bytes) {
             return;
         }
         if self.readers.is_empty() {
             self.outbox.change(now, name, Change::Flow { bytes, digest });
         } else {
-            self.outbox.tell_bulk(name, digest, bytes);
+            self.outbox.tell_bulk(Read { name, digest, bytes, known: None });
         }
     }
 
@@ -298,7 +297,8 @@ impl Replicator {
         let ours = self.index.group_sums(stream_of(from));
         let differ = (0..GROUPS).filter(|group| ours[*group] != sums[*group]);
         let groups = differ.fold(0_u64, |bits, group| bits | 1 << group);
-        if groups == 0 {
+        let untidy = !self.tidy && !self.serving && self.sight(from).is_some_and(|it| it.serves);
+        if groups == 0 && !untidy {
             if let Some(incoming) = self.incoming.get_mut(&from) {
                 incoming.verified_at = Some(now);
                 incoming.wanted = None;
@@ -310,7 +310,8 @@ impl Replicator {
         if self.incoming.get(&from).is_none_or(|incoming| incoming.wanted.is_some()) {
             return;
         }
-        if self.index.count(stream_of(from)) == 0 {
+        // Where tables differ in what neither has told, sums do not show it.
+        if untidy || self.index.count(stream_of(from)) == 0 {
             return self.want(now, from, BucketSet::all(), out);
         }
         self.say_now(&Item::Ask(from, groups), out);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::compare::older;
-use super::index::{Entry, bucket_of, mark};
+use super::index::{Entry, Stream, bucket_of, mark};
 use super::send::low;
 use super::{Effect, Note, Replicator, stream_of};
 use crate::flow::{FlowHash, FlowKey};
@@ -297,6 +297,13 @@ impl Replicator {
                 self.counters.collided += 1;
                 return;
             }
+            // Who serves no more tells again what another one has told anew.
+            Some(entry) if entry.stream != stream && !self.serves(stream) => {
+                if self.serves(entry.stream) {
+                    self.counters.stale += 1;
+                    return;
+                }
+            }
             Some(_) | None => {}
         }
         let digest = self.settings.key.value(&flow);
@@ -305,6 +312,11 @@ impl Replicator {
         if known.is_none_or(|entry| entry.digest != digest) {
             out.push(Effect::Put(flow));
         }
+    }
+
+    /// Whether a peer with this stream serves.
+    fn serves(&self, stream: Stream) -> bool {
+        self.sights.iter().any(|sight| stream_of(sight.node) == stream && sight.serves)
     }
 
     /// A peer says that a flow of its own is gone.
@@ -322,7 +334,9 @@ impl Replicator {
         if let Some(incoming) = self.incoming.get_mut(&from) {
             incoming.bury(name, number);
         }
-        if known.is_some() {
+        // A copy that differed, or that our kernel did not take, is unknown and still in the table.
+        let unknown = || self.index.get(name).is_none() && !self.outbox.has(name);
+        if known.is_some() || !self.serving && unknown() {
             self.forget(name, key, out);
         }
     }
@@ -369,6 +383,7 @@ impl Replicator {
         if !self.serving {
             self.pass.doom_unknown(now, buckets);
         }
+        self.tidy |= self.serves(stream) && *buckets == BucketSet::all();
         if let Some(incoming) = self.incoming.get_mut(&from) {
             incoming.wanted = None;
         }

@@ -76,14 +76,24 @@ struct Sent {
     values: Vec<u8>,
 }
 
+/// A flow of a reading of the table.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub name: FlowHash,
+    pub digest: ValueDigest,
+    pub bytes: Vec<u8>,
+    /// What was known of it when it was read: what was told since then is newer.
+    pub known: Option<Entry>,
+}
+
 /// What waits to be sent, and what was sent and may have to be told again.
 #[derive(Debug)]
 pub(super) struct Outbox {
     number: u64,
     changes: BTreeMap<FlowHash, (Instant, Change)>,
     due: BTreeSet<(Instant, FlowHash)>,
-    /// Flows of a reading of the table: name, digest, bytes.
-    bulk: VecDeque<(FlowHash, ValueDigest, Vec<u8>)>,
+    /// Flows of a reading of the table.
+    bulk: VecDeque<Read>,
     /// Values that are no flows and are in the stream once: ends of readings, changes of owners.
     words: VecDeque<Vec<u8>>,
     adopted: Vec<NodeId>,
@@ -150,7 +160,7 @@ impl Outbox {
 
     /// Whether flows of a reading fill a packet.
     fn fills_a_packet(&self) -> bool {
-        let mut bytes = self.bulk.iter().map(|(_, _, bytes)| bytes.len() + tlv::HEAD_LEN);
+        let mut bytes = self.bulk.iter().map(|read| read.bytes.len() + tlv::HEAD_LEN);
         let mut sum = 0;
         bytes.any(|length| {
             sum += length;
@@ -184,8 +194,13 @@ impl Outbox {
         self.words.push_back(value);
     }
 
-    pub fn tell_bulk(&mut self, name: FlowHash, digest: ValueDigest, bytes: Vec<u8>) {
-        self.bulk.push_back((name, digest, bytes));
+    pub fn tell_bulk(&mut self, read: Read) {
+        self.bulk.push_back(read);
+    }
+
+    /// Takes back what was read of a flow and is not told yet: few wait at any time.
+    pub fn forget_read(&mut self, name: FlowHash) {
+        self.bulk.retain(|read| read.name != name);
     }
 
     /// Whether a reading of the table has to wait for acknowledgements.
@@ -322,13 +337,17 @@ impl Replicator {
 
     fn flush_bulk(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut values = Vec::new();
-        while let Some((_, _, bytes)) = self.outbox.bulk.front() {
-            if values.len() + bytes.len() + tlv::HEAD_LEN > ROOM - replica::HEAD_LEN {
+        while let Some(read) = self.outbox.bulk.front() {
+            if values.len() + read.bytes.len() + tlv::HEAD_LEN > ROOM - replica::HEAD_LEN {
                 break;
             }
-            let Some((name, digest, bytes)) = self.outbox.bulk.pop_front() else { break };
-            // What has changed since it was read waits for its own turn.
-            if !self.outbox.has(name) {
+            let Some(Read { name, digest, bytes, known }) = self.outbox.bulk.pop_front() else {
+                break;
+            };
+            // What has changed since it was read waits for its own turn, or was told already.
+            let told = |entry: Entry| (entry.stream, entry.number);
+            let same = self.index.get(name).map(told) == known.map(told);
+            if same && !self.outbox.has(name) {
                 self.append(name, &Change::Flow { bytes, digest }, &mut values);
             }
         }

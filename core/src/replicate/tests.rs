@@ -434,3 +434,30 @@ fn a_copy_whose_owner_is_silent_is_not_taken_for_whole() {
     world.run(3000 * MS);
     assert!(world.synced(1, 0));
 }
+
+#[test]
+fn the_numbers_of_a_new_process_begin_anew_for_its_readers() {
+    let mut world = World::new(2);
+    (0..500).for_each(|number| {
+        world.packet(0, &flow(number));
+        world.run(3 * MS);
+    });
+    world.crash(0);
+    world.boot(0, 9);
+    world.serve(0, true);
+    world.run(500 * MS);
+    world.packet(0, &Flow { mark: 5, ..flow(499) });
+    world.run(100 * MS);
+    assert_eq!(world.host(1).table.get(&flow(499).key).map(|flow| flow.mark), Some(5));
+}
+
+#[test]
+fn what_a_former_process_has_left_goes_though_no_sums_differ() {
+    let mut world = World::new(2);
+    world.crash(1);
+    world.boot(1, 7);
+    world.host(1).table.insert(flow(9).key, Flow { timeout: 500, ..flow(9) });
+    world.packet(0, &flow(1));
+    world.run(10_000 * MS);
+    assert!(world.equal(0, 1) && world.synced(1, 0));
+}
