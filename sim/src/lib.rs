@@ -14,6 +14,7 @@ pub mod choice;
 pub mod dice;
 pub mod laws;
 pub mod planted;
+pub mod replication;
 pub mod report;
 pub mod setup;
 pub mod walk;

@@ -3,11 +3,14 @@
 //! * `evergate-sim check [DIRECTORY]` does everything; traces of what is broken go to the directory.
 //! * `evergate-sim random FROM TO [DIRECTORY]` walks through the worlds of these seeds.
 //! * `evergate-sim replay FILE` follows a saved trace and tells what happens.
+//! * `evergate-sim replication` checks the replication of connections alone, which `check` does too;
+//!   with `SEED` it tells what happens in that world.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use evergate_sim::laws::Laws;
+use evergate_sim::replication::report as replication;
 use evergate_sim::report;
 use evergate_sim::walk::replay::Trace;
 use evergate_sim::walk::shrink;
@@ -25,21 +28,33 @@ fn main() -> ExitCode {
             (Ok(from), Ok(to)) => random(from, to, rest.first().map(PathBuf::from)),
             _ => usage(),
         },
+        ["replication"] => code(replication::check()),
+        ["replication", seed] => match seed.parse() {
+            Ok(seed) => code(replication::tell(seed)),
+            Err(_) => usage(),
+        },
         ["replay", file] => replay(Path::new(file)),
         _ => usage(),
     }
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: evergate-sim check [DIRECTORY] | random FROM TO [DIRECTORY] | replay FILE");
+    eprintln!(
+        "usage: evergate-sim check [DIRECTORY] | random FROM TO [DIRECTORY] | replay FILE | \
+         replication [SEED]"
+    );
     ExitCode::from(USAGE)
 }
 
 #[allow(clippy::disallowed_methods, reason = "how long the check took is for people")]
 fn check(traces: &Path) -> ExitCode {
     let began = std::time::Instant::now();
-    let good = report::check(traces);
+    let good = report::check(traces) & replication::check();
     println!("took {:.1} s", began.elapsed().as_secs_f64());
+    code(good)
+}
+
+fn code(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -1,0 +1,80 @@
+//! The wire between the nodes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use evergate_core::Instant;
+use evergate_core::ident::Incarnation;
+
+use crate::dice::Dice;
+
+/// How long a packet takes at least.
+const LATENCY: Duration = Duration::from_micros(200);
+
+/// How bad the wire is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    /// Lost of a hundred packets.
+    pub loss: u64,
+    /// Doubled of a hundred packets.
+    pub twice: u64,
+    /// How much later than others a packet may come, in microseconds.
+    pub late_us: u64,
+}
+
+/// A packet under way.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// Who has sent it.
+    pub from: usize,
+    /// Who will hear it.
+    pub to: usize,
+    /// Of which process it is.
+    pub incarnation: Incarnation,
+    /// In whose time of service it was sent.
+    pub tenure: u64,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// All packets under way.
+#[derive(Debug, Default)]
+pub struct Wire {
+    /// How bad it is now.
+    pub weather: Weather,
+    /// Directions that are cut.
+    pub cut: Vec<(usize, usize)>,
+    under_way: BTreeMap<(Instant, u64), Packet>,
+    count: u64,
+}
+
+impl Wire {
+    /// Takes a packet; `false` if it is lost.
+    pub fn send(&mut self, now: Instant, dice: &mut Dice, packet: Packet) -> bool {
+        if self.cut.contains(&(packet.from, packet.to)) || dice.chance(self.weather.loss) {
+            return false;
+        }
+        if dice.chance(self.weather.twice) {
+            self.add(now, dice, packet.clone());
+        }
+        self.add(now, dice, packet);
+        true
+    }
+
+    fn add(&mut self, now: Instant, dice: &mut Dice, packet: Packet) {
+        let late = Duration::from_micros(dice.below(self.weather.late_us + 1));
+        self.count += 1;
+        self.under_way.insert((now + LATENCY + late, self.count), packet);
+    }
+
+    /// When the next packet arrives.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.under_way.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// A packet that has arrived.
+    pub fn arrived(&mut self, now: Instant) -> Option<Packet> {
+        let first = self.under_way.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
+    }
+}
