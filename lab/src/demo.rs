@@ -13,14 +13,16 @@ use crate::config::Config;
 use crate::control::Follower;
 use crate::error::{LabError, Result};
 use crate::figures;
+use crate::firewall::Firewall;
 use crate::lab::{Lab, Options, Subject};
 use crate::load::Load;
 use crate::peer::PeerConfig;
 use crate::probe::Probe;
+use crate::replication::Snapshot;
 use crate::run::{self, Act, Observer, Plan};
 use crate::terminal::{Screen, Tone};
-use crate::topology::Gateway;
-use crate::wait::READY_LIMIT;
+use crate::topology::{Gateway, VIRTUAL_WAN};
+use crate::wait::{READY_LIMIT, SYNC_LIMIT};
 
 /// Undisturbed traffic that is shown before the fault.
 const SHOW_BEFORE: Duration = Duration::from_millis(1400);
@@ -52,18 +54,29 @@ pub struct DemoOptions {
 pub fn show(options: &DemoOptions) -> Result<bool> {
     let mut stage = Stage::new(Screen::new(options.json));
     stage.opening(options);
-    let subject = subject(options);
     // Better to say that something is not built before building the rest.
-    if let Subject::Evergate(_) = subject {
+    if !options.keepalived {
         crate::binaries::Binaries::find(options.lab.bin_dir.as_deref())?;
     }
-    let mut lab = Lab::build(options.lab.clone())?;
+    let (mut lab, plain) = build(options)?;
     stage.tell("cables", "client, gw1, gw2, server and the switches between them");
-    lab.start_all(&subject)?;
+    match &plain {
+        None if options.keepalived => {}
+        None => {
+            let text = format!("what has no state is dropped, SNAT to {VIRTUAL_WAN}");
+            stage.tell("firewall", &text);
+        }
+        Some(reason) => stage.tell_as(Tone::Warn, "plain", reason),
+    }
+    lab.start_all(&subject(options, lab.firewall().is_some()))?;
     let name = if options.keepalived { "keepalived" } else { "evergated" };
     stage.tell("daemons", &format!("{name} runs on gw1 and gw2"));
     let active = lab.wait_ready(READY_LIMIT).inspect_err(|_| eprintln!("{}", lab.log_tails()))?;
     stage.tell("ready", &format!("{active} is active, {} could take over now", active.other()));
+    if lab.firewall().is_some() {
+        // If the copies are not whole, the show will say so.
+        drop(lab.wait_in_sync(SYNC_LIMIT));
+    }
     stage.follow(&lab, active.other());
     let plan = Plan { connections: options.connections, before: SHOW_BEFORE, after: SHOW_AFTER };
     let outcome = run::run(&mut lab, options.act, plan, &mut stage)?;
@@ -75,6 +88,7 @@ pub fn show(options: &DemoOptions) -> Result<bool> {
         document["good"] = json!(outcome.is_good());
         document["subject"] = json!(name);
         document["chart"] = json!(options.chart);
+        document["plain_because"] = json!(plain);
         println!("{document}");
     } else {
         report::print(&mut stage.screen, &outcome, &options.chart);
@@ -85,13 +99,33 @@ pub fn show(options: &DemoOptions) -> Result<bool> {
     Ok(outcome.is_good())
 }
 
-fn subject(options: &DemoOptions) -> Subject {
+/// A pair that translates and drops what it does not know; plain routers, and why, where that cannot be.
+fn build(options: &DemoOptions) -> Result<(Lab, Option<String>)> {
+    let plain = || Lab::build(options.lab.clone());
+    if options.keepalived {
+        return Ok((plain()?, None));
+    }
+    match Lab::build(Options { stateful: Some(Firewall::snat()), ..options.lab.clone() }) {
+        Ok(lab) => Ok((lab, None)),
+        Err(error) => {
+            // What has failed for another reason fails again.
+            let lab = plain()?;
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let reason = format!("no firewall and no replication, as this fails here: {first}");
+            Ok((lab, Some(reason)))
+        }
+    }
+}
+
+fn subject(options: &DemoOptions, stateful: bool) -> Subject {
     if options.keepalived {
         let advert_ms =
             options.heartbeat.as_ref().and_then(|text| text.strip_suffix("ms")?.parse().ok());
         return Subject::Keepalived(advert_ms.map_or_else(PeerConfig::default, PeerConfig::tuned));
     }
     let config = Config::example();
+    let config = if stateful { config } else { config.without_table("replicate") };
     Subject::Evergate(match &options.heartbeat {
         Some(heartbeat) => config.with_heartbeat(heartbeat),
         None => config,
@@ -105,13 +139,22 @@ struct Stage {
     refreshed: Instant,
     holder: Option<Gateway>,
     acted: bool,
+    recovered: bool,
     events: Option<Follower>,
 }
 
 impl Stage {
     fn new(screen: Screen) -> Self {
         let start = clock::now();
-        Self { screen, start, refreshed: start, holder: None, acted: false, events: None }
+        Self {
+            screen,
+            start,
+            refreshed: start,
+            holder: None,
+            acted: false,
+            recovered: false,
+            events: None,
+        }
     }
 
     fn opening(&mut self, options: &DemoOptions) {
@@ -196,11 +239,37 @@ impl Observer for Stage {
             self.screen.paint(Tone::Good, "answered")
         };
         let connections = load.map_or_else(String::new, |load| {
-            let (alive, bytes) = load.counts();
-            format!("   {alive} connections, {} checked", figures::bytes(bytes))
+            let (open, bytes) = load.counts();
+            let alive = if self.recovered { load.spoken() } else { open };
+            let (opened, checked) = (load.opened(), figures::bytes(bytes));
+            format!("   {alive} of {opened} connections, {checked} checked")
         });
         self.screen
             .live(&format!("           {}   {probes} {flow}{connections}", nodes.join("  ")));
+    }
+
+    fn looked(&mut self, snapshot: &Snapshot, load: Option<&Load>) {
+        self.tell_events();
+        if let Some(load) = load.filter(|_| self.acted) {
+            // One that lost its state is not closed: it only never hears an answer again.
+            let (spoken, opened) = (load.spoken(), load.opened());
+            let tone = if spoken == opened { Tone::Good } else { Tone::Bad };
+            let text = format!("{spoken} of {opened} connections had answers since the takeover");
+            self.tell_as(tone, "alive", &text);
+        }
+        let known: Vec<String> = (snapshot.known.iter())
+            .map(|(gateway, known)| format!("{gateway} {}", report::known(known.as_ref())))
+            .collect();
+        let (tone, whole) = match (self.acted, snapshot.is_whole()) {
+            (true, _) => (Tone::Strong, ""),
+            (false, true) => (Tone::Good, "; whole"),
+            (false, false) => (Tone::Bad, "; not whole"),
+        };
+        self.tell_as(tone, "known", &(known.join(", ") + whole));
+    }
+
+    fn recovered(&mut self) {
+        self.recovered = true;
     }
 
     fn acted(&mut self, act: Act, victim: Gateway) {

@@ -109,6 +109,11 @@ impl Lab {
         &self.directory
     }
 
+    /// What the gateways filter and translate; none of plain routers.
+    pub fn firewall(&self) -> Option<Firewall> {
+        self.options.stateful
+    }
+
     /// The gateways of this lab.
     pub fn gateways(&self) -> Vec<Gateway> {
         self.topology.gateways()

@@ -29,6 +29,7 @@ pub mod node;
 pub mod peer;
 pub mod privilege;
 pub mod probe;
+pub mod replication;
 pub mod run;
 pub mod scenario;
 pub mod shell;

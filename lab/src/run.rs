@@ -11,16 +11,20 @@ use crate::error::{LabError, Result};
 use crate::fault::Fault;
 use crate::gap::Record;
 use crate::lab::Lab;
-use crate::load::{Load, LoadReport};
+use crate::load::{Load, LoadPlan, LoadReport};
 use crate::node::Part;
 use crate::probe::Probe;
-use crate::topology::{Gateway, SERVER, Segment};
+use crate::replication::{Snapshot, Story};
+use crate::topology::{CLIENT, CLIENT_TWIN, Gateway, SERVER, Segment};
 use crate::watch::{AddressLog, AddressWatch};
+use crate::wire::Wire;
 
 /// How long the service may take to come back before a run is given up.
 pub const RECOVERY_LIMIT: Duration = Duration::from_secs(15);
 /// Undisturbed time before a disturbance and after the recovery.
 const CALM: Duration = Duration::from_millis(600);
+/// How long the copies of a stateful pair may take to be whole before the disturbance; then it comes anyway.
+const WHOLE_LIMIT: Duration = Duration::from_secs(5);
 /// Time between two steps of a run's observer.
 const STEP: Duration = Duration::from_millis(10);
 
@@ -108,6 +112,8 @@ pub struct Outcome {
     pub addresses: AddressLog,
     /// How the connections fared, if there were any.
     pub load: Option<LoadReport>,
+    /// What a stateful pair knew of them; none of plain routers.
+    pub story: Option<Story>,
     /// The phases of the handover as the successor tells them.
     pub phases: Option<PhasesMs>,
     /// The dead time in force before, in milliseconds, if a daemon tells it.
@@ -122,6 +128,10 @@ pub trait Observer {
     fn started(&mut self, _lab: &Lab) {}
     /// Called every few milliseconds.
     fn step(&mut self, _lab: &Lab, _probe: &Probe, _load: Option<&Load>) {}
+    /// Probes are answered again, or are given up; from now on [`Load::spoken`] counts anew.
+    fn recovered(&mut self) {}
+    /// A stateful pair was looked at: just before the disturbance, and after the recovery.
+    fn looked(&mut self, _snapshot: &Snapshot, _load: Option<&Load>) {}
     /// It was done just now.
     fn acted(&mut self, _act: Act, _victim: Gateway) {}
 }
@@ -138,12 +148,14 @@ pub fn run(lab: &mut Lab, act: Act, plan: Plan, observer: &mut dyn Observer) -> 
     let watch = AddressWatch::start(lab)?;
     let probe = Probe::start(&lab.topology, SERVER)?;
     probe.wait_steady(Duration::from_millis(200), RECOVERY_LIMIT)?;
+    let wire = lab.firewall().map(|_| Wire::start(&lab.topology)).transpose()?;
     let load = match plan.connections {
         0 => None,
-        some => Some(Load::start(&lab.topology, SERVER, some)?),
+        some => Some(Load::begin(&lab.topology, &load_plan(lab, some)?)?),
     };
     observer.started(lab);
     observe(lab, &probe, load.as_ref(), CALM + plan.before, observer);
+    let before = look_before(lab, load.as_ref(), observer)?;
     let (at, at_us) = (probe.elapsed(), clock::wall_us());
     match act.fault(lab, victim) {
         Some(fault) => drop(lab.inflict(&fault)?),
@@ -151,7 +163,18 @@ pub fn run(lab: &mut Lab, act: Act, plan: Plan, observer: &mut dyn Observer) -> 
     }
     observer.acted(act, victim);
     let recovered = recover(lab, &probe, load.as_ref(), observer);
+    load.iter().for_each(Load::mark);
+    observer.recovered();
     observe(lab, &probe, load.as_ref(), CALM + plan.after, observer);
+    let story = match (wire, before) {
+        (Some(wire), Some(before)) => {
+            let after = lab.snapshot()?;
+            observer.looked(&after, load.as_ref());
+            // What is reset from here on would only be the end of the load.
+            Some(Story { before, after, sightings: wire.stop() })
+        }
+        _ => None,
+    };
     let load = load.map(Load::stop);
     let record = probe.stop();
     let successor = lab.one_holder()?;
@@ -166,9 +189,38 @@ pub fn run(lab: &mut Lab, act: Act, plan: Plan, observer: &mut dyn Observer) -> 
         at_us,
         addresses: watch.stop()?,
         load,
+        story,
         phases,
         dead_time_ms,
     })
+}
+
+/// Busy connections; through a translator from two addresses with the same ports, so that it has to choose others.
+fn load_plan(lab: &Lab, connections: usize) -> Result<LoadPlan> {
+    let parse = |text: &str| {
+        text.parse().map_err(|_| LabError::Usage(format!("`{text}` is no address to connect to")))
+    };
+    let mut plan = LoadPlan::busy(parse(SERVER)?, connections);
+    if lab.firewall().is_some() {
+        plan.sources = vec![parse(CLIENT)?, parse(CLIENT_TWIN)?];
+    }
+    Ok(plan)
+}
+
+/// Gives the copies of a stateful pair time to be whole, then looks; none of plain routers.
+fn look_before(
+    lab: &mut Lab,
+    load: Option<&Load>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Snapshot>> {
+    if lab.firewall().is_none() {
+        return Ok(None);
+    }
+    // If they are not, the snapshot says so.
+    drop(lab.wait_in_sync(WHOLE_LIMIT));
+    let snapshot = lab.snapshot()?;
+    observer.looked(&snapshot, load);
+    Ok(Some(snapshot))
 }
 
 fn hand_over(lab: &mut Lab, from: Gateway) -> Result<()> {
@@ -246,6 +298,11 @@ impl Outcome {
         self.recovered && self.load.as_ref().is_none_or(LoadReport::all_alive)
     }
 
+    /// Connections opened at the start.
+    pub fn opened(&self) -> usize {
+        self.load.as_ref().map_or(0, |load| load.opened)
+    }
+
     /// The client's outage in milliseconds.
     pub fn outage_ms(&self) -> f64 {
         ms(self.record.outage())
@@ -297,6 +354,8 @@ impl Outcome {
                 "from_ms": ms(gap.from) - ms(self.at), "length_ms": ms(gap.length()), "lost": gap.lost,
             })).collect::<Vec<_>>(),
             "connections": self.load.as_ref().map(LoadReport::to_json),
+            "stateful": self.story.is_some(),
+            "replication": self.story.as_ref().map(|story| story.to_json(self.opened())),
             "phases_ms": self.phases,
             "dead_time_ms": self.dead_time_ms,
             "address_moves": moves,

@@ -34,6 +34,11 @@ pub const VIRTUAL_LAN6: &str = "fd91::1";
 /// The virtual IPv6 address on `wan`.
 pub const VIRTUAL_WAN6: &str = "fd92::1";
 
+/// Is it one of the virtual addresses of IPv4?
+pub fn is_virtual(address: &str) -> bool {
+    [VIRTUAL_LAN, VIRTUAL_WAN].contains(&address)
+}
+
 /// A gateway, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gateway(u8);

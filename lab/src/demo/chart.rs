@@ -6,13 +6,18 @@ use std::time::Duration;
 use crate::clock::ms;
 use crate::figures::millis;
 use crate::run::Outcome;
+use crate::topology::is_virtual;
 
 const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 70.0;
+const HEIGHT: f64 = 320.0;
+const LEFT: f64 = 80.0;
 const RIGHT: f64 = 30.0;
-const MARKS_TOP: f64 = 80.0;
-const MARKS_BOTTOM: f64 = 150.0;
+const MARKS_TOP: f64 = 92.0;
+const MARKS_BOTTOM: f64 = 162.0;
+/// Where the moments are told, one below the other.
+const MOMENTS_TOP: f64 = MARKS_BOTTOM + 64.0;
+/// About how wide a letter is.
+const LETTER: f64 = 7.0;
 /// The most probes drawn; of more, only some are, evenly.
 const MAX_MARKS: usize = 2000;
 /// The shortest stretch that is drawn, in milliseconds.
@@ -34,7 +39,8 @@ impl Scale {
 pub fn draw(outcome: &Outcome, name: &str) -> String {
     let scale = scale(outcome);
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
+         viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          font-family=\"system-ui, sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
@@ -42,11 +48,15 @@ pub fn draw(outcome: &Outcome, name: &str) -> String {
     let outage = millis(outcome.outage_ms());
     text(&mut svg, LEFT, 32.0, "start", "#222", &format!("{name}: {what}"));
     let lost = outcome.record.lost();
-    let line = format!("outage {outage}, {lost} of {} probes lost", outcome.record.samples.len());
+    let mut line =
+        format!("outage {outage}, {lost} of {} probes lost", outcome.record.samples.len());
+    if let Some(load) = &outcome.load {
+        let _ = write!(line, ", {} of {} connections alive", load.alive, load.opened);
+    }
     text(&mut svg, LEFT, 54.0, "start", "#666", &line);
     marks(&mut svg, outcome, &scale);
-    axis(&mut svg, &scale);
     moments(&mut svg, outcome, &scale);
+    axis(&mut svg, &scale);
     svg.push_str("</svg>\n");
     svg
 }
@@ -76,6 +86,15 @@ fn marks(svg: &mut String, outcome: &Outcome, scale: &Scale) {
             to - from,
             MARKS_BOTTOM - MARKS_TOP
         );
+        let (middle, y) = (f64::midpoint(from, to), MARKS_TOP - 10.0);
+        text(
+            svg,
+            middle,
+            y,
+            "middle",
+            "#d64545",
+            &format!("no answer for {}", millis(ms(gap.length()))),
+        );
     }
     for sample in shown.into_iter().step_by(step) {
         let x = scale.x(at(sample.sent));
@@ -94,6 +113,14 @@ fn marks(svg: &mut String, outcome: &Outcome, scale: &Scale) {
 
 fn axis(svg: &mut String, scale: &Scale) {
     let step = tick(scale.to - scale.from);
+    // The figures stand on white, as the lines of the moments end below them.
+    let _ = writeln!(
+        svg,
+        "<rect x=\"0\" y=\"{}\" width=\"{WIDTH}\" height=\"34\" fill=\"#ffffff\"/>",
+        MARKS_BOTTOM + 6.0
+    );
+    let (right, y) = (WIDTH - RIGHT, MARKS_BOTTOM + 38.0);
+    text(svg, right, y, "end", "#666", "time after the fault, for each probe when it was sent");
     let _ = writeln!(
         svg,
         "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{MARKS_BOTTOM}\" y2=\"{MARKS_BOTTOM}\" stroke=\"#999\"/>",
@@ -127,21 +154,36 @@ fn tick(span: f64) -> f64 {
 fn moments(svg: &mut String, outcome: &Outcome, scale: &Scale) {
     let mut told = vec![(0.0, "the fault".to_owned())];
     for (at, node, address, present) in outcome.address_moves() {
-        if present && address.ends_with(".0.1") {
+        if present && is_virtual(&address) {
             told.push((at, format!("{node} has {address}")));
         }
     }
-    let mut y = MARKS_BOTTOM + 52.0;
-    for (at, what) in told.into_iter().filter(|(at, _)| (scale.from..=scale.to).contains(at)) {
-        let x = scale.x(at);
+    told.retain(|(at, _)| (scale.from..=scale.to).contains(at));
+    // The first stands lowest: so its line passes left of all that is told later.
+    let rows = (0..told.len()).rev().map(|row| MOMENTS_TOP + 20.0 * row as f64);
+    let placed: Vec<_> = told.into_iter().zip(rows).collect();
+    for ((at, _), y) in &placed {
+        let x = scale.x(*at);
         let _ = writeln!(
             svg,
             "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{}\" y2=\"{y}\" stroke=\"#3b6fb6\" stroke-dasharray=\"3 3\"/>",
-            MARKS_TOP - 6.0
+            MARKS_TOP - 4.0
         );
-        let (anchor, offset) = if x > WIDTH * 0.7 { ("end", -6.0) } else { ("start", 6.0) };
-        text(svg, x + offset, y, anchor, "#3b6fb6", &format!("{what} ({at:+.1} ms)"));
-        y += 20.0;
+    }
+    for ((at, what), y) in placed {
+        let what = format!("{what} ({at:+.1} ms)");
+        let (x, width) = (scale.x(at), what.len() as f64 * LETTER);
+        let (anchor, offset, left) = if x + width + 6.0 > WIDTH {
+            ("end", -6.0, x - 6.0 - width)
+        } else {
+            ("start", 6.0, x + 4.0)
+        };
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{left:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"17\" fill=\"#ffffff\"/>",
+            y - 13.0
+        );
+        text(svg, x + offset, y, anchor, "#3b6fb6", &what);
     }
 }
 

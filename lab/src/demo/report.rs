@@ -6,8 +6,10 @@ use evergate_api::status::PhasesMs;
 
 use crate::clock::ms;
 use crate::figures::{bytes, count, millis};
+use crate::replication::{Known, Snapshot, Story};
 use crate::run::Outcome;
 use crate::terminal::{Screen, Tone};
+use crate::topology::is_virtual;
 
 /// Cells of the strip of probes.
 const STRIP_CELLS: usize = 56;
@@ -28,10 +30,18 @@ pub fn print(screen: &mut Screen, outcome: &Outcome, chart: &Path) {
         let checked = bytes(load.bytes_checked);
         entry(screen, "connections", &format!("{alive}, {checked} checked byte by byte"));
     }
+    if let Some(story) = &outcome.story {
+        lost_on_the_way(screen, story, outcome.opened());
+    }
     if let Some(strip) = strip(screen, outcome) {
         entry(screen, "", &strip);
     }
     screen.line("");
+    if let Some(story) = &outcome.story {
+        heading(screen, "Connections that the gateways knew, own and copies of the other's");
+        table(screen, story);
+        screen.line("");
+    }
     heading(screen, "How it went, in milliseconds after the fault");
     for (at, text) in story(outcome) {
         screen.line(&format!("   {at:>+11.1}   {text}"));
@@ -47,6 +57,60 @@ pub fn print(screen: &mut Screen, outcome: &Outcome, chart: &Path) {
     let verdict = verdict(screen, outcome);
     screen.line(&format!("   {verdict}"));
     screen.line("");
+}
+
+/// What a firewall adds to what the client saw.
+fn lost_on_the_way(screen: &mut Screen, story: &Story, connections: usize) {
+    let seen = &story.sightings;
+    let tone = if seen.resets() == 0 { Tone::Good } else { Tone::Bad };
+    let resets = screen.paint(tone, &seen.resets().to_string());
+    let ends = format!("(client {}, server {})", seen.client_resets, seen.server_resets);
+    entry(screen, "resets", &format!("{resets} seen {ends}"));
+    let each = story.invalid_per_connection(connections);
+    let each = each.map_or_else(String::new, |each| format!(", {each:.2} for each connection"));
+    let packets = count(story.invalid());
+    entry(screen, "invalid", &format!("{packets} packets dropped by the firewalls{each}"));
+}
+
+fn table(screen: &mut Screen, story: &Story) {
+    let head = format!("{:<34}  {}", "before the fault", "after the recovery");
+    let head = screen.paint(Tone::Quiet, &head);
+    entry(screen, "", &head);
+    for (gateway, before) in &story.before.known {
+        let after = story.after.known.get(gateway).and_then(Option::as_ref);
+        let (before, after) = (known(before.as_ref()), known(after));
+        entry(screen, &gateway.to_string(), &format!("{before:<34}  {after}"));
+    }
+    let [before, after] = [whole(&story.before), whole(&story.after)];
+    let tone = if story.before.is_whole() { Tone::Good } else { Tone::Bad };
+    let before = screen.paint(tone, &format!("{before:<34}"));
+    entry(screen, "copies", &format!("{before}  {after}"));
+}
+
+/// The connections that one daemon tells of.
+pub fn known(known: Option<&Known>) -> String {
+    match known {
+        None => "does not answer".to_owned(),
+        Some(Known { local: None, .. }) => "replicates nothing".to_owned(),
+        Some(Known { local: Some(local), replica, .. }) => {
+            let copies = replica.unwrap_or(0);
+            let word = if copies == 1 { "copy" } else { "copies" };
+            format!("has {} own, {} {word}", count(*local), count(copies))
+        }
+    }
+}
+
+fn whole(snapshot: &Snapshot) -> &'static str {
+    let told = || snapshot.known.values().flatten();
+    if snapshot.is_whole() {
+        "whole (in_sync)"
+    } else if told().all(|known| known.local.is_none()) {
+        "none"
+    } else if told().all(|known| known.in_sync.is_none()) {
+        "nobody to copy to"
+    } else {
+        "not whole"
+    }
 }
 
 fn heading(screen: &mut Screen, text: &str) {
@@ -86,7 +150,7 @@ fn story(outcome: &Outcome) -> Vec<(f64, String)> {
         // A machine without power tells nothing of its own.
         let relevant = present || Some(node) != outcome.successor;
         let dead = outcome.act == crate::run::Act::Power && node == outcome.victim;
-        if relevant && !dead && address.ends_with(".0.1") {
+        if relevant && !dead && is_virtual(&address) {
             let verb = if present { "has" } else { "gives up" };
             story.push((at, format!("{node} {verb} {address}")));
         }
