@@ -47,8 +47,10 @@ pub const LEASE: Duration = Duration::from_secs(600);
 pub const STRICT_AFTER: Duration = Duration::from_secs(10);
 /// How often the owner tells the sums of its flows.
 pub const SUMS_EVERY: Duration = Duration::from_secs(1);
-/// How often the kernel's table is read whole, where that takes no longer than a hundredth of it.
-pub const PASS_EVERY: Duration = Duration::from_secs(5);
+/// How often the kernel's table is read whole, where that takes no longer than a hundredth of it. Events
+/// tell nearly all there is; and a reading stops the other work of its processor for some milliseconds,
+/// because the kernel walks its whole table at once. Leases need it, see [`LEASE`].
+pub const PASS_EVERY: Duration = Duration::from_secs(120);
 /// A pass that takes long makes the pause before the next one so many times as long.
 pub const PASS_SHARE: u32 = 100;
 
@@ -67,6 +69,8 @@ pub struct Settings {
     pub coalesce: Duration,
     /// Flows younger than this are not told.
     pub protect_after: Duration,
+    /// How often the kernel's table is read whole: [`PASS_EVERY`].
+    pub read_every: Duration,
 }
 
 /// A fact for the machine.
@@ -95,6 +99,8 @@ pub enum Input {
     DumpEnded(bool),
     /// The kernel did not take a flow.
     Refused(FlowKey),
+    /// News of the kernel was lost.
+    NewsLost,
     /// An operator wants all flows of a peer to be told again.
     Resync(NodeId),
 }
@@ -354,6 +360,15 @@ impl Replicator {
         }
         let digest = self.settings.key.value(flow);
         let known = self.index.get(name);
+        if let Some(entry) = known.filter(|e| e.stream != self.stream() && !self.serving) {
+            // A copy that somebody has changed here: the sums will show it.
+            if entry.digest != digest {
+                self.index.remove(name);
+                self.counters.divergent += 1;
+                self.divergent += 1;
+            }
+            return;
+        }
         let same = known.is_some_and(|e| e.stream == self.stream() && e.digest == digest);
         if same && !self.outbox.has(name) {
             return;
@@ -440,6 +455,7 @@ impl Machine for Replicator {
                     self.index.put(name, index::Entry { digest: ValueDigest(0), ..entry });
                 }
             }
+            Input::NewsLost => self.pass.want_soon(now),
             Input::Resync(node) => self.ask_for_all(now, node, out),
         }
         self.flush(now, out);

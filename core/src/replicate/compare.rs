@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, bucket_of, mark};
 use super::send::{Change, Read, low};
 use super::{
-    Effect, LEASE, Note, PASS_EVERY, PASS_SHARE, Replicator, STRICT_AFTER, SUMS_EVERY, Wanted,
-    is_open, stream_of,
+    Effect, LEASE, Note, PASS_SHARE, Replicator, STRICT_AFTER, SUMS_EVERY, Wanted, is_open,
+    stream_of,
 };
 use crate::flow::{Flow, FlowHash, State, tcp};
 use crate::ident::NodeId;
@@ -231,7 +231,7 @@ impl Replicator {
         self.pass.running = false;
         self.aged = self.aged && !whole;
         let took = now.since(self.pass.began);
-        self.pass.due = now + PASS_EVERY.max(took * PASS_SHARE);
+        self.pass.due = now + self.settings.read_every.max(took * PASS_SHARE);
         if !whole {
             // Nothing can be said of what was not read; what a peer wants is told another time.
             let again = std::mem::take(&mut self.pass.telling);
@@ -255,6 +255,14 @@ impl Replicator {
         }
         if !self.pass.next.is_empty() {
             self.pass.want_soon(now + PASS_SOON);
+        }
+        if let Some(at) = self.adopted_at {
+            // Once more when sequence numbers may be checked again.
+            if now < at + STRICT_AFTER {
+                self.pass.want_soon(at + STRICT_AFTER);
+            } else {
+                self.adopted_at = None;
+            }
         }
     }
 

@@ -44,6 +44,7 @@ fn settings(me: usize, incarnation: Incarnation) -> Settings {
         names: Names::new(names, [].into_iter(), [].into_iter()).unwrap(),
         coalesce: 2 * MS,
         protect_after: Duration::ZERO,
+        read_every: Duration::from_secs(5),
     }
 }
 

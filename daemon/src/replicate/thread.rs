@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evergate_core::flow::{Flow, FlowKey, HashKey};
 use evergate_core::ident::NodeId;
-use evergate_core::replicate::{Effect, Input, LEASE, Replicator, Settings, is_open};
+use evergate_core::replicate::{Effect, Input, LEASE, PASS_EVERY, Replicator, Settings, is_open};
 use evergate_core::{Instant, Machine};
 
 use super::listing::{Reading, Standing as Seen};
@@ -18,6 +18,7 @@ use crate::kernel::conntrack::decode::{Message, What, is_complete};
 use crate::kernel::conntrack::dump::Dump;
 use crate::kernel::conntrack::injector::Operation;
 use crate::kernel::conntrack::listener::DATAGRAM_MAX;
+use crate::kernel::conntrack::table;
 use crate::say::say;
 use crate::seal::ClusterKey;
 use crate::sys::clock::boottime_now;
@@ -81,6 +82,7 @@ struct Work {
     stood_at: Instant,
     /// When news is read next; `None` while the listener itself calls.
     news_at: Option<Instant>,
+    news_lost: u32,
     news: Vec<u8>,
     body: Vec<u8>,
 }
@@ -100,6 +102,7 @@ impl Work {
             names: identity.names.clone(),
             coalesce: desk.policy.coalesce,
             protect_after: desk.policy.protect_after,
+            read_every: PASS_EVERY,
         };
         let now = now();
         Ok(Work {
@@ -114,6 +117,7 @@ impl Work {
             dropped: BTreeMap::new(),
             stood_at: now,
             news_at: None,
+            news_lost: 0,
             news: vec![0; DATAGRAM_MAX],
             body: Vec::new(),
             desk,
@@ -328,6 +332,10 @@ impl Work {
                     self.operations.push(Operation::SetTimeout(flow.key, timeout));
                 }
                 Effect::Strict(key) => self.operations.push(Operation::ClearLiberal(key)),
+                // An empty table need not be walked.
+                Effect::Dump if table::count().is_ok_and(|count| count == 0) => {
+                    self.feed(Input::DumpEnded(true));
+                }
                 Effect::Dump => match Dump::start() {
                     Ok(dump) => self.dump = Some(dump),
                     Err(_) => {
@@ -381,6 +389,10 @@ impl Work {
             return;
         }
         self.stood_at = now;
+        let lost = self.desk.doors.listener.drops().unwrap_or(0);
+        if std::mem::replace(&mut self.news_lost, lost) != lost {
+            self.feed(Input::NewsLost);
+        }
         let machine = &self.machine;
         let peer = |node: NodeId| {
             let (has_ours, backlog) = machine.reader(node).unwrap_or((false, 0));
@@ -394,7 +406,7 @@ impl Work {
             divergent: machine.divergent(),
             counters: machine.counters,
             dropped: self.dropped.clone(),
-            news_lost: self.desk.doors.listener.drops().unwrap_or(0),
+            news_lost: lost,
         };
         *lock(&self.desk.standing) = standing;
     }

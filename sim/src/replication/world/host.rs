@@ -75,6 +75,7 @@ impl Host {
             names: Names::new(names, [].into_iter(), [].into_iter()).expect("names that differ"),
             coalesce: Duration::from_millis(2),
             protect_after: Duration::ZERO,
+            read_every: Duration::from_secs(5),
         };
         self.actor = Some(Actor::new(settings, now, defect));
         (self.incarnation, self.serves, self.dump) = (incarnation, false, None);
