@@ -305,17 +305,19 @@ impl Replicator {
         let ours = self.index.group_sums(stream_of(from));
         let differ = (0..GROUPS).filter(|group| ours[*group] != sums[*group]);
         let groups = differ.fold(0_u64, |bits, group| bits | 1 << group);
+        self.set_synced(from, groups == 0, out);
+        // What a former process of ours has left in the table is not yet compared; the copy is whole.
         let untidy = !self.tidy && !self.serving && self.sight(from).is_some_and(|it| it.serves);
-        if groups == 0 && !untidy {
-            if let Some(incoming) = self.incoming.get_mut(&from) {
-                incoming.verified_at = Some(now);
-                incoming.wanted = None;
-            }
+        let Some(incoming) = self.incoming.get_mut(&from) else { return };
+        if groups == 0 {
             self.divergent = 0;
-            return self.set_synced(from, true, out);
+            incoming.verified_at = Some(now);
+            if !untidy {
+                incoming.wanted = None;
+                return;
+            }
         }
-        self.set_synced(from, false, out);
-        if self.incoming.get(&from).is_none_or(|incoming| incoming.wanted.is_some()) {
+        if incoming.wanted.is_some() {
             return;
         }
         // Where tables differ in what neither has told, sums do not show it.

@@ -437,6 +437,21 @@ fn a_copy_whose_owner_is_silent_is_not_taken_for_whole() {
 }
 
 #[test]
+fn a_copy_stays_whole_while_left_overs_are_looked_for() {
+    let mut world = World::new(2);
+    world.serve(0, false);
+    world.crash(1);
+    world.boot(1, 7);
+    world.run(3000 * MS);
+    assert!(world.synced(1, 0));
+    world.serve(0, true);
+    for _ in 0..30 {
+        world.run(100 * MS);
+        assert!(world.synced(1, 0));
+    }
+}
+
+#[test]
 fn the_numbers_of_a_new_process_begin_anew_for_its_readers() {
     let mut world = World::new(2);
     (0..500).for_each(|number| {
