@@ -370,7 +370,8 @@ pub struct ReplicationPeer {
     /// Is what this node and the peer have of each other whole, in both directions, as far as is
     /// known?
     pub in_sync: Option<bool>,
-    /// How far it is behind, in milliseconds.
+    /// For how long it has lacked something of this node's, in milliseconds; 0 while it has confirmed all
+    /// that was told.
     pub lag_ms: Option<u64>,
     /// Connections of this node that it has not confirmed yet.
     pub backlog_flows: Option<u64>,

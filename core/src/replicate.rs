@@ -93,6 +93,9 @@ pub enum Input {
     Peers(Vec<Sight>),
     /// Whether this node is active in some group.
     Serving(bool),
+    /// This node has let a group go and serves others: flows of which nothing is seen from now on may
+    /// have gone with it.
+    Released,
     /// A flow of the kernel's table, in answer to [`Effect::Dump`].
     Dumped(Flow),
     /// The table was read to its end, or not (`false`).
@@ -192,6 +195,18 @@ pub struct Counters {
     pub missed: u64,
 }
 
+/// How a peer's copy of our flows stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// It is whole, by the peer's own word.
+    pub whole: bool,
+    /// Flows that the peer has not confirmed.
+    pub backlog: usize,
+    /// For how long it lacks something: since the oldest packet that it has not confirmed was sent, or the
+    /// oldest change was due. Confirmations come together, up to [`receive::ACK_DELAY`] later.
+    pub lag: Duration,
+}
+
 /// The machine.
 #[derive(Debug)]
 pub struct Replicator {
@@ -260,10 +275,14 @@ impl Replicator {
         self.incoming.get(&node).is_some_and(|incoming| incoming.synced) && !self.aged
     }
 
-    /// Whether a peer's copy of our flows is whole, by its own word, and how much it still lacks.
-    pub fn reader(&self, node: NodeId) -> Option<(bool, usize)> {
+    /// How a peer's copy of our flows stands; `None` of a peer that is not heard.
+    pub fn progress(&self, node: NodeId, now: Instant) -> Option<Progress> {
         let reader = self.readers.get(&node)?;
-        Some((reader.synced && !reader.broken, self.outbox.waits_for(node) + self.outbox.pending()))
+        Some(Progress {
+            whole: reader.synced && !reader.broken,
+            backlog: self.outbox.backlog(node),
+            lag: self.outbox.lag(node, now),
+        })
     }
 
     /// When our copy of a peer's flows was last found equal.
@@ -352,6 +371,24 @@ impl Replicator {
         });
     }
 
+    /// A group was let go while others are kept: its flows are among ours and cannot be told from the rest.
+    fn loosen(&mut self) {
+        let me = self.stream();
+        self.index.walk(|_, entry| {
+            let loose = if entry.stream == me { mark::LOOSE } else { 0 };
+            Some(index::Entry { marks: entry.marks | loose, ..entry })
+        });
+    }
+
+    /// A flow of a peer that serves has come to us with a group: its sequence numbers are checked again
+    /// some time later.
+    fn move_here(&mut self, now: Instant) {
+        if self.adopted_at.is_none() {
+            self.adopted_at = Some(now);
+            self.pass.want_soon(now + STRICT_AFTER);
+        }
+    }
+
     /// A flow as the kernel has it now.
     fn changed(&mut self, now: Instant, flow: &Flow) {
         let name = self.settings.key.name(&flow.key);
@@ -368,6 +405,11 @@ impl Replicator {
                 self.divergent += 1;
             }
             return;
+        }
+        match known {
+            Some(entry) if entry.stream != self.stream() => self.move_here(now),
+            Some(entry) => self.index.set_marks(name, entry.marks & !mark::LOOSE),
+            None => {}
         }
         let same = known.is_some_and(|e| e.stream == self.stream() && e.digest == digest);
         if same && !self.outbox.has(name) {
@@ -399,8 +441,8 @@ impl Replicator {
     /// A flow that the kernel has forgotten, or that is closed.
     fn closed(&mut self, now: Instant, name: FlowHash, key: &FlowKey) {
         self.outbox.forget_read(name);
-        let ours = self.index.get(name).map(|entry| entry.stream == self.stream());
-        match ours {
+        let known = self.index.get(name);
+        match known.map(|entry| entry.stream == self.stream()) {
             None => {
                 if self.outbox.withdraw(name) {
                     self.counters.skipped += 1;
@@ -409,7 +451,9 @@ impl Replicator {
             Some(true) => {
                 let mut bytes = Vec::with_capacity(24);
                 if flow_bytes::encode_key(key, &mut bytes) {
-                    self.change(now, self.settings.coalesce, name, send::Change::Gone { bytes });
+                    let loose = known.is_some_and(|entry| entry.marks & mark::LOOSE != 0);
+                    let gone = send::Change::Gone { bytes, loose };
+                    self.change(now, self.settings.coalesce, name, gone);
                 }
             }
             // Our copy of another's flow is gone: the sums will show it, and it is asked for again.
@@ -444,6 +488,7 @@ impl Machine for Replicator {
                     self.take_adopted(now, successor, self.settings.me);
                 }
             }
+            Input::Released => self.loosen(),
             Input::Dumped(flow) => self.take_dumped(now, &flow, out),
             Input::DumpEnded(whole) => self.end_pass(now, whole, out),
             Input::Refused(key) => {

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use evergate_core::Instant;
 use evergate_core::ident::{Incarnation, NodeId};
-use evergate_core::replicate::{Counters, Sight};
+use evergate_core::replicate::{Counters, Progress, Sight};
 use evergate_core::wire::header::Header;
 use evergate_core::wire::names::Names;
 
@@ -67,8 +67,8 @@ pub enum Mail {
 pub struct View {
     /// The peers that live.
     pub sights: Vec<Sight>,
-    /// This node is active in some group.
-    pub serving: bool,
+    /// In how many groups this node is active.
+    pub serving: usize,
     /// The ways to the peers, the best first.
     pub ways: Vec<Way>,
     /// Addresses of this node itself: its own connections are nobody else's business.
@@ -129,10 +129,8 @@ pub struct Standing {
 pub struct PeerStanding {
     /// Our copy of its flows is whole.
     pub whole: bool,
-    /// Its copy of our flows is whole, by its own word.
-    pub has_ours: bool,
-    /// What it still has to be told: packets and flows.
-    pub backlog: usize,
+    /// Its copy of our flows, once it is heard.
+    pub ours: Option<Progress>,
     /// When our copy was last found equal.
     pub verified_at: Option<Instant>,
 }

@@ -46,6 +46,8 @@ pub mod mark {
     pub const LIBERAL: u8 = 0x04;
     /// Given up to another node: our kernel remembers sequence numbers of the past.
     pub const AGED: u8 = 0x08;
+    /// Ours, but nothing was seen of it since we let a group go: it may have gone with it.
+    pub const LOOSE: u8 = 0x10;
 }
 
 /// A used or free place. `name` is 0 where it is free.

@@ -7,7 +7,7 @@ use super::compare::older;
 use super::index::{Entry, Stream, bucket_of, mark};
 use super::send::low;
 use super::{Effect, Note, Replicator, stream_of};
-use crate::flow::{FlowHash, FlowKey};
+use crate::flow::{Flow, FlowHash, FlowKey};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::Instant;
 use crate::wire::flow as flow_bytes;
@@ -20,6 +20,8 @@ pub const ACK_PACKETS: u32 = 16;
 /// A copy is not taken for whole any more when its owner has said nothing for so long: it tells its sums
 /// each second.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// How soon after a flow was disowned by its former owner its timeout is looked after.
+const KEPT_FOR: Duration = Duration::from_secs(1);
 /// Flows that are gone are remembered until all earlier packets have come; at most so many.
 const GONE_MAX: usize = 65_536;
 
@@ -243,7 +245,8 @@ impl Replicator {
     ) {
         match item {
             Item::Flow(bytes) => self.take_flow(from, number, bytes, out),
-            Item::Gone(bytes) => self.take_gone(from, number, bytes, out),
+            Item::Gone(bytes) => self.take_gone(now, from, number, bytes, false, out),
+            Item::Disowned(bytes) => self.take_gone(now, from, number, bytes, true, out),
             Item::Ack(ack) => self.take_ack(now, from, &ack, out),
             Item::Sums(sums) => {
                 if self.is_comparable(from, number) {
@@ -292,6 +295,10 @@ impl Replicator {
                 self.counters.stale += 1;
                 return;
             }
+            // It has gone with a group that we have let go: our kernel sees its packets no more.
+            Some(entry) if entry.stream == self.stream() && entry.marks & mark::LOOSE != 0 => {
+                return self.give_up(from, name, number, flow, out);
+            }
             // Two nodes claim it: who serves keeps what it has.
             Some(entry) if entry.stream == self.stream() && self.serving => {
                 self.counters.collided += 1;
@@ -314,13 +321,39 @@ impl Replicator {
         }
     }
 
+    /// A flow of ours is a peer's from now on. What our kernel remembers of its sequence numbers is of
+    /// the past.
+    fn give_up(
+        &mut self,
+        to: NodeId,
+        name: FlowHash,
+        number: u64,
+        flow: Flow,
+        out: &mut Vec<Effect>,
+    ) {
+        self.outbox.withdraw(name);
+        self.outbox.forget_read(name);
+        let digest = self.settings.key.value(&flow);
+        let (stream, marks) = (stream_of(to), self.pass.seen_mark());
+        self.index.put(name, Entry { digest, number: low(number), stream, marks });
+        out.push(Effect::Replace(flow));
+    }
+
     /// Whether a peer with this stream serves.
     fn serves(&self, stream: Stream) -> bool {
         self.sights.iter().any(|sight| stream_of(sight.node) == stream && sight.serves)
     }
 
-    /// A peer says that a flow of its own is gone.
-    fn take_gone(&mut self, from: NodeId, number: u64, bytes: &[u8], out: &mut Vec<Effect>) {
+    /// A peer says that a flow of its own is gone; `loose`: from its table at least.
+    fn take_gone(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        number: u64,
+        bytes: &[u8],
+        loose: bool,
+        out: &mut Vec<Effect>,
+    ) {
         let Ok(key) = flow_bytes::decode_key(bytes) else {
             self.counters.refused += 1;
             return;
@@ -333,6 +366,14 @@ impl Replicator {
         }
         if let Some(incoming) = self.incoming.get_mut(&from) {
             incoming.bury(name, number);
+        }
+        // It has come to us with a group, and its packets have told nothing yet.
+        if let Some(entry) = known.filter(|_| loose && self.serving) {
+            let marks = entry.marks | mark::LEASED | mark::LIBERAL;
+            let stream = self.stream();
+            self.index.put(name, Entry { stream, number: 0, marks, ..entry });
+            self.pass.want_soon(now + KEPT_FOR);
+            return self.move_here(now);
         }
         // A copy that differed, or that our kernel did not take, is unknown and still in the table.
         let unknown = || self.index.get(name).is_none() && !self.outbox.has(name);

@@ -11,7 +11,7 @@ use crate::flow::{FlowHash, ValueDigest};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::{Instant, earliest};
 use crate::wire::flow as flow_bytes;
-use crate::wire::replica::{self, Ack, FLOW, GONE, Item};
+use crate::wire::replica::{self, Ack, DISOWNED, FLOW, GONE, Item};
 use crate::wire::tlv;
 
 /// Packets that are kept for readers that have not acknowledged them; the oldest makes room, and
@@ -40,8 +40,8 @@ pub const ACK_WITHIN: Duration = Duration::from_millis(250);
 pub(super) enum Change {
     /// What it is now.
     Flow { bytes: Vec<u8>, digest: ValueDigest },
-    /// It is gone.
-    Gone { bytes: Vec<u8> },
+    /// It is gone; `loose`: from here at least, see [`mark::LOOSE`].
+    Gone { bytes: Vec<u8>, loose: bool },
 }
 
 /// Who reads our stream.
@@ -139,9 +139,24 @@ impl Outbox {
         self.changes.len() + self.bulk.len()
     }
 
-    /// How many packets a reader has not acknowledged.
-    pub fn waits_for(&self, node: NodeId) -> usize {
-        self.sent.iter().filter(|sent| sent.waits.contains(&node)).count()
+    /// How many flows a reader has not acknowledged, with those that are not sent yet.
+    pub fn backlog(&self, node: NodeId) -> usize {
+        let flows = |sent: &Sent| {
+            let values = tlv::Reader::new(&sent.values).map_while(Result::ok);
+            values.filter(|value| matches!(value.kind, FLOW | GONE | DISOWNED)).count()
+        };
+        self.lacked(node).map(flows).sum::<usize>() + self.pending()
+    }
+
+    /// For how long the oldest packet that a reader lacks is under way, or the oldest change overdue.
+    pub fn lag(&self, node: NodeId, now: Instant) -> Duration {
+        let sent = self.lacked(node).next().map(|sent| sent.at);
+        let due = self.due.first().map(|(due, _)| *due);
+        earliest(sent, due).map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    fn lacked(&self, node: NodeId) -> impl Iterator<Item = &Sent> {
+        self.sent.iter().filter(move |sent| sent.waits.contains(&node))
     }
 
     /// A change replaces what waits of the same flow; the first one decides when it is due.
@@ -257,7 +272,9 @@ impl Replicator {
             self.outbox.due.remove(&(due, name));
             let Some((_, change)) = self.outbox.changes.remove(&name) else { continue };
             let length = match &change {
-                Change::Flow { bytes, .. } | Change::Gone { bytes } => bytes.len() + tlv::HEAD_LEN,
+                Change::Flow { bytes, .. } | Change::Gone { bytes, .. } => {
+                    bytes.len() + tlv::HEAD_LEN
+                }
             };
             if values.len() + length > ROOM - replica::HEAD_LEN {
                 self.send(now, false, std::mem::take(&mut values), out);
@@ -277,8 +294,9 @@ impl Replicator {
                 tlv::write(values, FLOW, |out| out.extend_from_slice(bytes));
                 self.own(name, *digest);
             }
-            Change::Gone { bytes } => {
-                tlv::write(values, GONE, |out| out.extend_from_slice(bytes));
+            Change::Gone { bytes, loose } => {
+                let kind = if *loose { DISOWNED } else { GONE };
+                tlv::write(values, kind, |out| out.extend_from_slice(bytes));
                 self.index.remove(name);
             }
         }
@@ -286,8 +304,12 @@ impl Replicator {
 
     /// Notes that a flow is ours and goes out with the next packet.
     fn own(&mut self, name: FlowHash, digest: ValueDigest) {
-        let marks =
-            self.index.get(name).filter(|e| e.stream == self.stream()).map_or(0, |e| e.marks);
+        let marks = match self.index.get(name) {
+            Some(entry) if entry.stream == self.stream() => entry.marks,
+            // It has come to us with a group: made as a copy, without a check of sequence numbers.
+            Some(_) => mark::LIBERAL,
+            None => 0,
+        };
         let marks = marks & !mark::SEEN | self.pass.seen_mark();
         let number = low(self.outbox.number + 1);
         self.index.put(name, Entry { digest, number, stream: self.stream(), marks });
@@ -456,7 +478,7 @@ impl Replicator {
     fn tell_value_again(&mut self, now: Instant, number: u64, value: tlv::Tlv<'_>) {
         let key = match value.kind {
             FLOW => flow_bytes::decode(value.value).map(|flow| flow.key),
-            GONE => flow_bytes::decode_key(value.value),
+            GONE | DISOWNED => flow_bytes::decode_key(value.value),
             // Sums and details are asked for anew; what is said once is said again.
             replica::SWEPT | replica::ADOPTED => {
                 let mut word = Vec::with_capacity(value.value.len() + tlv::HEAD_LEN);
@@ -476,7 +498,7 @@ impl Replicator {
             (FLOW, Some(entry)) if entry.number == low(number) => {
                 Change::Flow { bytes, digest: entry.digest }
             }
-            (GONE, None) => Change::Gone { bytes },
+            (GONE | DISOWNED, None) => Change::Gone { bytes, loose: value.kind == DISOWNED },
             _ => return,
         };
         self.counters.retold += 1;

@@ -255,6 +255,11 @@ impl World {
         values(self.host(one)) == values(self.host(other))
     }
 
+    /// Whom each node takes for the owner of a flow.
+    fn owners(&mut self, flow: &Flow) -> [usize; 2] {
+        [0, 1].map(|at| self.host(at).machine.owner(&flow.key).unwrap().index())
+    }
+
     fn synced(&mut self, at: usize, with: usize) -> bool {
         self.host(at).machine.is_synced_with(NodeId::at(with))
     }
@@ -476,4 +481,46 @@ fn what_a_former_process_has_left_goes_though_no_sums_differ() {
     world.packet(0, &flow(1));
     world.run(10_000 * MS);
     assert!(world.equal(0, 1) && world.synced(1, 0));
+}
+
+#[test]
+fn a_group_that_moves_alone_takes_its_flows_along() {
+    let mut world = World::new(2);
+    (1..=4).for_each(|number| world.packet(0, &flow(number)));
+    world.run(2000 * MS);
+    // One of two groups moves to node 1, with flows 1 and 2.
+    world.serve(1, true);
+    world.feed(0, Input::Released);
+    world.packet(1, &Flow { mark: 7, ..flow(1) });
+    world.packet(0, &Flow { mark: 8, ..flow(3) });
+    world.run(1000 * MS);
+    assert_eq!(world.owners(&flow(1)), [1, 1], "its packets have told who has it");
+    assert_eq!(world.owners(&flow(2)), [0, 0], "nothing has told that it has moved");
+    // The former node forgets what it sees no more; what it still serves is closed.
+    world.expire(0, &flow(2));
+    world.expire(0, &flow(3));
+    world.run(500 * MS);
+    assert_eq!(world.host(1).table.get(&flow(1).key).map(|flow| flow.mark), Some(7));
+    assert!(world.host(1).table.contains_key(&flow(2).key), "it lives on where it may be served");
+    assert!(!world.host(1).table.contains_key(&flow(3).key), "closed by the node that served it");
+    world.run(5000 * MS);
+    assert_eq!(world.owners(&flow(2)), [1, 1]);
+    assert!(world.host(1).restored > 0);
+    assert!(world.synced(0, 1) && world.synced(1, 0) && world.equal(0, 1));
+}
+
+#[test]
+fn a_flow_that_a_group_has_taken_along_comes_back_with_it() {
+    let mut world = World::new(2);
+    (1..=2).for_each(|number| world.packet(0, &flow(number)));
+    world.run(2000 * MS);
+    for round in 0..4 {
+        let (from, to) = (round % 2, (round + 1) % 2);
+        world.serve(to, true);
+        world.feed(from, Input::Released);
+        world.packet(to, &Flow { mark: 100 + u32::try_from(round).unwrap(), ..flow(1) });
+        world.run(3000 * MS);
+        assert_eq!(world.owners(&flow(1)), [to, to]);
+        assert!(world.synced(0, 1) && world.synced(1, 0) && world.equal(0, 1));
+    }
 }

@@ -135,7 +135,7 @@ impl Drive {
             self.ports.iter().flat_map(|port| port.addresses.iter().copied()).collect();
         View {
             sights: self.node.peers().iter().filter_map(sight).collect(),
-            serving: self.node.groups().iter().any(evergate_core::group::Group::holds),
+            serving: self.node.groups().iter().filter(|group| group.holds()).count(),
             ways: self.ways(),
             own,
         }
@@ -190,7 +190,7 @@ impl Drive {
         let clock = WallClock::now();
         let peers = standing.peers.iter().map(|(node, peer)| VerifyPeer {
             node: self.layout.core.name(*node).to_owned(),
-            equal: peer.verified_at.map(|_| peer.whole && peer.has_ours),
+            equal: peer.verified_at.map(|_| peer.whole && peer.ours.is_some_and(|ours| ours.whole)),
             divergent: Some(if peer.whole { 0 } else { standing.divergent as u64 }),
             verified_at: peer.verified_at.map(|at| clock.rfc3339(at)),
             age_ms: peer.verified_at.map(|at| words::whole_millis(now.since(at))),

@@ -209,9 +209,12 @@ impl Work {
     fn look(&mut self, view: View) {
         self.wire.take_ways(view.ways.clone());
         let (sights, serving) = (view.sights.clone(), view.serving);
-        self.view = view;
+        let before = std::mem::replace(&mut self.view, view).serving;
         self.feed(Input::Peers(sights));
-        self.feed(Input::Serving(serving));
+        if serving < before && serving > 0 {
+            self.feed(Input::Released);
+        }
+        self.feed(Input::Serving(serving > 0));
     }
 
     /// Reads news. After some it comes back a little later; after none it waits to be called.
@@ -395,9 +398,9 @@ impl Work {
         }
         let machine = &self.machine;
         let peer = |node: NodeId| {
-            let (has_ours, backlog) = machine.reader(node).unwrap_or((false, 0));
             let whole = machine.is_synced_with(node);
-            PeerStanding { whole, has_ours, backlog, verified_at: machine.verified_at(node) }
+            let ours = machine.progress(node, now);
+            PeerStanding { whole, ours, verified_at: machine.verified_at(node) }
         };
         let standing = Standing {
             flows_local: machine.own_flows(),

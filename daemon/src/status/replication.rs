@@ -14,9 +14,9 @@ pub(super) fn of(truth: &Truth) -> ReplicationStatus {
     let count = |flows: usize| u64::try_from(flows).unwrap_or(u64::MAX);
     let peers = standing.peers.iter().map(|(node, peer)| ReplicationPeer {
         node: words::node(truth.config, *node).to_owned(),
-        in_sync: Some(peer.whole && peer.has_ours),
-        lag_ms: None,
-        backlog_flows: Some(count(peer.backlog)),
+        in_sync: Some(peer.whole && peer.ours.is_some_and(|ours| ours.whole)),
+        lag_ms: peer.ours.map(|ours| words::whole_millis(ours.lag)),
+        backlog_flows: peer.ours.map(|ours| count(ours.backlog)),
         divergent_flows: Some(if peer.whole { 0 } else { count(standing.divergent) }),
         verified_at: peer.verified_at.map(|at| truth.time(at)),
     });
