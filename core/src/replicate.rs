@@ -31,6 +31,7 @@ use crate::wire::replica::{BODY_MAX, BucketSet};
 mod compare;
 pub mod index;
 mod receive;
+mod renumber;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ mod tests;
 use compare::Pass;
 use index::{Index, Stream, mark};
 use receive::Incoming;
+pub use renumber::Reconfigured;
 use send::{Outbox, Reader};
 
 /// How long a flow stays in the table of a standby without being renewed. The owner's word renews
@@ -104,6 +106,8 @@ pub enum Input {
     Refused(FlowKey),
     /// News of the kernel was lost.
     NewsLost,
+    /// A new configuration.
+    Reconfigured(Box<Reconfigured>),
     /// An operator wants all flows of a peer to be told again.
     Resync(NodeId),
 }
@@ -501,6 +505,7 @@ impl Machine for Replicator {
                 }
             }
             Input::NewsLost => self.pass.want_soon(now),
+            Input::Reconfigured(new) => self.reconfigure(now, *new),
             Input::Resync(node) => self.ask_for_all(now, node, out),
         }
         self.flush(now, out);

@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use evergate_core::input::Refused;
 
 use crate::kernel::addresses::AddressSpec;
 use crate::kernel::requests::Kernel;
+use crate::replicate::Ticket;
+use crate::sys::clock::boottime_now;
 use crate::sys::ready::Bell;
 
 /// Who holds addresses: a group, whatever number the present configuration gives it. A number that
@@ -27,6 +30,8 @@ pub struct Wish {
     pub addresses: Vec<AddressSpec>,
     /// For how many seconds they shall be there; `None`: not at all.
     pub lease_s: Option<u32>,
+    /// Connections that must be in the kernel's table before.
+    pub after: Option<Ticket>,
 }
 
 /// What came of a wish.
@@ -38,6 +43,8 @@ pub struct Granted {
     pub serial: u32,
     /// Whether the kernel did it.
     pub result: Result<(), Refused>,
+    /// How long it waited for connections, up to [`crate::replicate::STATES_WITHIN`].
+    pub states: Duration,
 }
 
 /// Both ends of the thread.
@@ -146,8 +153,9 @@ impl Worker {
         while let Some((wishes, retired)) = self.next() {
             self.note_wanted(&wishes);
             for (holder, wish) in wishes {
+                let states = self.wait_for_states(&wish);
                 let result = self.grant(holder, &wish);
-                let granted = Granted { holder, serial: wish.serial, result };
+                let granted = Granted { holder, serial: wish.serial, result, states };
                 self.shared.lock().granted.push(granted);
                 // The bell only fails if the descriptor is gone, and then nobody listens.
                 let _ = self.shared.bell.ring();
@@ -182,6 +190,16 @@ impl Worker {
             }
             desk = self.shared.work.wait(desk).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// An address that came before its connections would answer their packets with resets.
+    fn wait_for_states(&self, wish: &Wish) -> Duration {
+        let Some(ticket) = &wish.after else { return Duration::ZERO };
+        let since = boottime_now();
+        if !ticket.wait() {
+            self.complain("addresses had to come before the last connections".to_owned());
+        }
+        Duration::from_nanos(boottime_now() - since)
     }
 
     fn note_wanted(&mut self, wishes: &Wishes) {

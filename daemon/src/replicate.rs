@@ -29,12 +29,14 @@ use crate::seal::ClusterKey;
 use crate::sys::ready::Bell;
 
 mod edge;
+mod fence;
 mod listing;
 mod thread;
 mod timeouts;
 mod wire;
 
 pub use edge::Policy;
+pub use fence::{STATES_WITHIN, Ticket};
 pub use listing::Listing;
 
 /// Letters that wait for the thread; more datagrams are dropped, and told anew by their sender.
@@ -60,6 +62,21 @@ pub enum Mail {
     Resync(NodeId),
     /// Somebody wants to see connections.
     List(Listing),
+    /// The configuration is a new one; letters behind this one use its numbers.
+    Configured(Box<Configured>),
+    /// Somebody wants to know when this letter is reached, see [`Ticket`].
+    Fence(u64),
+}
+
+/// What a new configuration says, and the new number of each node that has one, by its former number.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// Who this is.
+    pub identity: Identity,
+    /// What is replicated.
+    pub policy: Policy,
+    /// The new numbers.
+    pub moved: BTreeMap<NodeId, NodeId>,
 }
 
 /// What the node thread sees of the cluster and of this machine.
@@ -162,6 +179,11 @@ pub struct Replication {
     mail: SyncSender<Mail>,
     bell: Arc<Bell>,
     standing: Arc<Mutex<Standing>>,
+    fence: Arc<fence::Fence>,
+    /// The number of the newest letter [`Mail::Fence`].
+    fences: u64,
+    /// A new configuration for which there was no room yet: nothing else is posted before it.
+    configured: Option<Box<Configured>>,
     /// The last view that was sent, so that only changes are.
     told: Option<View>,
 }
@@ -177,7 +199,9 @@ impl Replication {
         let (mail, letters): (SyncSender<Mail>, Receiver<Mail>) = sync_channel(MAIL_MAX);
         let bell = Arc::new(Bell::new()?);
         let standing = Arc::new(Mutex::new(Standing::default()));
+        let fence = Arc::new(fence::Fence::default());
         let desk = thread::Desk {
+            fence: Arc::clone(&fence),
             doors,
             identity,
             policy,
@@ -186,15 +210,38 @@ impl Replication {
             standing: Arc::clone(&standing),
         };
         thread::start(desk, keys)?;
-        Ok(Replication { mail, bell, standing, told: None })
+        Ok(Replication { mail, bell, standing, fence, fences: 0, configured: None, told: None })
     }
 
     /// Leaves a letter; `false` if there is no room. It never waits.
-    pub fn post(&self, letter: Mail) -> bool {
+    pub fn post(&mut self, letter: Mail) -> bool {
+        if let Some(configured) = self.configured.take()
+            && let Err(TrySendError::Full(Mail::Configured(configured))) =
+                self.mail.try_send(Mail::Configured(configured))
+        {
+            self.configured = Some(configured);
+            return false;
+        }
         let fits = !matches!(self.mail.try_send(letter), Err(TrySendError::Full(_)));
         // A bell that cannot be rung wakes nobody; the thread looks after its mail by itself, late.
         let _ = self.bell.ring();
         fits
+    }
+
+    /// Takes a new configuration. What is posted from here on uses its numbers. `false` if the thread has
+    /// not even taken the one before.
+    pub fn configure(&mut self, configured: Configured) -> bool {
+        let fits = self.configured.is_none();
+        self.configured = Some(Box::new(configured));
+        self.told = None;
+        fits
+    }
+
+    /// A place behind every letter so far; `None` if there is no room.
+    pub fn ticket(&mut self) -> Option<Ticket> {
+        self.fences += 1;
+        let number = self.fences;
+        self.post(Mail::Fence(number)).then(|| Ticket { fence: Arc::clone(&self.fence), number })
     }
 
     /// Tells what is seen, if it has changed.

@@ -37,7 +37,8 @@ impl World {
     }
 
     fn wish(&self, serial: u32, hosts: &[u8], lease_s: Option<u32>) -> Wish {
-        Wish { serial, addresses: hosts.iter().map(|host| self.spec(*host)).collect(), lease_s }
+        let addresses = hosts.iter().map(|host| self.spec(*host)).collect();
+        Wish { serial, addresses, lease_s, after: None }
     }
 
     /// Leaves wishes together and waits for as many answers.

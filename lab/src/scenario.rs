@@ -11,6 +11,7 @@ mod replay;
 mod speed;
 mod stateful;
 mod stateful_flows;
+mod stateful_groups;
 mod stateful_lab;
 mod wiring;
 
@@ -107,7 +108,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 12] = [
+    let groups: [&'static [Scenario]; 13] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -120,6 +121,7 @@ pub fn all() -> Vec<&'static Scenario> {
         replay::SCENARIOS,
         calm::SCENARIOS,
         stateful::SCENARIOS,
+        stateful_groups::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
 }

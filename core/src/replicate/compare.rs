@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, bucket_of, mark};
+use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, Stream, bucket_of, mark};
+use super::renumber::rekey;
 use super::send::{Change, Read, low};
 use super::{
     Effect, LEASE, Note, PASS_SHARE, Replicator, STRICT_AFTER, SUMS_EVERY, Wanted, is_open,
@@ -35,7 +36,7 @@ pub(super) struct Pass {
     /// What [`mark::SEEN`] is for flows that the newest pass has seen.
     seen: u8,
     /// Our newest packet when it began, and the newest one of each peer.
-    numbers: BTreeMap<u8, u32>,
+    numbers: BTreeMap<Stream, u32>,
     first: u64,
     /// Buckets that peers want to be told now, and with the next pass.
     telling: Wanted,
@@ -73,6 +74,11 @@ impl Pass {
     /// The mark of a flow that need not be seen by the present pass any more.
     pub fn seen_mark(&self) -> u8 {
         self.seen
+    }
+
+    /// Streams have other numbers.
+    pub fn renumber(&mut self, place: impl Fn(Stream) -> Option<Stream>) {
+        rekey(&mut self.numbers, place);
     }
 
     pub fn want_soon(&mut self, now: Instant) {
@@ -126,7 +132,7 @@ impl Replicator {
         if self.pass.running || self.pass.due > now {
             return;
         }
-        let mut numbers: BTreeMap<u8, u32> =
+        let mut numbers: BTreeMap<Stream, u32> =
             self.incoming.iter().map(|(n, i)| (stream_of(*n), low(i.highest))).collect();
         numbers.insert(self.stream(), low(self.outbox.number()));
         let pass = &mut self.pass;

@@ -224,6 +224,16 @@ impl Outbox {
         !readers.is_empty() && (under_way.count() >= BULK_WINDOW || self.bulk.len() > 1_000)
     }
 
+    /// Nodes have other numbers; who has none is not waited for.
+    pub fn renumber(&mut self, place: impl Fn(NodeId) -> Option<NodeId>) {
+        let new = |nodes: &mut Vec<NodeId>| {
+            *nodes = std::mem::take(nodes).into_iter().filter_map(&place).collect();
+        };
+        self.sent.iter_mut().for_each(|sent| new(&mut sent.waits));
+        new(&mut self.adopted);
+        self.settle();
+    }
+
     pub fn forget_readers(&mut self, known: impl Fn(NodeId) -> bool) {
         self.sent.iter_mut().for_each(|sent| sent.waits.retain(|node| known(*node)));
         self.settle();

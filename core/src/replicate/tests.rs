@@ -524,3 +524,32 @@ fn a_flow_that_a_group_has_taken_along_comes_back_with_it() {
         assert!(world.synced(0, 1) && world.synced(1, 0) && world.equal(0, 1));
     }
 }
+
+#[test]
+fn nodes_get_other_numbers_and_nothing_is_told_again() {
+    let mut world = World::new(2);
+    (0..100).for_each(|number| world.packet(0, &flow(number)));
+    world.run(4000 * MS);
+    let told = world.host(0).machine.counters.told;
+    let names = Names::new(["gw2", "gw1"].into_iter(), [].into_iter(), [].into_iter()).unwrap();
+    let moved: BTreeMap<NodeId, NodeId> =
+        [(NodeId(0), NodeId(1)), (NodeId(1), NodeId(0))].into_iter().collect();
+    for at in 0..2 {
+        let me = NodeId::at(1 - at);
+        let (names, moved) = (names.clone(), moved.clone());
+        let (coalesce, protect_after) = (Duration::ZERO, Duration::ZERO);
+        let new = Reconfigured { me, names, moved, coalesce, protect_after };
+        world.feed(at, Input::Reconfigured(Box::new(new)));
+    }
+    world.hosts.swap(0, 1);
+    world.tell_sights();
+    for _ in 0..50 {
+        world.run(100 * MS);
+        assert!(world.synced(0, 1) && world.synced(1, 0));
+    }
+    assert_eq!(world.host(1).machine.counters.told, told);
+    assert_eq!(world.owners(&flow(1)), [1, 1]);
+    world.packet(1, &flow(500));
+    world.run(100 * MS);
+    assert!(world.equal(0, 1) && world.host(0).table.contains_key(&flow(500).key));
+}

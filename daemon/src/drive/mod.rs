@@ -117,6 +117,8 @@ pub struct Drive {
     frames_seen: BTreeMap<InterfaceId, u64>,
     heard_frames: Vec<InterfaceId>,
     phases: BTreeMap<GroupId, Phases>,
+    /// How long the addresses of a claim have waited for connections.
+    states: BTreeMap<GroupId, Duration>,
     held: BTreeSet<GroupId>,
     estate: SharedEstate,
     kernel: KernelThread,
@@ -156,8 +158,6 @@ pub struct Drive {
     replication: Option<Replication>,
     /// What the machine was told last of the copies of the peers' connections.
     copies_whole: Option<bool>,
-    /// A reload has changed the list of nodes.
-    nodes_changed: bool,
 }
 
 /// The phases of a takeover that are over.
@@ -165,6 +165,7 @@ pub struct Drive {
 struct Phases {
     cause: Cause,
     detect: Duration,
+    states: Duration,
     addresses: Duration,
 }
 
@@ -197,6 +198,7 @@ impl Drive {
             frames_seen: BTreeMap::new(),
             heard_frames: Vec::new(),
             phases: BTreeMap::new(),
+            states: BTreeMap::new(),
             held: BTreeSet::new(),
             pending: calls::Pending::default(),
             next_layout: None,
@@ -232,7 +234,6 @@ impl Drive {
             keys,
             replication,
             copies_whole: None,
-            nodes_changed: false,
         };
         drive.take_keys();
         drive.lay_out();
@@ -316,9 +317,12 @@ impl Drive {
         let mut granted = std::mem::take(&mut self.granted);
         let mut complaints = std::mem::take(&mut self.complaints);
         self.kernel.take(&mut granted, &mut complaints);
-        for Granted { holder, serial, result } in granted.drain(..) {
+        for Granted { holder, serial, result, states } in granted.drain(..) {
             let position = self.holders.iter().position(|(_, known)| *known == holder);
             let Some(group) = position.map(GroupId::at) else { continue };
+            if !states.is_zero() {
+                self.states.insert(group, states);
+            }
             self.feed(now, Input::Owned { group, serial, result });
             let holds = self.node.groups().get(group.index()).is_some_and(|g| g.holds());
             if !holds && self.held.remove(&group) {
@@ -342,9 +346,6 @@ impl Drive {
         self.estate.set_dead_ns(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
         if now.since(self.housekept_at) < HOUSEKEEPING {
             return;
-        }
-        if std::mem::take(&mut self.nodes_changed) {
-            self.end_replication(now);
         }
         self.show_replication();
         self.tell_copies(now);
@@ -403,11 +404,11 @@ impl Drive {
         let Some(phases) = self.phases.remove(&group) else { return };
         let ms = |span: Duration| span.as_secs_f64() * 1000.0;
         let announce = Duration::from_nanos(took_ns);
-        let total = phases.detect + phases.addresses + announce;
+        let total = phases.detect + phases.states + phases.addresses + announce;
         let phases_ms = PhasesMs {
             detect: Some(ms(phases.detect)),
             claim: Some(0.0),
-            states: Some(0.0),
+            states: Some(ms(phases.states)),
             addresses: Some(ms(phases.addresses)),
             announce: Some(ms(announce)),
             procedures: Some(0.0),

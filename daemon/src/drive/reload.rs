@@ -28,7 +28,7 @@ impl Drive {
         let Some(layout) = self.next_layout.take() else { return };
         let former = std::mem::replace(&mut self.layout, layout);
         self.renumber(&former);
-        self.nodes_changed |= former.core.nodes != self.layout.core.nodes;
+        self.configure_replication(&former);
         self.facts.generation += 1;
         self.facts.handovers.clear();
         self.facts.faults.clear();
@@ -53,6 +53,7 @@ impl Drive {
         let group = |id: GroupId| groups.group(id);
         renumber(&mut self.held, group);
         rekey(&mut self.phases, group);
+        rekey(&mut self.states, group);
         rekey(&mut self.announced_at, group);
         self.neighbours.renumber(|id| interfaces.interface(id));
         rekey(&mut self.frames_seen, |id| interfaces.interface(id));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evergate_core::ident::{GroupId, InterfaceId};
+use evergate_core::ident::{GroupId, InterfaceId, NodeId};
 
 /// Where the entries of a list have gone.
 pub struct Moves(Vec<Option<usize>>);
@@ -22,6 +22,11 @@ impl Moves {
     /// The new number of a group; `None` if it is gone.
     pub fn group(&self, id: GroupId) -> Option<GroupId> {
         self.place(id.index()).map(GroupId::at)
+    }
+
+    /// The new number of a node; `None` if it is gone.
+    pub fn node(&self, id: NodeId) -> Option<NodeId> {
+        self.place(id.index()).map(NodeId::at)
     }
 
     /// The new number of an interface; `None` if it is gone.

@@ -1,20 +1,22 @@
 //! The node thread's side of replication: letters to its thread, and how things stand.
 
 use std::collections::BTreeSet;
-
 use std::sync::mpsc::SyncSender;
 
 use evergate_api::control::{ActionReply, ErrorCode, ErrorReply, Reply, VerifyPeer, VerifyReply};
 use evergate_core::heartbeat::Role;
-use evergate_core::ident::{NodeId, PathId};
+use evergate_core::ident::{Incarnation, NodeId, PathId};
 use evergate_core::replicate::Sight;
 use evergate_core::wire::header::Header;
 use evergate_core::{Input, Instant};
 
 use super::Drive;
+use super::renumber::Moves;
 use crate::kernel::Interface;
 use crate::layout::Layout;
-use crate::replicate::{Doors, Identity, Listing, Mail, Policy, Replication, View, Way};
+use crate::replicate::{
+    Configured, Doors, Identity, Listing, Mail, Policy, Replication, View, Way,
+};
 use crate::seal::ClusterKey;
 use crate::wall_clock::WallClock;
 use crate::words;
@@ -22,21 +24,29 @@ use crate::words;
 /// Starts the thread where the configuration wants it: with a peer of ours, and a key.
 pub fn start(
     layout: &Layout,
-    incarnation: evergate_core::ident::Incarnation,
+    incarnation: Incarnation,
     keys: &[ClusterKey],
     doors: Option<Doors>,
 ) -> Result<Option<Replication>, String> {
     let Some(doors) = doors.filter(|_| wants(layout, keys)) else { return Ok(None) };
-    let identity = Identity {
+    let started = Replication::start(doors, identity(layout, incarnation), policy(layout), keys);
+    started.map(Some).map_err(|error| format!("replication cannot start: {error}"))
+}
+
+fn identity(layout: &Layout, incarnation: Incarnation) -> Identity {
+    Identity {
         me: layout.core.me,
         node: layout.names.node_hash(layout.core.me).unwrap_or(0),
         cluster: layout.cluster,
         incarnation,
         names: layout.names.clone(),
         port: layout.file.cluster.port,
-    };
-    let started = Replication::start(doors, identity, policy(layout), keys);
-    started.map(Some).map_err(|error| format!("replication cannot start: {error}"))
+    }
+}
+
+/// What makes this process known to the others; another one needs another process.
+fn fame(layout: &Layout) -> (u32, Option<u32>, u16) {
+    (layout.cluster, layout.names.node_hash(layout.core.me), layout.file.cluster.port)
 }
 
 /// Whether connections are to be replicated at all.
@@ -66,7 +76,9 @@ fn nothing_replicated() -> Reply {
 impl Drive {
     /// Passes a datagram on, unopened.
     pub(super) fn pass_on(&mut self, from: NodeId, header: Header, datagram: &[u8]) {
-        let Some(replication) = &self.replication else { return self.count("replica_unwanted") };
+        let Some(replication) = &mut self.replication else {
+            return self.count("replica_unwanted");
+        };
         let letter = Mail::Datagram { from, header, bytes: datagram.to_vec() };
         if !replication.post(letter) {
             self.count("replica_no_room");
@@ -89,7 +101,14 @@ impl Drive {
 
     /// Tells the machine whether this node has what a takeover needs.
     pub(super) fn tell_copies(&mut self, now: Instant) {
-        let Some(standing) = &self.facts.replication else { return };
+        let Some(standing) = &self.facts.replication else {
+            // Nothing can be lacked where nothing is replicated.
+            if self.replication.is_none() && self.copies_whole == Some(false) {
+                self.copies_whole = Some(true);
+                self.feed(now, Input::Copies { whole: true });
+            }
+            return;
+        };
         // Who says that it replicates nothing has nothing that we could lack.
         let replicates = |peer: &&evergate_core::detector::Peer| {
             peer.lives() && self.facts.replicates.get(&peer.node.0) != Some(&false)
@@ -106,16 +125,29 @@ impl Drive {
         }
     }
 
-    /// The numbers of nodes have changed: what the thread knows of them is wrong from here on.
-    pub(super) fn end_replication(&mut self, now: Instant) {
-        if self.replication.take().is_some() {
-            self.facts.replication = None;
-            self.complain(
-                "the nodes have changed: connections are not replicated until this daemon is restarted",
-            );
-            self.copies_whole = Some(true);
-            self.feed(now, Input::Copies { whole: true });
+    /// A new configuration: the thread goes on under its numbers, or ends.
+    pub(super) fn configure_replication(&mut self, former: &Layout) {
+        let Some(replication) = &mut self.replication else { return };
+        let (old, new) = (&former.core.nodes, &self.layout.core.nodes);
+        let moves = Moves::of(old.iter().map(|n| &n.name), new.iter().map(|n| &n.name));
+        let places = (0..old.len()).map(NodeId::at);
+        let moved = places.filter_map(|node| Some((node, moves.node(node)?))).collect();
+        let known = fame(former) == fame(&self.layout);
+        let configured = Configured {
+            identity: identity(&self.layout, self.node.incarnation()),
+            policy: policy(&self.layout),
+            moved,
+        };
+        let wanted = wants(&self.layout, &self.keys);
+        if wanted && known && replication.configure(configured) {
+            return;
         }
+        self.replication = None;
+        self.facts.replication = None;
+        self.complain(match wanted {
+            true => "this node is known by another name: connections are not replicated until this daemon is restarted",
+            false => "connections are not replicated any more",
+        });
     }
 
     fn view(&self) -> View {
@@ -165,8 +197,8 @@ impl Drive {
     }
 
     /// Asks a peer, or all, for everything they have.
-    pub(super) fn resync(&self, name: Option<&str>) -> Reply {
-        let Some(replication) = &self.replication else { return nothing_replicated() };
+    pub(super) fn resync(&mut self, name: Option<&str>) -> Reply {
+        let Some(replication) = &mut self.replication else { return nothing_replicated() };
         let all = self.node.peers().iter().map(|peer| peer.node);
         let named = |node: &NodeId| name.is_none_or(|name| self.layout.core.name(*node) == name);
         let nodes: Vec<NodeId> = all.filter(named).collect();
@@ -204,12 +236,12 @@ impl Drive {
 
     /// Lists connections; the other thread answers.
     pub(super) fn list(
-        &self,
+        &mut self,
         filter: Option<&str>,
         limit: u32,
         reply: &SyncSender<Reply>,
     ) -> Option<Reply> {
-        let Some(replication) = &self.replication else { return Some(nothing_replicated()) };
+        let Some(replication) = &mut self.replication else { return Some(nothing_replicated()) };
         let nodes = self.layout.core.nodes.iter().map(|node| node.name.clone()).collect();
         let listing = Listing::new(filter, limit, reply.clone(), nodes);
         let busy = "replication has too much to do; try again";
@@ -218,8 +250,8 @@ impl Drive {
     }
 
     /// Passes new keys on.
-    pub(super) fn pass_keys_on(&self) {
-        if let Some(replication) = &self.replication {
+    pub(super) fn pass_keys_on(&mut self) {
+        if let Some(replication) = &mut self.replication {
             replication.post(Mail::Keys(self.keys.clone()));
         }
     }

@@ -16,6 +16,7 @@ use super::Drive;
 use crate::kernel::addresses::AddressSpec;
 use crate::kernel::{udp_socket, vrrp_socket};
 use crate::kernel_thread::Wish;
+use crate::replicate::Replication;
 use crate::sys::clock::boottime_now;
 
 impl Drive {
@@ -211,12 +212,15 @@ impl Drive {
 
     fn own(&mut self, group: GroupId, lease: Option<std::time::Duration>, serial: u32) {
         let addresses = self.addresses_of(group);
-        if lease.is_some() && self.held.insert(group) {
+        let claims = lease.is_some() && self.held.insert(group);
+        if claims {
             self.publish_estate();
         }
         let lease_s = lease.map(|lease| u32::try_from(lease.as_secs()).unwrap_or(u32::MAX).max(1));
         let (_, holder) = self.holders[group.index()];
-        self.wishes.push((holder, Wish { serial, addresses, lease_s }));
+        let replication = self.replication.as_mut().filter(|_| claims);
+        let after = replication.and_then(Replication::ticket);
+        self.wishes.push((holder, Wish { serial, addresses, lease_s, after }));
     }
 
     /// The addresses of a group with the interfaces that exist now.
@@ -330,7 +334,9 @@ impl Drive {
             self.show_replication();
         }
         if let Note::TookOver { group, cause, detect, addresses } = note {
-            let phases = super::Phases { cause: *cause, detect: *detect, addresses: *addresses };
+            let states = self.states.remove(group).unwrap_or_default();
+            let addresses = addresses.saturating_sub(states);
+            let phases = super::Phases { cause: *cause, detect: *detect, states, addresses };
             self.phases.insert(*group, phases);
         }
         if let Note::Discarded { why, .. } = note {

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use evergate_core::flow::{Flow, FlowKey, HashKey};
 use evergate_core::ident::NodeId;
-use evergate_core::replicate::{Effect, Input, LEASE, PASS_EVERY, Replicator, Settings, is_open};
+use evergate_core::replicate::{
+    Effect, Input, LEASE, PASS_EVERY, Reconfigured, Replicator, Settings, is_open,
+};
 use evergate_core::{Instant, Machine};
 
+use super::fence::Fence;
 use super::listing::{Reading, Standing as Seen};
 use super::wire::Wire;
-use super::{Doors, Identity, Mail, PeerStanding, Policy, Standing, View, lock};
+use super::{Configured, Doors, Identity, Mail, PeerStanding, Policy, Standing, View, lock};
 use crate::kernel::conntrack::decode::{Message, What, is_complete};
 use crate::kernel::conntrack::dump::Dump;
 use crate::kernel::conntrack::injector::Operation;
@@ -50,6 +53,7 @@ pub(super) struct Desk {
     pub letters: Receiver<Mail>,
     pub bell: Arc<Bell>,
     pub standing: Arc<Mutex<Standing>>,
+    pub fence: Arc<Fence>,
 }
 
 /// Starts the thread.
@@ -197,6 +201,11 @@ impl Work {
                 // One at a time; who asks meanwhile waits for the answer in vain and may ask again.
                 Mail::List(listing) if self.reading.is_none() => self.reading = listing.begin(),
                 Mail::List(_) => {}
+                Mail::Configured(new) => self.configure(*new),
+                Mail::Fence(number) => {
+                    self.settle();
+                    self.desk.fence.reach(number);
+                }
             }
             if turn + 1 == LETTERS_PER_TURN_MAX {
                 // There may be more: come back at once.
@@ -204,6 +213,21 @@ impl Work {
             }
         }
         true
+    }
+
+    fn configure(&mut self, new: Configured) {
+        let Configured { identity, policy, moved } = new;
+        self.wire.take_identity(identity.clone(), &moved);
+        let new = Reconfigured {
+            me: identity.me,
+            names: identity.names.clone(),
+            moved,
+            coalesce: policy.coalesce,
+            protect_after: policy.protect_after,
+        };
+        self.desk.identity = identity;
+        self.desk.policy = policy;
+        self.feed(Input::Reconfigured(Box::new(new)));
     }
 
     fn look(&mut self, view: View) {

@@ -68,6 +68,13 @@ impl Wire {
         wire
     }
 
+    /// Nodes have new numbers, and there may be others.
+    pub fn take_identity(&mut self, identity: Identity, moved: &BTreeMap<NodeId, NodeId>) {
+        self.identity = identity;
+        let heard = std::mem::take(&mut self.heard).into_iter();
+        self.heard = heard.filter_map(|(node, it)| Some((*moved.get(&node)?, it))).collect();
+    }
+
     /// From now on seals with the first of these keys, and opens with all.
     pub fn take_keys(&mut self, keys: &[ClusterKey]) {
         self.opener.rotate(keys);

@@ -11,7 +11,7 @@ use crate::lab::Lab;
 use crate::load::Load;
 use crate::probe::Probe;
 use crate::topology::{Gateway, SERVER, VIRTUAL_LAN, VIRTUAL_WAN};
-use crate::wait::READY_LIMIT;
+use crate::wait::{READY_LIMIT, SYNC_LIMIT};
 use crate::watch::{AddressLog, AddressWatch};
 
 /// The address of the group that comes and goes.
@@ -42,8 +42,13 @@ fn touches_nothing(bed: &Bed) -> Result<()> {
             reload(&lab, gateway, what, &config)?;
             clock::sleep(CALM);
         }
-        let now = lab.wait_ready(READY_LIMIT)?;
+        // With a node that is nowhere the cluster is not complete.
+        let now = match config.to_toml().contains("node.backup") {
+            true => lab.one_holder()?.unwrap_or(active.other()),
+            false => lab.wait_ready(READY_LIMIT)?,
+        };
         claim(now == active, || format!("{what}: {now} is active now\n{}", lab.log_tails()))?;
+        lab.wait_in_sync(SYNC_LIMIT)?;
         claim_untouched(&watch.stop()?, &lab, active, what)?;
         let dmz = lab.holders(VIRTUAL_DMZ)?.len();
         let wanted = usize::from(config.to_toml().contains(VIRTUAL_DMZ));
@@ -59,7 +64,7 @@ fn touches_nothing(bed: &Bed) -> Result<()> {
 }
 
 /// Configurations, each applied on top of the one before.
-fn steps() -> [(&'static str, Config); 4] {
+fn steps() -> [(&'static str, Config); 6] {
     let dmz = "group.dmz.router.lan";
     let group = Config::example().with(dmz, "interface", "\"lan\"").with(dmz, "vrid", "61").with(
         dmz,
@@ -68,10 +73,15 @@ fn steps() -> [(&'static str, Config); 4] {
     );
     // Links come first and in the order of their names: wan becomes the first interface.
     let link = group.clone().with("link.extra", "interface", "\"wan\"");
-    let quick = link.clone().with_heartbeat("5ms");
+    // Nodes are numbered in the order of their names: the new one comes first.
+    let node = link.clone().with("node.backup", "priority", "50");
+    let policy = node.clone().with("replicate", "coalesce", "\"5ms\"");
+    let quick = policy.clone().with_heartbeat("5ms");
     [
         ("a group that sorts before the other", group),
         ("a link that gives the interfaces other numbers", link),
+        ("a third node that gives the others new numbers", node),
+        ("another window of replication", policy),
         ("half the heartbeat", quick),
         ("back to the example", Config::example()),
     ]

@@ -92,15 +92,23 @@ fn connections(bed: &Bed) -> Result<()> {
     claim(outcome.is_good(), || format!("{:?}, recovered: {}", outcome.load, outcome.recovered))
 }
 
+/// Asks the active gateway to hand a group over to the other.
+pub(super) fn switch_group(lab: &Lab, from: Gateway, group: &str) -> Result<()> {
+    let to = from.other().to_string();
+    let answer = lab.control(from)?.ask(&["switchover", group, "--to", &to])?;
+    claim(answer.code == 0, || {
+        format!(
+            "switchover of {group} to {to} ended with {}: {}{}",
+            answer.code, answer.text, answer.errors
+        )
+    })
+}
+
 /// Asks the active gateway to hand over to the other and waits until both are ready again.
 pub(super) fn switch(lab: &mut Lab, from: Gateway) -> Result<()> {
-    let to = from.other().to_string();
-    let answer = lab.control(from)?.ask(&["switchover", GROUP, "--to", &to])?;
-    claim(answer.code == 0, || {
-        format!("switchover to {to} ended with {}: {}{}", answer.code, answer.text, answer.errors)
-    })?;
+    switch_group(lab, from, GROUP)?;
     let now = lab.wait_ready(READY_LIMIT)?;
-    claim(now == from.other(), || format!("{now} is active after a switchover to {to}"))
+    claim(now == from.other(), || format!("{now} is active after a switchover to {}", from.other()))
 }
 
 fn switchovers(bed: &Bed) -> Result<()> {

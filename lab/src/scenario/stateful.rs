@@ -121,7 +121,7 @@ pub(super) fn virtual_address(target: IpAddr) -> Vec<IpAddr> {
 }
 
 /// Cuts the power of the active gateway.
-fn power_cut(lab: &mut Lab, active: Gateway) -> Result<()> {
+pub(super) fn power_cut(lab: &mut Lab, active: Gateway) -> Result<()> {
     lab.inflict(&Fault::Power(active))?;
     lab.wait_holder(active.other(), TAKEOVER_LIMIT)
 }
@@ -145,7 +145,7 @@ fn to_and_fro(lab: &mut Lab, preferred: Gateway, load: &Load, times: usize) -> R
 }
 
 /// Every connection that was opened gets an answer.
-fn all_speak(load: &Load, when: impl FnOnce() -> String) -> Result<()> {
+pub(super) fn all_speak(load: &Load, when: impl FnOnce() -> String) -> Result<()> {
     load.mark();
     clock::sleep(SPEAK);
     let (alive, spoken) = (load.counts().0, load.spoken());
