@@ -140,6 +140,8 @@ pub enum Effect {
     Restore(Flow),
     /// Check the sequence numbers of a flow that was taken over again.
     Strict(FlowKey),
+    /// Do not check the sequence numbers of a flow any more: its packets may take another way for a while.
+    Lenient(FlowKey),
     /// Read the kernel's table whole, as fast as [`Replicator::wants_more`] allows.
     Dump,
     /// Something to tell.
@@ -228,7 +230,8 @@ pub struct Replicator {
     adopted_at: Option<Instant>,
     divergent: usize,
     /// Some copies were our own flows before, and are not replaced yet.
-    aged: bool,
+    /// The number of the pass that ends this.
+    aged: Option<u64>,
     /// What a former process of ours has left in the table was compared with a server's whole word.
     tidy: bool,
     /// Who has said that our flows are its own, while we still serve.
@@ -251,7 +254,7 @@ impl Replicator {
             sums_at: now,
             adopted_at: None,
             divergent: 0,
-            aged: false,
+            aged: None,
             tidy: false,
             successor: None,
             counters: Counters::default(),
@@ -276,7 +279,7 @@ impl Replicator {
 
     /// Whether our copy of a peer's flows is whole.
     pub fn is_synced_with(&self, node: NodeId) -> bool {
-        self.incoming.get(&node).is_some_and(|incoming| incoming.synced) && !self.aged
+        self.incoming.get(&node).is_some_and(|incoming| incoming.synced) && self.aged.is_none()
     }
 
     /// How a peer's copy of our flows stands; `None` of a peer that is not heard.
@@ -376,8 +379,12 @@ impl Replicator {
     }
 
     /// A group was let go while others are kept: its flows are among ours and cannot be told from the rest.
-    fn loosen(&mut self) {
+    ///
+    /// Those that go with it would look wrong when they come back: our kernel does not see how far they get.
+    fn loosen(&mut self, now: Instant) {
         let me = self.stream();
+        self.aged = Some(self.pass.next_round());
+        self.pass.want_soon(now);
         self.index.walk(|_, entry| {
             let loose = if entry.stream == me { mark::LOOSE } else { 0 };
             Some(index::Entry { marks: entry.marks | loose, ..entry })
@@ -492,7 +499,7 @@ impl Machine for Replicator {
                     self.take_adopted(now, successor, self.settings.me);
                 }
             }
-            Input::Released => self.loosen(),
+            Input::Released => self.loosen(now),
             Input::Dumped(flow) => self.take_dumped(now, &flow, out),
             Input::DumpEnded(whole) => self.end_pass(now, whole, out),
             Input::Refused(key) => {

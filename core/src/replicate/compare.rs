@@ -31,6 +31,8 @@ const DOOMED_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Pass {
     running: bool,
+    /// How many have begun.
+    round: u64,
     began: Instant,
     due: Instant,
     /// What [`mark::SEEN`] is for flows that the newest pass has seen.
@@ -50,6 +52,7 @@ impl Pass {
     pub fn new(now: Instant) -> Pass {
         Pass {
             running: false,
+            round: 0,
             began: now,
             due: now,
             seen: 0,
@@ -65,6 +68,11 @@ impl Pass {
 
     pub fn is_running(&self) -> bool {
         self.running
+    }
+
+    /// The number of the next one that begins.
+    pub fn next_round(&self) -> u64 {
+        self.round + 1
     }
 
     pub fn deadline(&self) -> Option<Instant> {
@@ -137,6 +145,7 @@ impl Replicator {
         numbers.insert(self.stream(), low(self.outbox.number()));
         let pass = &mut self.pass;
         (pass.running, pass.began, pass.numbers, pass.differ) = (true, now, numbers, 0);
+        pass.round += 1;
         pass.seen ^= mark::SEEN;
         pass.telling = std::mem::take(&mut pass.next);
         pass.first = self.outbox.number() + 1;
@@ -172,6 +181,12 @@ impl Replicator {
         {
             marks &= !mark::LIBERAL;
             out.push(Effect::Strict(flow.key));
+        }
+        if marks & (mark::LOOSE | mark::LENIENT) == mark::LOOSE
+            && matches!(flow.state, State::Tcp { .. })
+        {
+            marks = marks & !mark::LIBERAL | mark::LENIENT;
+            out.push(Effect::Lenient(flow.key));
         }
         self.index.set_marks(name, marks);
         let digest = self.settings.key.value(flow);
@@ -235,7 +250,9 @@ impl Replicator {
             return;
         }
         self.pass.running = false;
-        self.aged = self.aged && !whole;
+        if whole {
+            self.aged = self.aged.filter(|round| *round > self.pass.round);
+        }
         let took = now.since(self.pass.began);
         self.pass.due = now + self.settings.read_every.max(took * PASS_SHARE);
         if !whole {

@@ -48,6 +48,8 @@ pub mod mark {
     pub const AGED: u8 = 0x08;
     /// Ours, but nothing was seen of it since we let a group go: it may have gone with it.
     pub const LOOSE: u8 = 0x10;
+    /// Its sequence numbers are not checked in our kernel for the rest of its life.
+    pub const LENIENT: u8 = 0x20;
 }
 
 /// A used or free place. `name` is 0 where it is free.

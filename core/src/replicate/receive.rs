@@ -402,7 +402,7 @@ impl Replicator {
         // their sequence numbers would look wrong.
         self.change_owner(stream_of(from), stream_of(by), if ours { mark::AGED } else { 0 });
         if ours {
-            self.aged = true;
+            self.aged = Some(self.pass.next_round());
             self.pass.want_soon(now);
         }
     }

@@ -358,7 +358,8 @@ impl Work {
                     let timeout = self.desk.doors.timeouts.of(&flow);
                     self.operations.push(Operation::SetTimeout(flow.key, timeout));
                 }
-                Effect::Strict(key) => self.operations.push(Operation::ClearLiberal(key)),
+                Effect::Strict(key) => self.operations.push(Operation::CheckWindows(key, true)),
+                Effect::Lenient(key) => self.operations.push(Operation::CheckWindows(key, false)),
                 // An empty table need not be walked.
                 Effect::Dump if table::count().is_ok_and(|count| count == 0) => {
                     self.feed(Input::DumpEnded(true));

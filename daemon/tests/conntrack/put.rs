@@ -228,7 +228,7 @@ fn a_timeout_is_set_on_what_is_there_alone() {
         let report = injector.apply(&[
             Operation::SetTimeout(absent, 5),
             Operation::SetTimeout(flow.key, 5000),
-            Operation::ClearLiberal(absent),
+            Operation::CheckWindows(absent, true),
         ]);
         let failures: Vec<_> = report.failures.iter().map(|one| (one.index, one.errno)).collect();
         assert_eq!(failures, [(0, Errno::ENOENT), (2, Errno::ENOENT)]);
@@ -240,17 +240,21 @@ fn a_timeout_is_set_on_what_is_there_alone() {
 }
 
 #[test]
-fn liberality_ends_and_the_rest_stays() {
+fn windows_are_checked_or_not_and_the_rest_stays() {
     in_namespace(|| {
         let mut injector = Injector::open().unwrap();
         let flow = flow(ends(protocol::TCP, "10.0.0.1:1", "10.0.0.2:2"));
         put(&mut injector, &[&flow]);
-        let report = injector.apply(&[Operation::ClearLiberal(flow.key)]);
+        let report = injector.apply(&[Operation::CheckWindows(flow.key, true)]);
         assert_eq!(report.failures, []);
         let held = read(&mut injector, &flow).flow;
         let state = State::Tcp { state: tcp::ESTABLISHED, flags: [0x03; 2], scales: [7, 9] };
         assert_eq!((held.state, held.reply), (state, flow.reply));
         assert!(held.timeout.abs_diff(TIMEOUT_S) <= 2);
+        let report = injector.apply(&[Operation::CheckWindows(flow.key, false)]);
+        assert_eq!(report.failures, []);
+        let state = State::Tcp { state: tcp::ESTABLISHED, flags: [0x0b; 2], scales: [7, 9] };
+        assert_eq!(read(&mut injector, &flow).flow.state, state);
     });
 }
 

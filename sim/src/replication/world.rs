@@ -280,7 +280,7 @@ impl World {
                 }
                 Effect::Renew(key) => self.hosts[at].set_timeout(&key, LEASE_S),
                 Effect::Restore(flow) => self.hosts[at].set_timeout(&flow.key, OWN_S),
-                Effect::Strict(_) => {}
+                Effect::Strict(_) | Effect::Lenient(_) => {}
                 Effect::Dump => self.hosts[at].dump = Some((self.now + READ_EVERY, None)),
                 Effect::Note(note) => self.write(|| format!("node {at}: {note:?}")),
             }

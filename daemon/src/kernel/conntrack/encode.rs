@@ -77,7 +77,7 @@ impl Omit {
 /// Makes a connection, or makes one with this key be like it where that needs no other translation,
 /// helper or master. The kernel forgets it after `timeout_s` seconds.
 ///
-/// Windows of TCP cannot be told, so they are not checked until [`clear_liberal`].
+/// Windows of TCP cannot be told, so they are not checked until [`check_windows`].
 pub fn create(out: &mut Requests, head: Head, flow: &Flow, timeout_s: u32, omit: Omit) {
     request(out, a::IPCTNL_MSG_CT_NEW, head.flags() | libc::NLM_F_CREATE, head, &flow.key, |out| {
         write_original(out, &flow.key);
@@ -141,16 +141,16 @@ pub fn set_timeout(out: &mut Requests, head: Head, key: &FlowKey, timeout_s: u32
     });
 }
 
-/// Lets the kernel check the windows of a TCP connection again; it must be there. To be sent once
-/// packets were seen in both directions, so that it knows the windows.
-pub fn clear_liberal(out: &mut Requests, head: Head, key: &FlowKey) {
+/// Has the kernel check the windows of a TCP connection, which must be there, or not. To be checked again
+/// they must be known: packets were seen in both directions.
+pub fn check_windows(out: &mut Requests, head: Head, key: &FlowKey, check: bool) {
     request(out, a::IPCTNL_MSG_CT_NEW, head.flags(), head, key, |out| {
         write_original(out, key);
         out.nested(a::CTA_PROTOINFO | NESTED, |info| {
             info.nested(a::CTA_PROTOINFO_TCP | NESTED, |info| {
-                let clear = [0, tcp::FLAG_LIBERAL];
-                info.attribute(a::CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, &clear);
-                info.attribute(a::CTA_PROTOINFO_TCP_FLAGS_REPLY, &clear);
+                let flags = [if check { 0 } else { tcp::FLAG_LIBERAL }, tcp::FLAG_LIBERAL];
+                info.attribute(a::CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, &flags);
+                info.attribute(a::CTA_PROTOINFO_TCP_FLAGS_REPLY, &flags);
             });
         });
     });

@@ -49,8 +49,8 @@ pub enum Operation {
     Delete(FlowKey),
     /// The flow, which must be there, is to be forgotten after so many seconds from now.
     SetTimeout(FlowKey, u32),
-    /// The windows of the TCP flow, which must be there, are to be checked again.
-    ClearLiberal(FlowKey),
+    /// The windows of the TCP flow, which must be there, are to be checked, or not.
+    CheckWindows(FlowKey, bool),
 }
 
 /// What has become of some operations.

@@ -166,7 +166,7 @@ fn a_deletion_is_this_and_has_always_a_tuple() {
 #[test]
 fn the_end_of_liberality_changes_one_bit_in_both_directions() {
     let mut out = Requests::default();
-    clear_liberal(&mut out, HEAD, &tcp_flow().key);
+    check_windows(&mut out, HEAD, &tcp_flow().key, true);
     let expected = recorded::bytes("180004801400018006000400000800000600050000080000");
     assert!(out.bytes().windows(expected.len()).any(|window| window == expected));
     let message = messages(out.bytes()).next().unwrap();

@@ -85,7 +85,7 @@ pub(super) fn write(out: &mut Requests, head: Head, operation: &Operation, attem
         (Operation::SetTimeout(key, timeout_s), _) => {
             encode::set_timeout(out, head, key, *timeout_s);
         }
-        (Operation::ClearLiberal(key), _) => encode::clear_liberal(out, head, key),
+        (Operation::CheckWindows(key, check), _) => encode::check_windows(out, head, key, *check),
     }
 }
 
