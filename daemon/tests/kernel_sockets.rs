@@ -10,7 +10,7 @@ use evergate_daemon::kernel::frame_counter::FrameCounter;
 use evergate_daemon::kernel::frame_socket::FrameSocket;
 use evergate_daemon::kernel::probe_socket::{ArpAnswers, NdpAnswers};
 use evergate_daemon::kernel::requests::Kernel;
-use evergate_daemon::kernel::udp_socket::{self, UdpSocket};
+use evergate_daemon::kernel::udp_socket::{self, Hears, UdpSocket};
 use evergate_daemon::kernel::vrrp_socket::{self, Received, VrrpSocket};
 use evergate_daemon::kernel::{Interface, rtnetlink::LinkRecord};
 use evergate_daemon::sys::clock::boottime_now;
@@ -91,12 +91,17 @@ fn heartbeats_pass_by_group_and_to_one_peer() {
     in_namespace(|| {
         let [one, two] = set_up();
         let cases = [
-            (UdpSocket::open_v4 as fn(&_, _) -> _, "10.91.0.1", IpAddr::V4(udp_socket::GROUP_V4)),
+            (
+                UdpSocket::open_v4 as fn(&_, _, _) -> _,
+                "10.91.0.1",
+                IpAddr::V4(udp_socket::GROUP_V4),
+            ),
             (UdpSocket::open_v6, "fe80::1", IpAddr::V6(udp_socket::GROUP_V6)),
             (UdpSocket::open_v6, "fe80::1", address("fe80::2")),
         ];
         for (open, source, destination) in cases {
-            let (sender, receiver) = (open(&one, PORT).unwrap(), open(&two, PORT).unwrap());
+            let sender = open(&one, PORT, Hears::All).unwrap();
+            let receiver = open(&two, PORT, Hears::All).unwrap();
             sender.send(b"beat", Some(address(source)), destination).unwrap();
             let mut buffer = [0; 1500];
             let received = next(|| receiver.receive(&mut buffer).unwrap()).unwrap();
@@ -109,11 +114,44 @@ fn heartbeats_pass_by_group_and_to_one_peer() {
 }
 
 #[test]
+fn replication_to_the_group_is_heard_by_its_own_socket_alone() {
+    in_namespace(|| {
+        let [one, two] = set_up();
+        let open = [UdpSocket::open_v4 as fn(&_, _, _) -> _, UdpSocket::open_v6];
+        let groups = [IpAddr::V4(udp_socket::GROUP_V4), IpAddr::V6(udp_socket::GROUP_V6)];
+        let ends = [["10.91.0.1", "10.91.0.2"], ["fe80::1", "fe80::2"]];
+        for ((open, group), [source, peer]) in open.into_iter().zip(groups).zip(ends) {
+            let sender = open(&one, PORT, Hears::All).unwrap();
+            let rest = open(&two, PORT, Hears::NoReplication).unwrap();
+            let replication = open(&two, PORT, Hears::Replication).unwrap();
+            let (beat, flows) = (b"EG\x01\x01 beat", b"EG\x01\x03 flows");
+            for (payload, to) in [(beat.as_slice(), group), (flows, group), (flows, address(peer))]
+            {
+                sender.send(payload, Some(address(source)), to).unwrap();
+            }
+            sender.send(beat, Some(address(source)), address(peer)).unwrap();
+            let mut buffer = [0; 1500];
+            let mut heard = |socket: &UdpSocket| {
+                let got = next(|| socket.receive(&mut buffer).unwrap());
+                got.map(|got| (buffer[..got.length].to_vec(), got.destination))
+            };
+            let told = |payload: &[u8], to| Some((payload.to_vec(), to));
+            assert_eq!(heard(&rest), told(beat, group));
+            assert_eq!(heard(&rest), told(flows, address(peer)), "to one peer");
+            assert_eq!(heard(&rest), told(beat, address(peer)));
+            assert_eq!(heard(&replication), told(flows, group));
+            assert_eq!(replication.receive(&mut [0; 64]).unwrap(), None);
+            assert_eq!(rest.receive(&mut [0; 64]).unwrap(), None);
+        }
+    });
+}
+
+#[test]
 fn a_datagram_longer_than_the_buffer_is_marked() {
     in_namespace(|| {
         let [one, two] = set_up();
-        let sender = UdpSocket::open_v4(&one, PORT).unwrap();
-        let receiver = UdpSocket::open_v4(&two, PORT).unwrap();
+        let sender = UdpSocket::open_v4(&one, PORT, Hears::All).unwrap();
+        let receiver = UdpSocket::open_v4(&two, PORT, Hears::All).unwrap();
         sender.send(&[7; 100], None, udp_socket::GROUP_V4.into()).unwrap();
         let mut buffer = [0; 10];
         let received = next(|| receiver.receive(&mut buffer).unwrap()).unwrap();
@@ -192,7 +230,7 @@ fn received_frames_are_counted_per_interface() {
         let [one, two] = set_up();
         let mut counter = FrameCounter::open().unwrap();
         let before = counter.received(&two).unwrap();
-        let sender = UdpSocket::open_v4(&one, PORT).unwrap();
+        let sender = UdpSocket::open_v4(&one, PORT, Hears::All).unwrap();
         for _ in 0..10 {
             sender.send(b"x", None, udp_socket::GROUP_V4.into()).unwrap();
         }

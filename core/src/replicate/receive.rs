@@ -14,7 +14,7 @@ use crate::wire::flow as flow_bytes;
 use crate::wire::replica::{self, ACK_BITS, Ack, Body, BucketSet, Item};
 
 /// How long packets wait to be acknowledged together.
-pub const ACK_DELAY: Duration = Duration::from_millis(5);
+pub const ACK_DELAY: Duration = Duration::from_millis(10);
 /// So many packets are acknowledged at once.
 pub const ACK_PACKETS: u32 = 16;
 /// A copy is not taken for whole any more when its owner has said nothing for so long: it tells its sums

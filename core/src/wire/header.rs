@@ -25,6 +25,10 @@ pub const PROCESS_CORE: u8 = 0;
 /// The number under which a core seals what it replicates: a key and a count of its own, so that its
 /// threads need not agree on numbers.
 pub const PROCESS_REPLICATE: u8 = 1;
+/// Where in a datagram its kind stands.
+pub const KIND_AT: u8 = 3;
+/// The number of [`Kind::Replica`].
+pub const KIND_REPLICA: u8 = 3;
 
 /// What a datagram is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -83,11 +87,11 @@ impl Header {
         let kind = match self.kind {
             Kind::Heartbeat => 1,
             Kind::Will => 2,
-            Kind::Replica => 3,
+            Kind::Replica => KIND_REPLICA,
         };
         bytes[0..2].copy_from_slice(&MAGIC);
         bytes[2] = VERSION;
-        bytes[3] = kind;
+        bytes[usize::from(KIND_AT)] = kind;
         bytes[4..8].copy_from_slice(&self.cluster.to_be_bytes());
         bytes[8..12].copy_from_slice(&self.node.to_be_bytes());
         bytes[12..16].copy_from_slice(&self.path.to_be_bytes());

@@ -10,7 +10,7 @@ use crate::kernel::error::SocketError;
 use crate::kernel::frame_socket::FrameSocket;
 use crate::kernel::probe_socket::{ArpAnswers, NdpAnswers};
 use crate::kernel::rtnetlink::LinkRecord;
-use crate::kernel::udp_socket::UdpSocket;
+use crate::kernel::udp_socket::{Hears, UdpSocket};
 use crate::kernel::vrrp_socket::VrrpSocket;
 use crate::sys::ready::Poller;
 
@@ -71,6 +71,8 @@ pub struct Wanted {
     pub vrrp_v6: bool,
     /// The UDP port of heartbeats, if any run here.
     pub udp: Option<u16>,
+    /// What they hear.
+    pub hears: Hears,
     /// A group has a router here: announcements and probes.
     pub frames: bool,
 }
@@ -180,8 +182,8 @@ impl Port {
             sockets.vrrp_v6 = keep(VrrpSocket::open_v6(&interface), &mut wrong);
         }
         if let Some(port) = wanted.udp {
-            sockets.udp_v4 = keep(UdpSocket::open_v4(&interface, port), &mut wrong);
-            sockets.udp_v6 = keep(UdpSocket::open_v6(&interface, port), &mut wrong);
+            sockets.udp_v4 = keep(UdpSocket::open_v4(&interface, port, wanted.hears), &mut wrong);
+            sockets.udp_v6 = keep(UdpSocket::open_v6(&interface, port, wanted.hears), &mut wrong);
         }
         if wanted.frames {
             sockets.frames = keep(FrameSocket::open(&interface), &mut wrong);

@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 
 use evergate_api::control::{ActionReply, ErrorCode, ErrorReply, Reply, VerifyPeer, VerifyReply};
 use evergate_core::heartbeat::Role;
-use evergate_core::ident::{Incarnation, NodeId, PathId};
+use evergate_core::ident::{Incarnation, InterfaceId, NodeId, PathId};
 use evergate_core::replicate::Sight;
 use evergate_core::wire::header::Header;
 use evergate_core::{Input, Instant};
@@ -173,15 +173,28 @@ impl Drive {
         }
     }
 
+    /// The paths over which connections are replicated.
+    fn links(&self) -> impl Iterator<Item = PathId> {
+        let paths = &self.layout.core.paths;
+        let wanted = self.layout.file.replicate.iter().flat_map(|file| &file.links);
+        let position = |link: &String| {
+            let name = format!("link:{link}");
+            paths.iter().position(|path| path.name == name)
+        };
+        wanted.filter_map(position).map(PathId::at)
+    }
+
+    /// Whether the other thread hears the group on an interface.
+    pub(super) fn replicates_on(&self, interface: InterfaceId) -> bool {
+        self.links().any(|id| self.layout.core.paths[id.index()].interface == interface)
+    }
+
     /// Links, those on which a peer is heard first.
     fn ways(&self) -> Vec<Way> {
         let mut ways: Vec<(bool, Way)> = Vec::new();
-        let wanted = self.layout.file.replicate.iter().flat_map(|file| &file.links);
-        let paths = &self.layout.core.paths;
-        for link in wanted {
-            let name = format!("link:{link}");
-            let Some(position) = paths.iter().position(|path| path.name == name) else { continue };
-            let (id, path) = (PathId::at(position), &paths[position]);
+        for id in self.links() {
+            let position = id.index();
+            let path = &self.layout.core.paths[position];
             let Some(port) = self.ports.get(path.interface.index()) else { continue };
             let Some(index) = port.ifindex() else { continue };
             let (source, destinations) = self.path_addresses(id);
@@ -223,7 +236,7 @@ impl Drive {
         let peers = standing.peers.iter().map(|(node, peer)| VerifyPeer {
             node: self.layout.core.name(*node).to_owned(),
             equal: peer.verified_at.map(|_| peer.whole && peer.ours.is_some_and(|ours| ours.whole)),
-            divergent: Some(if peer.whole { 0 } else { standing.divergent as u64 }),
+            divergent: Some(standing.divergent as u64),
             verified_at: peer.verified_at.map(|at| clock.rfc3339(at)),
             age_ms: peer.verified_at.map(|at| words::whole_millis(now.since(at))),
         });

@@ -12,6 +12,7 @@ use super::{Drive, instant_now};
 use crate::cold::ColdJob;
 use crate::estate::{Estate, HeldAddress, Holding, Transport, Will};
 use crate::kernel::Interface;
+use crate::kernel::udp_socket::Hears;
 use crate::kernel_thread::Holder;
 
 impl Drive {
@@ -95,6 +96,9 @@ impl Drive {
         let peers = self.layout.core.peers().next().is_some();
         if peers && self.layout.core.paths.iter().any(|path| path.interface == id) {
             wanted.udp = Some(self.layout.file.cluster.port);
+        }
+        if self.replication.is_some() && self.replicates_on(id) {
+            wanted.hears = Hears::NoReplication;
         }
         wanted
     }

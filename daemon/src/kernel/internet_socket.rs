@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
 use super::Interface;
 use super::error::SocketError;
@@ -51,6 +51,8 @@ pub(super) enum Kind {
     Raw(u8),
     /// UDP on a port.
     Udp(u16),
+    /// UDP on a port, and what is sent to the group alone.
+    Group(u16),
 }
 
 /// A socket of one kind on one interface, joined to one multicast group of the same family.
@@ -67,6 +69,7 @@ impl InternetSocket {
         interface: &Interface,
         kind: Kind,
         group: IpAddr,
+        filter: &[SockFilter],
     ) -> Result<Self, SocketError> {
         let step = |attempt: &'static str| {
             move |error: io::Error| SocketError::new(attempt, interface, &error)
@@ -85,12 +88,20 @@ impl InternetSocket {
                 socket.join_multicast_v6(&group, interface.index).map_err(step("join a group"))?;
             }
         }
-        if let Kind::Udp(port) = kind {
-            let any: IpAddr = match group {
-                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        if !filter.is_empty() {
+            // Before the port is bound: nothing that is not meant comes in.
+            socket.attach_filter(filter).map_err(step("filter a socket"))?;
+        }
+        if let Kind::Udp(port) | Kind::Group(port) = kind {
+            let local = match (kind, group) {
+                (Kind::Group(_), group) => RawAddress::on_interface(group, port, interface.index),
+                (_, IpAddr::V4(_)) => {
+                    RawAddress::internet(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+                }
+                (_, IpAddr::V6(_)) => {
+                    RawAddress::internet(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+                }
             };
-            let local = RawAddress::internet(SocketAddr::new(any, port));
             bind(&socket, &local).map_err(step("bind a port"))?;
         }
         let (interface, is_v4) = (interface.clone(), group.is_ipv4());
@@ -119,7 +130,7 @@ impl InternetSocket {
         source: Option<IpAddr>,
     ) -> Result<(), SocketError> {
         let port = match self.kind {
-            Kind::Udp(port) => port,
+            Kind::Udp(port) | Kind::Group(port) => port,
             Kind::Raw(_) => 0,
         };
         let to = RawAddress::on_interface(destination, port, self.interface.index);
@@ -167,9 +178,9 @@ fn create(kind: Kind, is_v4: bool) -> io::Result<Socket> {
         Kind::Raw(protocol) => {
             Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(protocol))))?
         }
-        Kind::Udp(_) => Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?,
+        Kind::Udp(_) | Kind::Group(_) => Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?,
     };
-    if let (Kind::Udp(_), false) = (kind, is_v4) {
+    if let (Kind::Udp(_) | Kind::Group(_), false) = (kind, is_v4) {
         // Leave the port of IPv4 to the other socket.
         socket.set_only_v6(true)?;
     }

@@ -3,6 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use evergate_core::wire::header;
+use socket2::SockFilter;
+
 use super::Interface;
 use super::error::SocketError;
 use super::internet_socket::{InternetSocket, Kind};
@@ -21,17 +24,41 @@ pub struct UdpSocket {
     socket: InternetSocket,
 }
 
+/// What a socket hears of what is sent to the group.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Hears {
+    /// Everything.
+    #[default]
+    All,
+    /// All but datagrams of replication: another socket hears those.
+    NoReplication,
+    /// Datagrams of replication alone, and nothing that is sent to single peers.
+    Replication,
+}
+
 impl UdpSocket {
     /// Opens the socket for IPv4 on `port`, joined to [`GROUP_V4`].
-    pub fn open_v4(interface: &Interface, port: u16) -> Result<Self, SocketError> {
-        let socket = InternetSocket::open(interface, Kind::Udp(port), GROUP_V4.into())?;
-        Ok(Self { socket })
+    pub fn open_v4(interface: &Interface, port: u16, hears: Hears) -> Result<Self, SocketError> {
+        Self::open(interface, port, GROUP_V4.into(), hears)
     }
 
     /// Opens the socket for IPv6 on `port`, joined to [`GROUP_V6`].
-    pub fn open_v6(interface: &Interface, port: u16) -> Result<Self, SocketError> {
-        let socket = InternetSocket::open(interface, Kind::Udp(port), GROUP_V6.into())?;
-        Ok(Self { socket })
+    pub fn open_v6(interface: &Interface, port: u16, hears: Hears) -> Result<Self, SocketError> {
+        Self::open(interface, port, GROUP_V6.into(), hears)
+    }
+
+    fn open(
+        interface: &Interface,
+        port: u16,
+        group: IpAddr,
+        hears: Hears,
+    ) -> Result<Self, SocketError> {
+        let kind = match hears {
+            Hears::Replication => Kind::Group(port),
+            Hears::All | Hears::NoReplication => Kind::Udp(port),
+        };
+        let filter = hears.filter(group.is_ipv4());
+        Ok(Self { socket: InternetSocket::open(interface, kind, group, &filter)? })
     }
 
     /// Sends a datagram to the group or to one peer. Name the source where the interface may hold
@@ -54,6 +81,43 @@ impl UdpSocket {
 impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Codes of a classic socket filter (`linux/filter.h`): load a byte, compare, return.
+const LOAD_BYTE: u16 = 0x30;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const JUMP_IF_AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+/// Offsets from here on are within the IP header; others count from the UDP header.
+const IP_HEADER: u32 = libc::SKF_NET_OFF.cast_unsigned();
+/// Where the kind of a datagram stands.
+const KIND: u32 = 8 + header::KIND_AT as u32;
+/// Where the destination stands in the headers of IPv4 and IPv6, and from which first byte on it is a group.
+const DESTINATION_V4: (u32, u32) = (IP_HEADER + 16, 224);
+const DESTINATION_V6: (u32, u32) = (IP_HEADER + 24, 255);
+
+impl Hears {
+    fn filter(self, v4: bool) -> Vec<SockFilter> {
+        let replication = u32::from(header::KIND_REPLICA);
+        let (destination, group) = if v4 { DESTINATION_V4 } else { DESTINATION_V6 };
+        let (keep, drop) =
+            (SockFilter::new(RETURN, 0, 0, u32::MAX), SockFilter::new(RETURN, 0, 0, 0));
+        let load = |at| SockFilter::new(LOAD_BYTE, 0, 0, at);
+        match self {
+            Hears::All => Vec::new(),
+            Hears::Replication => {
+                vec![load(KIND), SockFilter::new(JUMP_IF_EQUAL, 0, 1, replication), keep, drop]
+            }
+            Hears::NoReplication => vec![
+                load(KIND),
+                SockFilter::new(JUMP_IF_EQUAL, 0, 2, replication),
+                load(destination),
+                SockFilter::new(JUMP_IF_AT_LEAST, 1, 0, group),
+                keep,
+                drop,
+            ],
+        }
     }
 }
 

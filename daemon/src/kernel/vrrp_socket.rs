@@ -39,7 +39,7 @@ impl VrrpSocket {
     }
 
     fn open(interface: &Interface, group: IpAddr) -> Result<Self, SocketError> {
-        let socket = InternetSocket::open(interface, Kind::Raw(PROTOCOL), group)?;
+        let socket = InternetSocket::open(interface, Kind::Raw(PROTOCOL), group, &[])?;
         Ok(Self { socket })
     }
 

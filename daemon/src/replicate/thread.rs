@@ -16,7 +16,7 @@ use evergate_core::{Instant, Machine};
 use super::fence::Fence;
 use super::listing::{Reading, Standing as Seen};
 use super::wire::Wire;
-use super::{Configured, Doors, Identity, Mail, PeerStanding, Policy, Standing, View, lock};
+use super::{Configured, Doors, Identity, Mail, PeerStanding, Policy, Standing, View, Way, lock};
 use crate::kernel::conntrack::decode::{Message, What, is_complete};
 use crate::kernel::conntrack::dump::Dump;
 use crate::kernel::conntrack::injector::Operation;
@@ -30,6 +30,7 @@ use crate::sys::ready::{Bell, Poller, Ready, Timer};
 const TOKEN_TIMER: u64 = 0;
 const TOKEN_BELL: u64 = 1;
 const TOKEN_NEWS: u64 = 2;
+const TOKEN_WIRE: u64 = 3;
 
 /// Right below the thread that sends heartbeats.
 const PRIORITY: i32 = crate::privilege::CORE_PRIORITY - 1;
@@ -37,6 +38,8 @@ const PRIORITY: i32 = crate::privilege::CORE_PRIORITY - 1;
 const NEWS_PER_TURN_MAX: usize = 256;
 /// Letters likewise.
 const LETTERS_PER_TURN_MAX: usize = 256;
+/// Datagrams of peers likewise.
+const HEARD_PER_TURN_MAX: usize = 256;
 /// Datagrams of a list likewise, about 130 connections each.
 const CHUNKS_PER_TURN_MAX: usize = 4;
 /// While there is news, it is read so often and not each time that there is some: a wake-up costs more
@@ -89,6 +92,8 @@ struct Work {
     news_lost: u32,
     news: Vec<u8>,
     body: Vec<u8>,
+    /// Some receiver could not be opened.
+    deaf: bool,
 }
 
 impl Work {
@@ -124,6 +129,7 @@ impl Work {
             news_lost: 0,
             news: vec![0; DATAGRAM_MAX],
             body: Vec::new(),
+            deaf: false,
             desk,
             poller,
             timer,
@@ -143,6 +149,7 @@ impl Work {
                 match token {
                     TOKEN_TIMER => self.timer.drain()?,
                     TOKEN_BELL => drop(self.desk.bell.drain()?),
+                    TOKEN_WIRE => self.hear(),
                     _ => heard = true,
                 }
             }
@@ -174,6 +181,29 @@ impl Work {
         self.carry_out(out);
     }
 
+    fn listen(&mut self, ways: Vec<Way>) {
+        let heard = self.wire.take_ways(ways, &self.poller, TOKEN_WIRE);
+        let was_deaf = std::mem::replace(&mut self.deaf, heard.is_err());
+        if let (Err(error), false) = (heard, was_deaf) {
+            say("core", &format!("replication cannot hear peers yet: {error}"));
+        }
+    }
+
+    /// Reads what peers have sent to the group; what is left calls again.
+    fn hear(&mut self) {
+        let mut body = std::mem::take(&mut self.body);
+        for _ in 0..HEARD_PER_TURN_MAX {
+            match self.wire.hear(&mut body) {
+                None => break,
+                Some(Err(cause)) => *self.dropped.entry(cause).or_default() += 1,
+                Some(Ok((from, incarnation))) => {
+                    self.feed(Input::Packet { from, incarnation, body: body.clone() });
+                }
+            }
+        }
+        self.body = body;
+    }
+
     /// Reads letters; `false` when nobody can send any more.
     fn read_mail(&mut self) -> bool {
         use std::sync::mpsc::TryRecvError;
@@ -203,6 +233,7 @@ impl Work {
                 Mail::List(_) => {}
                 Mail::Configured(new) => self.configure(*new),
                 Mail::Fence(number) => {
+                    self.hear();
                     self.settle();
                     self.desk.fence.reach(number);
                 }
@@ -231,7 +262,7 @@ impl Work {
     }
 
     fn look(&mut self, view: View) {
-        self.wire.take_ways(view.ways.clone());
+        self.listen(view.ways.clone());
         let (sights, serving) = (view.sights.clone(), view.serving);
         let before = std::mem::replace(&mut self.view, view).serving;
         self.feed(Input::Peers(sights));
@@ -417,6 +448,9 @@ impl Work {
             return;
         }
         self.stood_at = now;
+        if self.deaf {
+            self.listen(self.view.ways.clone());
+        }
         let lost = self.desk.doors.listener.drops().unwrap_or(0);
         if std::mem::replace(&mut self.news_lost, lost) != lost {
             self.feed(Input::NewsLost);

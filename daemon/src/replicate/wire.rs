@@ -1,15 +1,17 @@
 //! Sealed datagrams of the replication: a key and numbers of their own, on the best way there is.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 
 use evergate_core::ident::{Incarnation, NodeId};
 use evergate_core::wire::header::{self, Header, Kind, PROCESS_REPLICATE};
 
 use super::{Identity, Way};
-use crate::kernel::udp_socket::UdpSender;
+use crate::kernel::udp_socket::{Hears, UdpSender, UdpSocket};
 use crate::seal::{ClusterKey, Opener, SealIds, Sealer};
 use crate::sys::clock::boottime_now;
+use crate::sys::ready::Poller;
 
 /// Datagrams that may overtake each other and still be told from recordings.
 const REPLAY_WINDOW: u64 = 128;
@@ -22,9 +24,16 @@ pub struct Wire {
     sequence: u64,
     ways: Vec<Way>,
     senders: BTreeMap<(u32, bool), UdpSender>,
+    /// What is sent to the group comes here, by interface and family; what is sent to single peers, as mail.
+    receivers: BTreeMap<(u32, bool), UdpSocket>,
     heard: BTreeMap<NodeId, Heard>,
     packet: Vec<u8>,
 }
+
+/// Why a datagram was dropped.
+type Cause = &'static str;
+/// The longest datagram that is taken.
+const DATAGRAM_MAX: usize = 2048;
 
 /// The numbers that were heard of a peer's process.
 struct Heard {
@@ -61,6 +70,7 @@ impl Wire {
             sequence: 0,
             ways: Vec::new(),
             senders: BTreeMap::new(),
+            receivers: BTreeMap::new(),
             heard: BTreeMap::new(),
             packet: Vec::new(),
         };
@@ -92,11 +102,50 @@ impl Wire {
         SealIds { cluster, node, process: PROCESS_REPLICATE, incarnation: incarnation.0 }
     }
 
-    /// The ways to the peers, the best first.
-    pub fn take_ways(&mut self, ways: Vec<Way>) {
+    /// The ways to the peers, the best first. Reports `token` when something is to be heard; an error is
+    /// worth another attempt later.
+    pub fn take_ways(&mut self, ways: Vec<Way>, poller: &Poller, token: u64) -> io::Result<()> {
         self.ways = ways;
         let ways = &self.ways;
-        self.senders.retain(|(index, _), _| ways.iter().any(|way| way.interface.index == *index));
+        let known = |index: u32| ways.iter().any(|way| way.interface.index == index);
+        self.senders.retain(|(index, _), _| known(*index));
+        self.receivers.retain(|(index, _), _| known(*index));
+        for way in ways {
+            for to in way.destinations.iter().filter(|to| to.is_multicast()) {
+                let key = (way.interface.index, to.is_ipv4());
+                if self.receivers.contains_key(&key) {
+                    continue;
+                }
+                let open = if to.is_ipv4() { UdpSocket::open_v4 } else { UdpSocket::open_v6 };
+                let receiver = open(&way.interface, self.identity.port, Hears::Replication)
+                    .map_err(|error| io::Error::other(error.to_string()))?;
+                poller.add(&receiver, token)?;
+                self.receivers.insert(key, receiver);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next datagram that was sent to the group, opened, into `body`.
+    pub fn hear(&mut self, body: &mut Vec<u8>) -> Option<Result<(NodeId, Incarnation), Cause>> {
+        let mut buffer = [0; DATAGRAM_MAX];
+        let received = self.receivers.values().find_map(|receiver| {
+            // What cannot be read is not there.
+            receiver.receive(&mut buffer).ok().flatten()
+        })?;
+        if received.hop_limit != header::HOP_LIMIT || received.truncated {
+            return Some(Err("replica_foreign"));
+        }
+        let datagram = &buffer[..received.length];
+        let Ok((header, _)) = Header::decode(datagram) else {
+            return Some(Err("replica_header"));
+        };
+        let from = self.identity.names.node(header.node);
+        let from = from.filter(|from| *from != self.identity.me);
+        let Some(from) = from.filter(|_| header.cluster == self.identity.cluster) else {
+            return Some(Err("replica_foreign"));
+        };
+        Some(self.open(from, &header, datagram, body).map(|()| (from, header.incarnation)))
     }
 
     /// Sends a body to all peers on the best way that works; `false` if none does.
@@ -147,7 +196,7 @@ impl Wire {
         header: &Header,
         datagram: &[u8],
         body: &mut Vec<u8>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), Cause> {
         let ids = SealIds {
             cluster: header.cluster,
             node: header.node,

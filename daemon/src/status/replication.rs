@@ -17,7 +17,7 @@ pub(super) fn of(truth: &Truth) -> ReplicationStatus {
         in_sync: Some(peer.whole && peer.ours.is_some_and(|ours| ours.whole)),
         lag_ms: peer.ours.map(|ours| words::whole_millis(ours.lag)),
         backlog_flows: peer.ours.map(|ours| count(ours.backlog)),
-        divergent_flows: Some(if peer.whole { 0 } else { count(standing.divergent) }),
+        divergent_flows: Some(count(standing.divergent)),
         verified_at: peer.verified_at.map(|at| truth.time(at)),
     });
     ReplicationStatus {
