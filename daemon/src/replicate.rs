@@ -32,6 +32,7 @@ mod edge;
 mod listing;
 mod thread;
 mod timeouts;
+mod whole;
 mod wire;
 
 pub use edge::Policy;

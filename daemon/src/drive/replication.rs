@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use std::sync::mpsc::SyncSender;
 
+use evergate_api::config::model::Recovery;
 use evergate_api::control::{ActionReply, ErrorCode, ErrorReply, Reply, VerifyPeer, VerifyReply};
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{NodeId, PathId};
@@ -52,6 +53,8 @@ fn policy(layout: &Layout) -> Policy {
         protocols: file.protocols.clone(),
         ignore: file.ignore.iter().map(|network| (network.ip, network.prefix)).collect(),
         zones: file.zones.clone(),
+        marks: file.marks.iter().map(|mark| (mark.value, mark.mask)).collect(),
+        strict: file.recovery == Recovery::Strict,
         coalesce: file.coalesce,
         protect_after: file.protect_after,
     }
