@@ -11,7 +11,9 @@ mod replay;
 mod speed;
 mod stateful;
 mod stateful_flows;
+mod stateful_ftp;
 mod stateful_lab;
+mod stateful_policies;
 mod wiring;
 
 use std::time::Duration;
@@ -107,7 +109,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 12] = [
+    let groups: [&'static [Scenario]; 14] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -120,6 +122,8 @@ pub fn all() -> Vec<&'static Scenario> {
         replay::SCENARIOS,
         calm::SCENARIOS,
         stateful::SCENARIOS,
+        stateful_ftp::SCENARIOS,
+        stateful_policies::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
 }
