@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evergate_api::config::model::{
-    Failback, PROTOCOLS, PerNode, Replicate, VrrpVersion, protocol_name,
+    Failback, PROTOCOLS, PerNode, Recovery, Replicate, VrrpVersion, protocol_name,
 };
 use evergate_api::config::source::SourceFile;
 use evergate_api::config::{Config, Outcome, Sources, diff, parse, schema};
@@ -59,15 +59,17 @@ fn replication_has_defaults_and_takes_what_it_is_told() {
         protocols: vec![],
         ignore: vec![],
         zones: vec![],
+        marks: vec![],
         coalesce: Duration::from_millis(2),
         protect_after: Duration::ZERO,
+        recovery: Recovery::Flexible,
     };
     assert_eq!(plain, expected);
     let text = format!(
         "{EDGE}\nlinks = [\"sync\", \"back\"]\nprotocols = [\"udp\", \"tcp\", 250]\n\
          ignore = [\"fd93::/64\", \"10.93.0.0/24\", \"10.94.0.1/32\"]\nzones = [5, 0]\n\
-         coalesce = \"0ms\"\nprotect_after = \"1h\"\nrecovery = \"flexible\"\nmarks = []\n\
-         defer = []\n[link.back]\ninterface = \"back\"\n"
+         coalesce = \"0ms\"\nprotect_after = \"1h\"\nrecovery = \"strict\"\n\
+         marks = [\"0x100/0xff00\", \"7\", \"0/1\"]\ndefer = []\n[link.back]\ninterface = \"back\"\n"
     );
     let told = config(&text).replicate.expect("it is there");
     assert_eq!(told.links, ["sync", "back"], "in order of preference");
@@ -75,6 +77,9 @@ fn replication_has_defaults_and_takes_what_it_is_told() {
     let ignore: Vec<String> = told.ignore.iter().map(ToString::to_string).collect();
     assert_eq!(ignore, ["10.93.0.0/24", "10.94.0.1/32", "fd93::/64"]);
     assert_eq!(told.zones, [0, 5]);
+    let marks: Vec<String> = told.marks.iter().map(ToString::to_string).collect();
+    assert_eq!(marks, ["0x0/0x1", "0x7/0xffffffff", "0x100/0xff00"]);
+    assert_eq!(told.recovery, Recovery::Strict);
     assert_eq!((told.coalesce, told.protect_after), (Duration::ZERO, Duration::from_secs(3600)));
     let text = format!("{EDGE}\n[link.back]\ninterface = \"back\"\n");
     let all = config(&text).replicate.expect("it is there");
@@ -96,7 +101,7 @@ fn the_plan_tells_what_becomes_of_replication() {
     let plain = config(EDGE);
     let told = with(
         "protocols = [\"tcp\", 250]\nignore = [\"10.93.0.0/24\"]\nzones = [5]\n\
-         coalesce = \"5ms\"\nprotect_after = \"1s\"",
+         coalesce = \"5ms\"\nprotect_after = \"1s\"\nmarks = [\"1/3\"]\nrecovery = \"strict\"",
     );
     assert_eq!(
         diff(&plain, &told).changes,
@@ -104,8 +109,10 @@ fn the_plan_tells_what_becomes_of_replication() {
             "replicate: protocols: all becomes tcp, 250",
             "replicate: ignore: none becomes 10.93.0.0/24",
             "replicate: zones: all becomes 5",
+            "replicate: marks: all becomes 0x1/0x3",
             "replicate: coalesce: 2ms becomes 5ms",
             "replicate: protect_after: 0s becomes 1s",
+            "replicate: recovery: flexible becomes strict",
         ]
     );
     let without = config(&edge_with("[replicate]", "# "));
@@ -198,6 +205,8 @@ fn no_difference_is_silent() {
         ("[replicate]", "[replicate]\nprotocols = [\"tcp\"]\n# "),
         ("[replicate]", "[replicate]\nignore = [\"10.93.0.0/24\"]\n# "),
         ("[replicate]", "[replicate]\nzones = [0]\n# "),
+        ("[replicate]", "[replicate]\nmarks = [\"0\"]\n# "),
+        ("[replicate]", "[replicate]\nrecovery = \"strict\"\n# "),
         ("[replicate]", "[replicate]\ncoalesce = \"0ms\"\n# "),
         ("[replicate]", "[replicate]\nprotect_after = \"1s\"\n# "),
         (

@@ -10,8 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::ident::Family;
 
 mod digest;
+mod expectation;
 
 pub use digest::{FlowHash, HashKey, ValueDigest};
+pub use expectation::{
+    EXPECTATION_FLAGS, EXPECTATIONS_MAX, Expectation, ExpectationMask, ExpectationNat,
+    FUNCTION_NAME_MAX,
+};
 
 /// IP protocol numbers that have parts of their own here.
 pub mod protocol {
@@ -247,6 +252,8 @@ pub struct Extra {
     pub adjustments: Option<[SequenceAdjustment; 2]>,
     /// Of a SYN proxy.
     pub synproxy: Option<Synproxy>,
+    /// What its helper expects, as [`Extra::set_expectations`] has put it.
+    pub expectations: Vec<Expectation>,
 }
 
 /// A tracked connection.
@@ -273,6 +280,16 @@ impl Flow {
     /// Whether addresses or ports are translated.
     pub fn is_translated(&self) -> bool {
         self.reply != self.key.original.inverse()
+    }
+
+    /// Whether a helper reads what it says, so that it may expect others.
+    pub fn has_helper(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.helper.is_some())
+    }
+
+    /// Whether another connection has expected this one.
+    pub fn has_master(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.master.is_some())
     }
 }
 

@@ -33,6 +33,7 @@ mod fence;
 mod listing;
 mod thread;
 mod timeouts;
+mod whole;
 mod wire;
 
 pub use edge::Policy;

@@ -2,6 +2,8 @@
 //! kernel refuses is mended, and its news come as they should.
 #![allow(clippy::unwrap_used)]
 
+#[path = "conntrack/expect.rs"]
+mod expect;
 #[path = "conntrack/flows.rs"]
 mod flows;
 #[path = "conntrack/mend.rs"]

@@ -1,10 +1,13 @@
 //! Any bytes as a datagram of the table of connections: no panic; a flow that was read, and that
-//! nothing is translated in, is written and read again as far as the kernel takes it.
+//! nothing is translated in, is written and read again as far as the kernel takes it; likewise what a
+//! connection expects.
 #![no_main]
 
-use evergate_core::flow::{Flow, State, status, tcp};
-use evergate_daemon::kernel::conntrack::decode::{is_complete, messages};
-use evergate_daemon::kernel::conntrack::encode::{Answer, Head, Omit, create, delete, update};
+use evergate_core::flow::{Flow, FlowKey, Part, State, Zones, status, tcp};
+use evergate_daemon::kernel::conntrack::decode::{News, NewsOf, is_complete, messages};
+use evergate_daemon::kernel::conntrack::encode::{
+    Answer, Head, Omit, create, delete, expect, unexpect, update,
+};
 use evergate_daemon::kernel::rtnetlink::encode::Requests;
 use libfuzzer_sys::fuzz_target;
 
@@ -25,6 +28,23 @@ fuzz_target!(|bytes: &[u8]| {
         update(&mut requests, head, &flow, 1, message.status, Omit::LABELS);
         delete(&mut requests, head, &flow.key);
         assert!(requests.count() == 3);
+    }
+    for news in NewsOf::new(bytes).flatten() {
+        let News::Expectation(told) = news else { continue };
+        let key = FlowKey { original: told.master, zones: Zones::default() };
+        let (mut requests, head) = (Requests::default(), Head { sequence: 1, answer: Answer::Always });
+        expect(&mut requests, head, &key, &told.expectation, b"ftp");
+        let again = NewsOf::new(requests.bytes()).next().expect("one was written");
+        let News::Expectation(again) = again.expect("what was written can be read") else {
+            panic!("it was an expectation")
+        };
+        let mut wanted = told.expectation.clone();
+        wanted.timeout = 0;
+        // The port of NAT is told where the protocol has ports alone.
+        if matches!(wanted.tuple.part, Part::Ports { .. }) {
+            assert_eq!(again.expectation, wanted);
+        }
+        unexpect(&mut requests, head, &key, &told.expectation);
     }
 });
 

@@ -13,7 +13,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-pub use copy::copy;
+pub use copy::{copy, liberal, related};
 
 use crate::cleanup;
 use crate::error::{LabError, Result};

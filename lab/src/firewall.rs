@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::conntrack;
 use crate::error::{LabError, Result};
+use crate::ftp;
 use crate::lab::Lab;
 use crate::netns::Namespace;
 use crate::topology::{Gateway, Topology, VIRTUAL_WAN, VIRTUAL_WAN6};
@@ -46,6 +47,9 @@ pub struct Firewall {
     pub nat: Nat,
     /// What is not forwarded.
     pub input: Input,
+    /// The gateway reads along with FTP, and nothing else may begin: what is not FTP or expected by it is
+    /// refused.
+    pub ftp: bool,
 }
 
 /// Packets that the ruleset of one gateway has counted since the lab began.
@@ -69,7 +73,12 @@ impl Drops {
 impl Firewall {
     /// What most people have: the virtual address by name, and a filtered input.
     pub const fn snat() -> Self {
-        Self { nat: Nat::Snat, input: Input::Filtered }
+        Self { nat: Nat::Snat, input: Input::Filtered, ftp: false }
+    }
+
+    /// The same, for FTP alone.
+    pub const fn ftp() -> Self {
+        Self { ftp: true, ..Self::snat() }
     }
 
     /// Loads it on every gateway and arranges the ends so that only a translated connection can work.
@@ -94,13 +103,24 @@ impl Firewall {
         for counter in ["invalid", "invalid_input", "refused"] {
             let _ = writeln!(text, "  counter {counter} {{ }}");
         }
-        text.push_str(
-            "  chain forward {\n    type filter hook forward priority filter; policy drop;\n    \
+        let begins = if self.ftp { format!("tcp dport {} ", ftp::PORT) } else { String::new() };
+        let _ = write!(
+            text,
+            "  chain forward {{\n    type filter hook forward priority filter; policy drop;\n    \
              ct state invalid counter name \"invalid\" drop\n    \
              ct state established,related accept\n    \
-             iifname \"lan\" oifname \"wan\" ct state new accept\n    \
-             counter name \"refused\"\n  }\n",
+             iifname \"lan\" oifname \"wan\" {begins}ct state new accept\n    \
+             counter name \"refused\"\n  }}\n",
         );
+        if self.ftp {
+            let _ = write!(
+                text,
+                "  ct helper ftp {{ type \"ftp\" protocol tcp; }}\n  \
+                 chain helpers {{\n    type filter hook prerouting priority filter;\n    \
+                 tcp dport {} ct helper set \"ftp\"\n  }}\n",
+                ftp::PORT
+            );
+        }
         let (policy, verdict) = match self.input {
             Input::Filtered => ("drop", " drop"),
             Input::Open => ("accept", ""),
@@ -190,15 +210,26 @@ mod tests {
 
     #[test]
     fn a_masquerade_names_no_address_for_ipv4() {
-        let text = Firewall { nat: Nat::Masquerade, input: Input::Filtered }.ruleset();
+        let text = Firewall { nat: Nat::Masquerade, ..Firewall::snat() }.ruleset();
         assert!(text.contains("10.91.0.0/24 masquerade\n"), "{text}");
         assert!(!text.contains(VIRTUAL_WAN), "{text}");
     }
 
     #[test]
     fn an_open_input_counts_and_drops_nothing() {
-        let text = Firewall { nat: Nat::None, input: Input::Open }.ruleset();
+        let firewall = Firewall { nat: Nat::None, input: Input::Open, ..Firewall::snat() };
+        let text = firewall.ruleset();
         assert!(text.contains("counter name \"invalid_input\"\n"), "{text}");
         assert!(!text.contains("postrouting"), "{text}");
+    }
+
+    #[test]
+    fn where_ftp_is_read_nothing_else_may_begin() {
+        let new = "oifname \"wan\" ct state new accept\n";
+        assert!(Firewall::snat().ruleset().contains(new));
+        let text = Firewall::ftp().ruleset();
+        assert!(!text.contains(new), "{text}");
+        assert!(text.contains("tcp dport 21 ct state new accept\n"), "{text}");
+        assert!(text.contains("ct helper set \"ftp\""), "{text}");
     }
 }

@@ -20,6 +20,7 @@ pub mod fault;
 pub mod figures;
 pub mod filter;
 pub mod firewall;
+pub mod ftp;
 pub mod gap;
 pub mod idle;
 pub mod lab;

@@ -24,13 +24,13 @@ use crate::topology::Topology;
 
 /// The most connections of one load.
 pub const MAX_CONNECTIONS: usize = 10_000;
-/// The first port of the echo in the server.
-const PORT: u16 = 9710;
+/// The first port of the echo in the server: that of the connections that stay.
+pub const PORT: u16 = 9710;
 /// The most ports of the echo.
 const MAX_PORTS: u16 = 64;
 
 /// The byte that a connection sends at an offset; it differs between connections and between offsets.
-fn pattern(connection: usize, offset: u64) -> u8 {
+pub(crate) fn pattern(connection: usize, offset: u64) -> u8 {
     let mixed = offset.wrapping_mul(31) ^ (offset >> 8) ^ (connection as u64).wrapping_mul(17);
     mixed.to_le_bytes()[0]
 }

@@ -35,6 +35,12 @@ impl Namespace {
         Ok(Self { name: name.to_owned(), file })
     }
 
+    /// Another handle of the same namespace.
+    pub fn share(&self) -> Result<Self> {
+        let file = self.file.try_clone().map_err(LabError::io(format!("share {}", self.name)))?;
+        Ok(Self { name: self.name.clone(), file })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

@@ -11,8 +11,10 @@ mod replay;
 mod speed;
 mod stateful;
 mod stateful_flows;
+mod stateful_ftp;
 mod stateful_groups;
 mod stateful_lab;
+mod stateful_policies;
 mod wiring;
 
 use std::time::Duration;
@@ -108,7 +110,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 13] = [
+    let groups: [&'static [Scenario]; 15] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -122,6 +124,8 @@ pub fn all() -> Vec<&'static Scenario> {
         calm::SCENARIOS,
         stateful::SCENARIOS,
         stateful_groups::SCENARIOS,
+        stateful_ftp::SCENARIOS,
+        stateful_policies::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
 }

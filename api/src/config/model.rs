@@ -54,6 +54,8 @@ pub const PROTECT_AFTER_MAX: Duration = Duration::from_secs(3600);
 pub const IGNORE_MAX: usize = 256;
 /// The most zones that may be named.
 pub const ZONES_MAX: usize = 256;
+/// The most marks that may be named.
+pub const MARKS_MAX: usize = 64;
 /// The protocols that have a name here, with their numbers (IANA, protocol numbers).
 pub const PROTOCOLS: [(&str, u8); 8] = [
     ("tcp", 6),
@@ -291,10 +293,48 @@ pub struct Replicate {
     pub ignore: Vec<Network>,
     /// Conntrack zones, rising; empty for all.
     pub zones: Vec<u16>,
+    /// Marks of connections, rising; empty for all.
+    pub marks: Vec<Mark>,
     /// How long changes of a connection are collected, up to [`COALESCE_MAX`].
     pub coalesce: Duration,
     /// Connections younger than this are not replicated, up to [`PROTECT_AFTER_MAX`].
     pub protect_after: Duration,
+    /// How strictly a connection is resumed.
+    pub recovery: Recovery,
+}
+
+/// How strictly a connection is resumed on another node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recovery {
+    /// Sequence numbers are not checked at first, so that no packet is lost.
+    #[default]
+    Flexible,
+    /// Sequence numbers are checked from the first packet on.
+    Strict,
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flexible => "flexible",
+            Self::Strict => "strict",
+        })
+    }
+}
+
+/// Marks of connections: those that have this value where the mask is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// The value; no bit is set outside the mask.
+    pub value: u32,
+    /// The mask.
+    pub mask: u32,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}/{:#x}", self.value, self.mask)
+    }
 }
 
 /// A network: an address whose bits behind the prefix are zero.

@@ -121,9 +121,12 @@ impl Plan {
         self.value("replicate: ignore", ignore(old), ignore(new));
         let zones = |of: &Replicate| or(join(&of.zones), "all");
         self.value("replicate: zones", zones(old), zones(new));
+        let marks = |of: &Replicate| or(join(&of.marks), "all");
+        self.value("replicate: marks", marks(old), marks(new));
         self.value("replicate: coalesce", shown(old.coalesce), shown(new.coalesce));
         let protect_after = (shown(old.protect_after), shown(new.protect_after));
         self.value("replicate: protect_after", protect_after.0, protect_after.1);
+        self.value("replicate: recovery", old.recovery, new.recovery);
     }
 
     fn node(&mut self, name: &str, old: &Node, new: &Node) {

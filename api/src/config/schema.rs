@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::model::{
-    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, NODES_MAX,
-    PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, UNICAST_PEERS_MAX, ZONES_MAX,
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, MARKS_MAX,
+    NODES_MAX, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, UNICAST_PEERS_MAX,
+    ZONES_MAX,
 };
 use super::words::NAME_MAX;
 
@@ -216,7 +217,7 @@ fn router() -> Value {
 fn replicate() -> Value {
     let names: Vec<&str> = PROTOCOLS.iter().map(|(name, _)| *name).collect();
     let octet = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
-    let later = json!({ "type": "array", "maxItems": 0, "description": "Not supported yet." });
+    let later = json!({ "type": "array", "maxItems": 0, "description": "Not supported." });
     let properties = json!({
         "links": {
             "type": "array", "minItems": 1, "maxItems": LINKS_MAX, "uniqueItems": true,
@@ -247,10 +248,17 @@ fn replicate() -> Value {
             "Connections younger than this are not replicated, 0ms to 1h; default 0ms."
         ),
         "recovery": {
-            "enum": ["flexible"], "default": "flexible",
-            "description": "How connections are admitted; \"strict\" is not supported yet."
+            "enum": ["flexible", "strict"], "default": "flexible",
+            "description": "Whether sequence numbers are checked from the first packet on after a takeover."
         },
-        "marks": later,
+        "marks": {
+            "type": "array", "maxItems": MARKS_MAX, "uniqueItems": true,
+            "items": {
+                "type": "string",
+                "pattern": "^(0x[0-9A-Fa-f]+|[0-9]+)(/(0x[0-9A-Fa-f]+|[0-9]+))?$"
+            },
+            "description": "Marks of connections, each with a mask; default all."
+        },
         "defer": later,
     });
     described(table(properties, &[]), "Replication of connections to every peer, over the links.")

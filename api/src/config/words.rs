@@ -94,7 +94,6 @@ impl Place {
             "accept",
             "auth",
             "election",
-            "marks",
             "defer",
             "conntrackd",
         ];

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::{Extra, Flow, FlowKey, Part, State, Tuple, status, tcp};
+use super::{Expectation, Extra, Flow, FlowKey, Part, State, Tuple, status, tcp};
 
 /// The short name of a flow within a cluster: 64 bits of a keyed hash of its key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -157,12 +157,26 @@ impl Sip {
             self.word(u64::from(proxy.initial) << 32 | u64::from(proxy.timestamp));
             self.word(u64::from(proxy.offset));
         }
+        extra.expectations.iter().for_each(|expectation| self.expectation(expectation));
+    }
+
+    fn expectation(&mut self, expectation: &Expectation) {
+        let Expectation { tuple, mask, nat, function, class, flags, timeout: _ } = expectation;
+        self.tuple(tuple);
+        self.address(mask.source);
+        let kind = u64::from(*class) << 8 | u64::from(*flags);
+        self.word(u64::from(mask.port) << 16 | kind);
+        if let Some(nat) = nat {
+            self.address(nat.address);
+            self.word(u64::from(nat.port) << 1 | u64::from(nat.reply));
+        }
+        self.bytes(function);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Zones, protocol};
+    use super::super::{ExpectationMask, Zones, protocol};
     use super::*;
 
     const KEY: HashKey = HashKey([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);
@@ -199,6 +213,20 @@ mod tests {
         assert_eq!(KEY.value(&Flow { state: closing, ..flow.clone() }), sum);
         let closed = State::Tcp { state: tcp::TIME_WAIT, flags: [3, 3], scales: [7, 7] };
         assert_ne!(KEY.value(&Flow { state: closed, ..flow.clone() }), sum);
+        let extra = Extra { helper: Some(b"ftp".to_vec()), ..Extra::default() };
+        let helped = Flow { extra: Some(Box::new(extra)), ..flow.clone() };
+        let expecting = |timeout, port| {
+            let mut flow = helped.clone();
+            let part = Part::Ports { source: 0, target: port };
+            let mask = ExpectationMask { source: [255; 4].into(), port: 0 };
+            let (function, tuple) = (Vec::new(), Tuple { part, ..original });
+            let one = Expectation { tuple, mask, nat: None, function, class: 0, flags: 0, timeout };
+            flow.extra.as_mut().unwrap().set_expectations(vec![one]);
+            KEY.value(&flow)
+        };
+        assert_ne!(expecting(300, 9), KEY.value(&helped));
+        assert_eq!(expecting(300, 9), expecting(7, 9));
+        assert_ne!(expecting(300, 9), expecting(300, 10));
         let zone = Zones { original: 1, reply: 1 };
         assert_ne!(KEY.name(&FlowKey { zones: zone, ..key }), KEY.name(&key));
     }

@@ -7,6 +7,8 @@ use super::*;
 use crate::flow::{FlowKey, Part, Tuple, Zones, protocol, status};
 use crate::wire::fixtures::Dice;
 
+mod expectations;
+
 const MS: Duration = Duration::from_millis(1);
 const KEY: HashKey = HashKey([1, 2]);
 

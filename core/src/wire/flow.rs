@@ -16,9 +16,11 @@ use super::bytes::Bytes;
 use super::cause::causes;
 use super::tlv::{self, Tlv};
 use crate::flow::{
-    Extra, Flow, FlowKey, HELPER_NAME_MAX, Part, SequenceAdjustment, State, Synproxy, Tuple, Zones,
-    protocol, status,
+    EXPECTATIONS_MAX, Extra, Flow, FlowKey, HELPER_NAME_MAX, Part, SequenceAdjustment, State,
+    Synproxy, Tuple, Zones, protocol, status,
 };
+
+mod expectation;
 
 const IPV6: u8 = 0x01;
 const TRANSLATED: u8 = 0x02;
@@ -33,6 +35,7 @@ const HELPER: u8 = 4;
 const MASTER: u8 = 5;
 const ADJUSTMENTS: u8 = 6;
 const SYNPROXY: u8 = 7;
+const EXPECTATION: u8 = 8;
 
 /// The highest window scale (RFC 7323 section 2.3).
 const SCALE_MAX: u8 = 14;
@@ -204,13 +207,17 @@ fn write_tuple(tuple: &Tuple, like: &Tuple, out: &mut Vec<u8>) -> bool {
     tuple.protocol == like.protocol
 }
 
-fn read_tuple(rest: &mut Bytes<'_>, v6: bool, number: u8) -> Result<Tuple, Reject> {
-    let mut address = || match v6 {
+fn read_address(rest: &mut Bytes<'_>, v6: bool) -> Result<IpAddr, Reject> {
+    let address = match v6 {
         true => rest.array::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(octets))),
         false => rest.array::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(octets))),
     };
-    let source = address().ok_or(Reject::Truncated)?;
-    let target = address().ok_or(Reject::Truncated)?;
+    address.ok_or(Reject::Truncated)
+}
+
+fn read_tuple(rest: &mut Bytes<'_>, v6: bool, number: u8) -> Result<Tuple, Reject> {
+    let source = read_address(rest, v6)?;
+    let target = read_address(rest, v6)?;
     let part = match shape(number) {
         Shape::Nothing => Part::None,
         Shape::Ports => Part::Ports {
@@ -280,6 +287,12 @@ fn write_more(flow: &Flow, out: &mut Vec<u8>) {
             }
         });
     }
+    for expectation in extra.expectations.iter().take(EXPECTATIONS_MAX) {
+        let mut value = Vec::with_capacity(48);
+        if expectation::write(expectation, is_v6(&flow.key.original), &mut value) {
+            tlv::write(out, EXPECTATION, |out| out.append(&mut value));
+        }
+    }
 }
 
 fn read_more(
@@ -289,6 +302,7 @@ fn read_more(
     state: &mut State,
 ) -> Result<Option<Box<Extra>>, Reject> {
     let mut extra = Extra::default();
+    let mut expectations = Vec::new();
     for tlv in tlv::Reader::new(list) {
         let Tlv { kind, value } = tlv?;
         let mut rest = Bytes(value);
@@ -327,9 +341,13 @@ fn read_more(
                 let proxy = Synproxy { initial: word()?, timestamp: word()?, offset: word()? };
                 extra.synproxy = Some(proxy);
             }
+            EXPECTATION if expectations.len() < EXPECTATIONS_MAX => {
+                expectations.push(expectation::read(&mut rest, v6)?);
+            }
             _ => {}
         }
     }
+    extra.set_expectations(expectations);
     Ok((extra != Extra::default()).then(|| Box::new(extra)))
 }
 

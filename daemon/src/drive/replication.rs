@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
 
+use evergate_api::config::model::Recovery;
 use evergate_api::control::{ActionReply, ErrorCode, ErrorReply, Reply, VerifyPeer, VerifyReply};
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{Incarnation, InterfaceId, NodeId, PathId};
@@ -62,6 +63,8 @@ fn policy(layout: &Layout) -> Policy {
         protocols: file.protocols.clone(),
         ignore: file.ignore.iter().map(|network| (network.ip, network.prefix)).collect(),
         zones: file.zones.clone(),
+        marks: file.marks.iter().map(|mark| (mark.value, mark.mask)).collect(),
+        strict: file.recovery == Recovery::Strict,
         coalesce: file.coalesce,
         protect_after: file.protect_after,
     }

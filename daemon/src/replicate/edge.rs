@@ -15,6 +15,10 @@ pub struct Policy {
     pub ignore: Vec<(IpAddr, u8)>,
     /// Zones; all where there is none.
     pub zones: Vec<u16>,
+    /// Values of the mark, each with the bits that count; all where there is none.
+    pub marks: Vec<(u32, u32)>,
+    /// Sequence numbers of copies are checked from the first packet on.
+    pub strict: bool,
     /// How long changes of a connection are collected.
     pub coalesce: Duration,
     /// Connections younger than this are not replicated.
@@ -22,7 +26,13 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether a connection is replicated. `own`: addresses of this node that are not virtual.
+    /// Whether a connection is replicated as long as it has its mark.
+    pub fn admits_mark(&self, flow: &Flow) -> bool {
+        let fits = |(value, mask): &(u32, u32)| flow.mark & mask == *value;
+        self.marks.is_empty() || self.marks.iter().any(fits)
+    }
+
+    /// Whether a connection is replicated, whatever its mark, which may change. `own`: addresses of this node that are not virtual.
     pub fn admits(&self, flow: &Flow, own: &BTreeSet<IpAddr>) -> bool {
         let original = &flow.key.original;
         let protocol = self.protocols.is_empty() || self.protocols.contains(&original.protocol);
@@ -100,6 +110,9 @@ mod tests {
         }
         let only_tcp = Policy { protocols: vec![protocol::TCP], ..Policy::default() };
         assert!(!only_tcp.admits(&flow("10.91.0.100", "10.92.0.200"), &own));
+        let marked = Policy { marks: vec![(1, 0xff), (0x200, 0x200)], ..Policy::default() };
+        let fits = |mark| marked.admits_mark(&Flow { mark, ..flow("10.91.0.100", "10.92.0.200") });
+        assert_eq!([1, 0x501, 0x2ff, 0, 2].map(fits), [true, true, true, false, false]);
         assert!(contains("0.0.0.0".parse().unwrap(), 0, "9.9.9.9".parse().unwrap()));
         assert!(!contains("::".parse().unwrap(), 0, "9.9.9.9".parse().unwrap()));
     }

@@ -15,9 +15,10 @@ use evergate_core::{Instant, Machine};
 
 use super::fence::Fence;
 use super::listing::{Reading, Standing as Seen};
+use super::whole::{Whole, look, look_master};
 use super::wire::Wire;
 use super::{Configured, Doors, Identity, Mail, PeerStanding, Policy, Standing, View, Way, lock};
-use crate::kernel::conntrack::decode::{Message, What, is_complete};
+use crate::kernel::conntrack::decode::{Expected, Message, News, What, is_complete};
 use crate::kernel::conntrack::dump::Dump;
 use crate::kernel::conntrack::injector::Operation;
 use crate::kernel::conntrack::listener::DATAGRAM_MAX;
@@ -78,6 +79,7 @@ struct Work {
     view: View,
     poller: Poller,
     timer: Timer,
+    whole: Whole,
     dump: Option<Dump>,
     reading: Option<Reading>,
     operations: Vec<Operation>,
@@ -97,7 +99,8 @@ struct Work {
 }
 
 impl Work {
-    fn new(desk: Desk, keys: &[ClusterKey]) -> io::Result<Work> {
+    fn new(mut desk: Desk, keys: &[ClusterKey]) -> io::Result<Work> {
+        desk.doors.injector.set_strict(desk.policy.strict);
         let poller = Poller::new()?;
         let timer = Timer::new()?;
         poller.add(&timer, TOKEN_TIMER)?;
@@ -118,6 +121,7 @@ impl Work {
             machine: Replicator::new(settings, now),
             wire: Wire::new(identity.clone(), keys),
             view: View::default(),
+            whole: Whole::default(),
             dump: None,
             reading: None,
             operations: Vec::new(),
@@ -277,8 +281,8 @@ impl Work {
         let mut news = std::mem::take(&mut self.news);
         let mut some = false;
         for _ in 0..NEWS_PER_TURN_MAX {
-            let messages = match self.desk.doors.listener.receive(&mut news) {
-                Ok(Some(messages)) => messages,
+            let pieces = match self.desk.doors.listener.receive(&mut news) {
+                Ok(Some(pieces)) => pieces,
                 Ok(None) => break,
                 Err(_) => {
                     *self.dropped.entry("news_unreadable").or_default() += 1;
@@ -286,8 +290,11 @@ impl Work {
                 }
             };
             some = true;
-            for message in messages.flatten() {
-                self.take_news(message);
+            for piece in pieces.flatten() {
+                match piece {
+                    News::Connection(message) => self.take_news(message),
+                    News::Expectation(expected) => self.take_expected(&expected),
+                }
             }
         }
         self.news = news;
@@ -308,15 +315,30 @@ impl Work {
         if !self.desk.policy.admits(&message.flow, &self.view.own) {
             return;
         }
-        if message.what == What::Destroyed {
+        // One that has lost its mark is as good as gone for the others.
+        if message.what == What::Destroyed || !self.desk.policy.admits_mark(&message.flow) {
             return self.feed(Input::Gone(message.flow.key));
         }
-        if is_complete(&message) {
+        if self.whole.is_whole(&message) {
             return self.feed(Input::Changed(message.flow));
         }
-        // Rare: helpers and what they expect. The table has the rest.
-        if let Ok(Some(whole)) = self.desk.doors.injector.look(&message.flow.key) {
-            self.feed(Input::Changed(whole.flow));
+        // Rare: labels, helpers and what they expect. The table has the rest.
+        if let Some(flow) = look(&mut self.desk.doors.injector, &message.flow.key) {
+            self.feed(Input::Changed(flow));
+        }
+    }
+
+    /// Whether a connection is replicated as it is now.
+    fn concerns(&self, flow: &Flow) -> bool {
+        self.desk.policy.admits(flow, &self.view.own) && self.desk.policy.admits_mark(flow)
+    }
+
+    /// What a connection expects is a part of it, so it has changed.
+    fn take_expected(&mut self, expected: &Expected) {
+        let (injector, zones) = (&mut self.desk.doors.injector, &self.desk.policy.zones);
+        let master = look_master(injector, expected, zones);
+        if let Some(flow) = master.filter(|it| self.concerns(it)) {
+            self.feed(Input::Changed(flow));
         }
     }
 
@@ -331,8 +353,9 @@ impl Work {
             let more = dump.next_chunk(&mut |message| flows.push(message));
             let whole = !dump.was_interrupted();
             for message in flows {
-                if is_complete(&message) && self.desk.policy.admits(&message.flow, &self.view.own) {
-                    self.feed(Input::Dumped(message.flow));
+                if is_complete(&message) && self.concerns(&message.flow) {
+                    let listed = self.whole.listed(&mut self.desk.doors.injector, message);
+                    listed.into_iter().for_each(|flow| self.feed(Input::Dumped(flow)));
                 }
             }
             // What was read is settled before more is: a list must not be older than a change.
@@ -341,6 +364,11 @@ impl Work {
                 Ok(true) => {}
                 Ok(false) => {
                     self.dump = None;
+                    for flow in self.whole.end_list(&mut self.desk.doors.injector) {
+                        if self.concerns(&flow) {
+                            self.feed(Input::Dumped(flow));
+                        }
+                    }
                     self.feed(Input::DumpEnded(whole));
                 }
                 Err(_) => {
@@ -359,7 +387,7 @@ impl Work {
         self.reading = reading.read_on(|message| {
             if let Some(owner) = machine.owner(&message.flow.key) {
                 Seen::Owned(owner)
-            } else if !policy.admits(&message.flow, own) {
+            } else if !policy.admits(&message.flow, own) || !policy.admits_mark(&message.flow) {
                 Seen::Alone("of this node itself, or excluded by the configuration")
             } else if !is_open(&message.flow) {
                 Seen::Alone("not established, or closed")
@@ -396,7 +424,10 @@ impl Work {
                     self.feed(Input::DumpEnded(true));
                 }
                 Effect::Dump => match Dump::start() {
-                    Ok(dump) => self.dump = Some(dump),
+                    Ok(dump) => {
+                        self.whole.begin_list(&mut self.desk.doors.injector);
+                        self.dump = Some(dump);
+                    }
                     Err(_) => {
                         *self.dropped.entry("list_failed").or_default() += 1;
                         self.feed(Input::DumpEnded(false));
@@ -418,25 +449,43 @@ impl Work {
         }
     }
 
-    /// Hands the kernel what has gathered, and tells the machine what it refused.
+    /// Hands the kernel what has gathered, and tells the machine what it refused: masters, then what
+    /// they expect, then what they have expected.
     fn settle(&mut self) {
         while !self.operations.is_empty() {
-            let operations = std::mem::take(&mut self.operations);
+            let mut operations = std::mem::take(&mut self.operations);
             self.wanted.clear();
-            let report = self.desk.doors.injector.apply(&operations);
-            let refused: Vec<FlowKey> = report
-                .failures
-                .iter()
-                .filter_map(|failure| match operations.get(failure.index) {
-                    Some(Operation::Put(flow, _)) => Some(flow.key),
-                    _ => None,
-                })
-                .collect();
-            for key in refused {
-                self.feed(Input::Refused(key));
+            let is_related =
+                |it: &Operation| matches!(it, Operation::Put(flow, _) if flow.has_master());
+            operations.sort_by_key(is_related);
+            let (masters, related) =
+                operations.split_at(operations.partition_point(|it| !is_related(it)));
+            for operations in [masters, related].into_iter().filter(|part| !part.is_empty()) {
+                self.apply(operations);
             }
             for flow in std::mem::take(&mut self.anew) {
                 self.operate(flow.key, Operation::Put(flow, lease()));
+            }
+        }
+    }
+
+    fn apply(&mut self, operations: &[Operation]) {
+        let report = self.desk.doors.injector.apply(operations);
+        let put = |operation: &Operation| match operation {
+            Operation::Put(flow, _) => Some(flow.key),
+            _ => None,
+        };
+        let failed = report.failures.iter().filter_map(|failure| operations.get(failure.index));
+        for key in failed.filter_map(put).collect::<Vec<_>>() {
+            self.feed(Input::Refused(key));
+        }
+        for operation in operations {
+            if let Operation::Put(flow, _) = operation
+                && flow.has_helper()
+                && self.desk.doors.injector.set_expectations(flow).is_err()
+            {
+                // The next reading of the table finds the difference, and it is told again.
+                *self.dropped.entry("expectation_refused").or_default() += 1;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use evergate_core::flow::{Flow, FlowKey, State, protocol, tcp};
-use evergate_daemon::kernel::conntrack::decode::{Message, What};
+use evergate_daemon::kernel::conntrack::decode::{Message, News, What};
 use evergate_daemon::kernel::conntrack::dump::Dump;
 use evergate_daemon::kernel::conntrack::injector::{Injector, Operation};
 use evergate_daemon::kernel::conntrack::listener::{self, BUFFER_BYTES, Listener, enable_events};
@@ -16,8 +16,11 @@ use crate::namespace::{eventually, in_namespace, ip};
 fn drain(listener: &mut Listener) -> Vec<Message> {
     let mut buffer = vec![0; listener::DATAGRAM_MAX];
     let mut news = Vec::new();
-    while let Some(messages) = listener.receive(&mut buffer).unwrap() {
-        news.extend(messages.map(Result::unwrap));
+    while let Some(pieces) = listener.receive(&mut buffer).unwrap() {
+        news.extend(pieces.map(Result::unwrap).filter_map(|piece| match piece {
+            News::Connection(message) => Some(message),
+            News::Expectation(_) => None,
+        }));
     }
     news
 }
@@ -26,6 +29,13 @@ fn in_state(port: u16, state: u8) -> Flow {
     let mut flow = flow(ends(protocol::TCP, &format!("10.0.0.1:{port}"), "10.0.0.2:2"));
     flow.state = State::Tcp { state, flags: [0x0b; 2], scales: [7, 9] };
     flow
+}
+
+fn state_of(message: &Message) -> u8 {
+    match message.flow.state {
+        State::Tcp { state, .. } => state,
+        _ => 0,
+    }
 }
 
 #[test]
@@ -65,10 +75,6 @@ fn of_tcp_only_what_is_established_or_over_is_news() {
         for state in tcp::SYN_SENT..=tcp::SYN_SENT2 {
             put(&mut other, &[&in_state(state.into(), state)]);
         }
-        let state_of = |message: &Message| match message.flow.state {
-            State::Tcp { state, .. } => state,
-            _ => 0,
-        };
         let told: Vec<u8> = drain(&mut listener).iter().map(state_of).collect();
         assert_eq!(told, [tcp::ESTABLISHED, tcp::TIME_WAIT, tcp::CLOSE]);
         for state in tcp::SYN_SENT..=tcp::SYN_SENT2 {
@@ -117,6 +123,36 @@ fn a_real_connection_is_told_when_it_is_established_and_when_it_is_over() {
         assert!(matches!(last, State::Tcp { state: tcp::TIME_WAIT, .. }));
         assert_eq!(first, tcp::ESTABLISHED);
         assert!(news.iter().all(|one| one.port == 0 && one.flow.mark == 42));
+    });
+}
+
+#[test]
+fn labels_of_a_real_connection_are_told_once_and_before_it_is_established() {
+    in_namespace(|| {
+        ip("link set lo up");
+        let rules = "add table t; add chain t c { type filter hook output priority 0; }; \
+                     add rule t c ct state new ct label set 5";
+        if run("nft", &[rules]).is_none() {
+            return;
+        }
+        let mut injector = Injector::open().unwrap();
+        let mut listener = Listener::open(&[], BUFFER_BYTES).unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let mut news = Vec::new();
+        let is_established = eventually(1000, || {
+            news.extend(drain(&mut listener));
+            news.iter().any(|one| state_of(one) == tcp::ESTABLISHED)
+        });
+        assert!(is_established, "{news:?}");
+        let labels = |flow: &Flow| flow.extra.as_ref().and_then(|extra| extra.labels);
+        let first = news.iter().position(|one| labels(&one.flow).is_some()).unwrap();
+        assert!(first + 1 < news.len(), "the last one has none: {news:?}");
+        assert!(labels(&news[news.len() - 1].flow).is_none(), "{news:?}");
+        // But the table has them.
+        let held = injector.look(&news[first].flow.key).unwrap().unwrap();
+        assert_eq!(labels(&held.flow), labels(&news[first].flow));
+        drop(client);
     });
 }
 

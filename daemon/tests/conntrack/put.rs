@@ -71,6 +71,23 @@ fn window_scales_need_the_flag_in_both_directions() {
     });
 }
 
+#[test]
+fn windows_are_checked_at_once_where_that_is_asked_for_also_in_what_is_there() {
+    in_namespace(|| {
+        let mut injector = Injector::open().unwrap();
+        let flow = flow(ends(protocol::TCP, "10.0.0.1:1", "10.0.0.2:2"));
+        for strict in [false, true, false, true] {
+            injector.set_strict(strict);
+            put(&mut injector, &[&flow]);
+            let State::Tcp { flags, scales, .. } = read(&mut injector, &flow).flow.state else {
+                panic!("not TCP")
+            };
+            let is_liberal = flags.map(|flags| flags & tcp::FLAG_LIBERAL != 0);
+            assert_eq!((is_liberal, scales), ([!strict; 2], [7, 9]));
+        }
+    });
+}
+
 /// Each translation, as the original tuple and the reply.
 fn translations() -> Vec<Flow> {
     let (tcp, udp) = (protocol::TCP, protocol::UDP);

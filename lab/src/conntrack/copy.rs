@@ -24,6 +24,12 @@ const KEPT_STATUS: u8 = 0x06;
 /// Confirmed: in the table.
 const CONFIRMED: u8 = 0x08;
 
+/// The attribute that names the connection by which an entry was expected.
+const MASTER: u16 = 14;
+
+/// The flag of a direction of TCP that says so.
+const LIBERAL: u8 = 0x08;
+
 /// Attributes by their kind.
 type Attributes<'a> = BTreeMap<u16, &'a [u8]>;
 
@@ -38,6 +44,30 @@ pub fn copy(from: &Namespace, to: &Namespace) -> Result<usize> {
     };
     to.enter(make)?.map_err(LabError::io("copy the table of connections"))?;
     Ok(requests.len())
+}
+
+/// How many entries came of an expectation and name their master.
+pub fn related(namespace: &Namespace) -> Result<usize> {
+    let dumped = namespace.enter(|| open().and_then(|socket| dump(&socket)))?;
+    let dumped = dumped.map_err(LabError::io("read the table of connections"))?;
+    let has_master = |entry: &&Vec<u8>| {
+        entry.get(4..).is_some_and(|whole| attributes(whole).contains_key(&MASTER))
+    };
+    Ok(dumped.iter().filter(has_master).count())
+}
+
+/// How many connections of TCP have sequence numbers that are not checked, in any direction.
+pub fn liberal(namespace: &Namespace) -> Result<usize> {
+    let dumped = namespace.enter(|| open().and_then(|socket| dump(&socket)))?;
+    let dumped = dumped.map_err(LabError::io("read the table of connections"))?;
+    let is_liberal = |entry: &&Vec<u8>| {
+        let whole = entry.get(4..).map(attributes).unwrap_or_default();
+        let info = whole.get(&4).map(|info| attributes(info)).unwrap_or_default();
+        let tcp = info.get(&1).map(|tcp| attributes(tcp)).unwrap_or_default();
+        let flags = [4, 5].iter().filter_map(|kind| tcp.get(kind)?.first());
+        flags.into_iter().any(|flags| flags & LIBERAL != 0)
+    };
+    Ok(dumped.iter().filter(is_liberal).count())
 }
 
 /// Every entry: its header of nfnetlink and its attributes.

@@ -56,7 +56,7 @@ pub const SCENARIOS: &[Scenario] = &[
         "the same where the gateway would reset what it does not know",
         false,
         |bed| {
-            let firewall = Firewall { nat: Nat::Snat, input: Input::Open };
+            let firewall = Firewall { input: Input::Open, ..Firewall::snat() };
             trial(bed, firewall, &v4(200), |lab, one, _| power_cut(lab, one))
         },
     ),
@@ -71,7 +71,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     ),
     scenario("stateful-masquerade", "the same with masquerade", false, |bed| {
-        let firewall = Firewall { nat: Nat::Masquerade, input: Input::Filtered };
+        let firewall = Firewall { nat: Nat::Masquerade, ..Firewall::snat() };
         trial(bed, firewall, &v4(500).with_churn(100), |lab, one, load| {
             to_and_fro(lab, one, load, 1)
         })
@@ -105,7 +105,7 @@ pub(super) fn addresses(texts: &[&str]) -> Vec<IpAddr> {
     texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
-fn v4(connections: usize) -> LoadPlan {
+pub(super) fn v4(connections: usize) -> LoadPlan {
     let (target, sources) = (addresses(&[SERVER]), addresses(&[CLIENT, CLIENT_TWIN]));
     LoadPlan::quiet(target[0], &sources, connections)
 }
@@ -163,7 +163,17 @@ fn trial(
 ) -> Result<()> {
     let config = Config::example();
     let config = if plan.target.is_ipv6() { config.with_ipv6() } else { config };
-    let (mut lab, active) = bed.stateful(config, firewall)?;
+    let (lab, active) = bed.stateful(config, firewall)?;
+    trial_in(lab, active, plan, act)
+}
+
+/// The same in a lab that is ready.
+pub(super) fn trial_in(
+    mut lab: Lab,
+    active: Gateway,
+    plan: &LoadPlan,
+    act: impl FnOnce(&mut Lab, Gateway, &Load) -> Result<()>,
+) -> Result<()> {
     let wire = Wire::start(&lab.topology)?;
     let load = Load::begin(&lab.topology, plan)?;
     clock::sleep(CALM);

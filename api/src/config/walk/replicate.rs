@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::{Walker, instead};
 use crate::config::model::{
-    COALESCE_DEFAULT, COALESCE_MAX, IGNORE_MAX, LINKS_MAX, Link, Network, PROTECT_AFTER_MAX,
-    PROTOCOLS, Replicate, ZONES_MAX,
+    COALESCE_DEFAULT, COALESCE_MAX, IGNORE_MAX, LINKS_MAX, Link, MARKS_MAX, Mark, Network,
+    PROTECT_AFTER_MAX, PROTOCOLS, Recovery, Replicate, ZONES_MAX,
 };
-use crate::config::report::Problem;
+use crate::config::report::{Problem, Span};
 use crate::config::tree::{Node, Table, Value};
 use crate::config::words::{Place, nearest, shown};
 
@@ -32,6 +32,13 @@ impl Walker<'_> {
         let zone = |w: &mut Self, node: &Node| w.integer(node, "zones", 0, u16::MAX);
         let mut zones = self.set(table, "zones", ZONES_MAX, zone);
         zones.sort_unstable();
+        let mut marks = self.set(table, "marks", MARKS_MAX, Self::mark);
+        marks.sort_unstable();
+        let recovery = table.entries.get("recovery").and_then(|entry| {
+            let words = [("flexible", Recovery::Flexible), ("strict", Recovery::Strict)];
+            self.word(&entry.node, "recovery", &words)
+        });
+        let recovery = recovery.unwrap_or_default();
         let mut duration = |key: &str, most: Duration| {
             let entry = table.entries.get(key)?;
             self.duration(&entry.node, key, (Duration::ZERO, most))
@@ -39,7 +46,16 @@ impl Walker<'_> {
         let coalesce = duration("coalesce", COALESCE_MAX).unwrap_or(COALESCE_DEFAULT);
         let protect_after = duration("protect_after", PROTECT_AFTER_MAX).unwrap_or_default();
         let links = self.replicate_links(tree, table, links);
-        Some(Replicate { links, protocols, ignore, zones, coalesce, protect_after })
+        Some(Replicate {
+            links,
+            protocols,
+            ignore,
+            zones,
+            marks,
+            coalesce,
+            protect_after,
+            recovery,
+        })
     }
 
     /// The links in order of preference: those that are named, otherwise all.
@@ -163,20 +179,45 @@ impl Walker<'_> {
         Some(Network { ip, prefix })
     }
 
+    /// A value with an optional mask: `"0x1/0xff"`.
+    fn mark(&mut self, node: &Node) -> Option<Mark> {
+        let text = self.string(node, "marks")?;
+        let (value, mask) = match text.split_once('/') {
+            Some((value, mask)) => (number(value), number(mask)),
+            None => (number(text), Some(u32::MAX)),
+        };
+        let (Some(value), Some(mask)) = (value, mask) else {
+            let problem = format!("\"{}\" is no mark", shown(text));
+            let help = "write its value, or value and mask, each of 32 bits: \"0x1/0xff\"";
+            self.push(Problem::error("bad-value", problem).at(node.at).help(help));
+            return None;
+        };
+        if value & !mask != 0 {
+            let problem = format!("no connection has the mark `{}`", shown(text));
+            let inside = Mark { value: value & mask, mask };
+            let help = format!("bits of the value are not in its mask; did you mean \"{inside}\"?");
+            self.push(Problem::error("bad-value", problem).at(node.at).help(help));
+            return None;
+        }
+        Some(Mark { value, mask })
+    }
+
+    /// To hold answers back until the other node knows of the connection.
+    fn no_defer(&mut self, at: Span) {
+        let text = "`defer` in [replicate] is not supported";
+        let help = "leave it out: answers could be held back only by sending them through a program, \
+                    by a queue of packets that many kernels lack; `coalesce = \"0ms\"` makes the time \
+                    shortest in which the other node does not know of a connection";
+        self.push(Problem::error("not-yet", text).at(at).help(help));
+    }
+
     /// What a later version will do.
     fn replicate_later(&mut self, table: &Table) {
-        for key in ["marks", "defer"] {
-            let Some(entry) = table.entries.get(key) else { continue };
+        if let Some(entry) = table.entries.get("defer") {
             match &entry.node.value {
                 Value::Array(items) if items.is_empty() => {}
-                Value::Array(_) => self.not_yet(entry.key, &format!("`{key}` in [replicate]")),
-                _ => self.wrong_type(&entry.node, key, "an array"),
-            }
-        }
-        if let Some(entry) = table.entries.get("recovery") {
-            let words = [("flexible", true), ("strict", false)];
-            if self.word(&entry.node, "recovery", &words) == Some(false) {
-                self.not_yet(entry.node.at, "`recovery = \"strict\"`");
+                Value::Array(_) => self.no_defer(entry.key),
+                _ => self.wrong_type(&entry.node, "defer", "an array"),
             }
         }
         if let Some(entry) = table.entries.get("conntrackd") {
@@ -186,6 +227,17 @@ impl Walker<'_> {
             }
         }
     }
+}
+
+/// A number of 32 bits, in digits or, behind `0x`, in hexadecimal ones.
+fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.strip_prefix("0x") {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    // A sign would be taken otherwise.
+    let plain = digits.chars().all(|digit| digit.is_digit(radix));
+    u32::from_str_radix(digits, radix).ok().filter(|_| plain)
 }
 
 /// The address with the bits behind the prefix cleared.

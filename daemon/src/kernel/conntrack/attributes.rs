@@ -10,10 +10,20 @@ pub(super) const IPCTNL_MSG_CT_NEW: u16 = SUBSYSTEM;
 pub(super) const IPCTNL_MSG_CT_GET: u16 = SUBSYSTEM | 1;
 pub(super) const IPCTNL_MSG_CT_DELETE: u16 = SUBSYSTEM | 2;
 
+/// The subsystem of what connections expect, and its requests.
+const NFNL_SUBSYS_CTNETLINK_EXP: u16 = 2;
+pub(super) const EXPECTATIONS: u16 = NFNL_SUBSYS_CTNETLINK_EXP << 8;
+pub(super) const IPCTNL_MSG_EXP_NEW: u16 = EXPECTATIONS;
+pub(super) const IPCTNL_MSG_EXP_GET: u16 = EXPECTATIONS | 1;
+pub(super) const IPCTNL_MSG_EXP_DELETE: u16 = EXPECTATIONS | 2;
+
 /// The groups of news, as the mask in a socket's address (`linux/netfilter/nfnetlink_compat.h`).
 pub(super) const NF_NETLINK_CONNTRACK_NEW: u32 = 1 << 0;
 pub(super) const NF_NETLINK_CONNTRACK_UPDATE: u32 = 1 << 1;
 pub(super) const NF_NETLINK_CONNTRACK_DESTROY: u32 = 1 << 2;
+pub(super) const NF_NETLINK_CONNTRACK_EXP_NEW: u32 = 1 << 3;
+pub(super) const NF_NETLINK_CONNTRACK_EXP_UPDATE: u32 = 1 << 4;
+pub(super) const NF_NETLINK_CONNTRACK_EXP_DESTROY: u32 = 1 << 5;
 
 pub(super) const CTA_TUPLE_ORIG: u16 = 1;
 pub(super) const CTA_TUPLE_REPLY: u16 = 2;
@@ -100,6 +110,22 @@ pub(super) const CTA_SYNPROXY_TSOFF: u16 = 3;
 
 // In CTA_HELP.
 pub(super) const CTA_HELP_NAME: u16 = 1;
+
+// Of what connections expect.
+pub(super) const CTA_EXPECT_MASTER: u16 = 1;
+pub(super) const CTA_EXPECT_TUPLE: u16 = 2;
+pub(super) const CTA_EXPECT_MASK: u16 = 3;
+pub(super) const CTA_EXPECT_TIMEOUT: u16 = 4;
+pub(super) const CTA_EXPECT_HELP_NAME: u16 = 6;
+pub(super) const CTA_EXPECT_ZONE: u16 = 7;
+pub(super) const CTA_EXPECT_FLAGS: u16 = 8;
+pub(super) const CTA_EXPECT_CLASS: u16 = 9;
+pub(super) const CTA_EXPECT_NAT: u16 = 10;
+pub(super) const CTA_EXPECT_FN: u16 = 11;
+
+// In CTA_EXPECT_NAT.
+pub(super) const CTA_EXPECT_NAT_DIR: u16 = 1;
+pub(super) const CTA_EXPECT_NAT_TUPLE: u16 = 2;
 
 /// Packets pass by the flow table and not by connection tracking
 /// (`linux/netfilter/nf_conntrack_common.h`).

@@ -7,6 +7,7 @@ use evergate_core::flow::{Extra, Flow, FlowKey, State, Tuple, Zones, protocol, s
 use super::attributes as a;
 use crate::kernel::rtnetlink::parse::Attributes;
 
+mod expectation;
 mod frame;
 mod protocol_info;
 #[cfg(test)]
@@ -15,7 +16,8 @@ pub(super) mod recorded;
 mod tests;
 mod tuple;
 
-pub use frame::{Frame, Frames, Messages};
+pub use expectation::{Expected, decode_expectation};
+pub use frame::{Frame, Frames, Messages, News, NewsOf};
 
 /// The bytes of the family header (`nfgenmsg`) in front of the attributes.
 const FAMILY_HEADER_BYTES: usize = 4;
@@ -66,6 +68,12 @@ impl Present {
         self.0 & parts.0 == parts.0
     }
 
+    /// The set with `parts`.
+    #[must_use]
+    pub fn and(self, parts: Present) -> Present {
+        Present(self.0 | parts.0)
+    }
+
     fn add(&mut self, parts: Present) {
         self.0 |= parts.0;
     }
@@ -95,7 +103,8 @@ impl Message {
     }
 }
 
-/// Whether a message alone is enough to make the connection elsewhere. If not, ask the kernel for it.
+/// Whether a message alone is enough to make the connection elsewhere, as far as the message itself
+/// tells. If not, ask the kernel for it.
 pub fn is_complete(message: &Message) -> bool {
     let needs = |bit: u32, part: Present| message.status & bit == 0 || message.present.has(part);
     needs(status::EXPECTED, Present::MASTER) && needs(status::SEQ_ADJUST, Present::ADJUSTMENTS)

@@ -8,12 +8,14 @@ use evergate_core::flow::{Flow, FlowKey, State, Zones, status, tcp};
 use super::attributes::{self as a, NESTED};
 use crate::kernel::rtnetlink::encode::{Requests, family_of};
 
+mod expectation;
 mod extra;
 mod nat;
 #[cfg(test)]
 mod tests;
 mod tuple;
 
+pub use expectation::{expect, list_expectations, set_expectation_timeout, unexpect};
 use tuple::write_tuple;
 
 /// The largest window scale (RFC 7323 §2.3).
@@ -61,6 +63,8 @@ impl Omit {
     pub const MASTER: Omit = Omit(1 << 1);
     /// The labels: no rule here uses them.
     pub const LABELS: Omit = Omit(1 << 2);
+    /// The freedom from checks of windows: they begin with the first packet.
+    pub const LIBERAL: Omit = Omit(1 << 3);
 
     /// Whether all of `parts` are in the set.
     pub fn has(self, parts: Omit) -> bool {
@@ -77,7 +81,8 @@ impl Omit {
 /// Makes a connection, or makes one with this key be like it where that needs no other translation,
 /// helper or master. The kernel forgets it after `timeout_s` seconds.
 ///
-/// Windows of TCP cannot be told, so they are not checked until [`check_windows`].
+/// Windows of TCP cannot be told, so they are not checked until [`check_windows`]; with
+/// [`Omit::LIBERAL`] the kernel takes them from the first packet of each direction.
 pub fn create(out: &mut Requests, head: Head, flow: &Flow, timeout_s: u32, omit: Omit) {
     request(out, a::IPCTNL_MSG_CT_NEW, head.flags() | libc::NLM_F_CREATE, head, &flow.key, |out| {
         write_original(out, &flow.key);
@@ -202,13 +207,13 @@ fn write_value(out: &mut Requests, flow: &Flow, timeout_s: u32, bits: u32, omit:
     number(out, a::CTA_STATUS, bits | status::CONFIRMED);
     number(out, a::CTA_TIMEOUT, timeout_s);
     number(out, a::CTA_MARK, flow.mark);
-    write_state(out, &flow.state);
+    write_state(out, &flow.state, !omit.has(Omit::LIBERAL));
     if let Some(extra) = flow.extra.as_deref() {
         extra::write_value(out, extra, omit);
     }
 }
 
-fn write_state(out: &mut Requests, state: &State) {
+fn write_state(out: &mut Requests, state: &State, liberal: bool) {
     match *state {
         State::None => {}
         State::Tcp { state, flags, scales } => protocol_info(out, a::CTA_PROTOINFO_TCP, |info| {
@@ -218,7 +223,8 @@ fn write_state(out: &mut Requests, state: &State) {
                 (a::CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, flags[0]),
                 (a::CTA_PROTOINFO_TCP_FLAGS_REPLY, flags[1]),
             ] {
-                let bits = bits & TCP_FLAGS_SENT | tcp::FLAG_LIBERAL;
+                let free = if liberal { tcp::FLAG_LIBERAL } else { 0 };
+                let bits = bits & TCP_FLAGS_SENT & !tcp::FLAG_LIBERAL | free;
                 info.attribute(kind, &[bits, TCP_FLAGS_SENT]);
             }
             info.attribute(a::CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, &[scales[0].min(SCALE_MAX)]);

@@ -1,7 +1,8 @@
 //! What news of the table the kernel need not tell us: a socket filter, as a list of instructions.
 //!
 //! Most news is of TCP connections that begin and end. Of these, nobody needs to hear but when one is
-//! established and when it is over, and what we have done ourselves we know.
+//! established and when it is over, and what we have done ourselves we know. What is told once and
+//! belongs to a connection for good passes all the same: [`TOLD_ONCE`].
 
 use evergate_core::flow::tcp;
 
@@ -15,6 +16,10 @@ pub const CLOSING: [u8; 3] = [tcp::FIN_WAIT, tcp::CLOSE_WAIT, tcp::LAST_ACK];
 /// The states of TCP that say by themselves that a connection is over: that the table then forgets
 /// it is no news.
 pub const OVER: [u8; 2] = [tcp::TIME_WAIT, tcp::CLOSE];
+
+/// Attributes that the kernel tells when they change and never again: labels, and what a SYN proxy
+/// remembers. Who hears of them before a connection is established knows that later news lacks them.
+pub const TOLD_ONCE: [u16; 2] = [a::CTA_LABELS, a::CTA_SYNPROXY];
 
 /// One instruction of a classic socket filter (`linux/filter.h`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +41,8 @@ pub(super) const COPY_TO_INDEX: u16 = 0x07;
 pub(super) const JUMP_IF_EQUAL: u16 = 0x15;
 pub(super) const LOAD_WORD: u16 = 0x20;
 pub(super) const LOAD_HALF: u16 = 0x28;
+pub(super) const LOAD_BYTE: u16 = 0x30;
+pub(super) const LOAD_WORD_AT_INDEX: u16 = 0x40;
 pub(super) const LOAD_BYTE_AT_INDEX: u16 = 0x50;
 
 /// Loads from here on are no loads: the kernel looks for the attribute of the type in the index
@@ -47,6 +54,8 @@ pub(super) const FIND_NESTED: u32 =
     EXTENSIONS.wrapping_add(libc::SKF_AD_NLATTR_NEST.cast_unsigned());
 
 const OFFSET_KIND: u32 = 4;
+/// The upper byte of the type, in the byte order of the machine.
+const OFFSET_SUBSYSTEM: u32 = if cfg!(target_endian = "little") { 5 } else { 4 };
 const OFFSET_PORT: u32 = 12;
 /// Behind the header of the message and that of the family.
 const OFFSET_ATTRIBUTES: u32 = 20;
@@ -55,7 +64,7 @@ pub(super) const PASS: u32 = u32::MAX;
 pub(super) const DROP: u32 = 0;
 
 /// The filter that drops news of our own changes, by their ports, and what [`UNHEARD`], [`CLOSING`]
-/// and [`OVER`] say. Everything else passes. Port 0, which is the kernel itself, is never one of ours.
+/// and [`OVER`] say, but not what is [`TOLD_ONCE`]. Everything else passes. Port 0, which is the kernel itself, is never one of ours.
 pub fn program(own_ports: &[u32]) -> Vec<Instruction> {
     let mut program = Vec::new();
     let mut put = |code, if_true, if_false, operand| {
@@ -67,6 +76,9 @@ pub fn program(own_ports: &[u32]) -> Vec<Instruction> {
         put(JUMP_IF_EQUAL, 0, 1, u32::from_be_bytes(port.to_ne_bytes()));
         put(RETURN, 0, 0, DROP);
     }
+    put(LOAD_BYTE, 0, 0, OFFSET_SUBSYSTEM);
+    put(JUMP_IF_EQUAL, 0, 1, u32::from(a::EXPECTATIONS >> 8));
+    put(RETURN, 0, 0, PASS);
     put(LOAD_NUMBER, 0, 0, OFFSET_ATTRIBUTES);
     for (find, kind) in [
         (FIND_ATTRIBUTE, a::CTA_PROTOINFO),
@@ -80,15 +92,14 @@ pub fn program(own_ports: &[u32]) -> Vec<Instruction> {
     }
     put(COPY_TO_INDEX, 0, 0, 0);
     put(LOAD_BYTE_AT_INDEX, 0, 0, ATTRIBUTE_HEADER_BYTES);
-    for state in UNHEARD {
-        put(JUMP_IF_EQUAL, 0, 1, u32::from(state));
-        put(RETURN, 0, 0, DROP);
-    }
-    // Over the tests that follow, the last return, and for those that are over the four behind it.
+    // Each goes over the tests that follow and the last return to a block of its own behind them:
+    // two of four instructions, and then the rest.
     let end = u32::from(u16::from_be_bytes(a::IPCTNL_MSG_CT_DELETE.to_ne_bytes()));
+    let unheard = UNHEARD.iter().map(|state| (*state, 8));
     let closing = CLOSING.iter().map(|state| (*state, 0));
-    let tests: Vec<(u8, u8)> = closing.chain(OVER.iter().map(|state| (*state, 4))).collect();
-    for ((state, beyond), left) in tests.iter().zip((1..=CLOSING.len() + OVER.len()).rev()) {
+    let over = OVER.iter().map(|state| (*state, 4));
+    let tests: Vec<(u8, u8)> = unheard.chain(closing).chain(over).collect();
+    for ((state, beyond), left) in tests.iter().zip((1..=tests.len()).rev()) {
         let skip = u8::try_from(left).unwrap_or(0) + beyond;
         put(JUMP_IF_EQUAL, skip, 0, u32::from(*state));
     }
@@ -99,6 +110,23 @@ pub fn program(own_ports: &[u32]) -> Vec<Instruction> {
         put(RETURN, 0, 0, at_the_end);
         put(RETURN, 0, 0, before);
     }
+    for kind in TOLD_ONCE {
+        put(LOAD_NUMBER, 0, 0, OFFSET_ATTRIBUTES);
+        put(LOAD_INDEX, 0, 0, u32::from(kind));
+        put(LOAD_WORD, 0, 0, FIND_ATTRIBUTE);
+        if kind == a::CTA_SYNPROXY {
+            // What was made by a request has an empty one.
+            put(JUMP_IF_EQUAL, 7, 0, 0);
+            put(LOAD_INDEX, 0, 0, u32::from(a::CTA_SYNPROXY_ISN));
+            put(LOAD_WORD, 0, 0, FIND_NESTED);
+            put(JUMP_IF_EQUAL, 4, 0, 0);
+            put(COPY_TO_INDEX, 0, 0, 0);
+            put(LOAD_WORD_AT_INDEX, 0, 0, ATTRIBUTE_HEADER_BYTES);
+        }
+        put(JUMP_IF_EQUAL, 1, 0, 0);
+        put(RETURN, 0, 0, PASS);
+    }
+    put(RETURN, 0, 0, DROP);
     program
 }
 

@@ -10,7 +10,7 @@ use evergate_core::flow::{Flow, FlowKey, Part, Tuple, Zones, protocol};
 use nix::errno::Errno;
 
 use super::decode::{Message, messages};
-use super::encode::{self, Answer, Head};
+use super::encode::{self, Answer, Head, Omit};
 use crate::kernel::error::NetlinkError;
 use crate::kernel::netlink_socket::{DATAGRAM_MAX, NetlinkSocket};
 use crate::kernel::requests::receive;
@@ -18,8 +18,10 @@ use crate::kernel::rtnetlink::encode::Requests;
 use crate::kernel::rtnetlink::parse::Messages;
 use crate::sys::option::bound_address;
 
+mod expect;
 mod repair;
 
+pub use expect::{GRACE_S, LISTED_MAX};
 use repair::{Attempt, Held, Way};
 
 /// The most messages in one call: more gain nothing and hold the kernel's lock for longer.
@@ -80,6 +82,8 @@ pub struct Injector {
     buffer: Box<[u8]>,
     requests: Requests,
     sequence: u32,
+    /// What is never sent.
+    omit: Omit,
 }
 
 impl Injector {
@@ -90,10 +94,16 @@ impl Injector {
         let address = bound_address(&socket).map_err(|error| NetlinkError::from_call(&error))?;
         let port = address.as_netlink_port().ok_or(NetlinkError::Malformed)?;
         let buffer = vec![0; DATAGRAM_MAX].into_boxed_slice();
-        let mut door = Self { socket, port, buffer, requests: Requests::default(), sequence: 0 };
+        let (requests, omit) = (Requests::default(), Omit::default());
+        let mut door = Self { socket, port, buffer, requests, sequence: 0, omit };
         // Of a batch that is not permitted only the first message is answered: ask now.
         door.look_up(std::iter::once(&NOWHERE))?;
         Ok(door)
+    }
+
+    /// Whether windows of TCP are checked from the first packet on in flows that are put from now on.
+    pub fn set_strict(&mut self, strict: bool) {
+        self.omit = if strict { Omit::LIBERAL } else { Omit::default() };
     }
 
     /// The netlink port of this door: news of the table that carry it tell of our own changes.
@@ -139,7 +149,8 @@ impl Injector {
         operations: &[Operation],
         fail: &mut impl FnMut(usize, Errno),
     ) -> Result<(), Errno> {
-        let mut attempts: Vec<Attempt> = (0..operations.len()).map(Attempt::first).collect();
+        let first = |index| Attempt { omit: self.omit, ..Attempt::first(index) };
+        let mut attempts: Vec<Attempt> = (0..operations.len()).map(first).collect();
         for round in 1..=ROUNDS_MAX {
             let failed = self.round(operations, &attempts)?;
             let held = self.held(operations, &failed)?;

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::attributes as a;
-use super::decode::{Messages, messages};
+use super::decode::NewsOf;
 use super::filter;
 use crate::kernel::error::NetlinkError;
 use crate::sys::address::RawAddress;
@@ -33,7 +33,7 @@ pub struct Listener {
 
 impl Listener {
     /// Subscribes, in the calling thread's network namespace, to connections that come, change and
-    /// go, but for what [`filter`] leaves out. Needs `CAP_NET_ADMIN`.
+    /// go, and to what they expect, but for what [`filter`] leaves out. Needs `CAP_NET_ADMIN`.
     ///
     /// Open the listener first and the [`super::dump::Dump`] after: nothing falls in between. But
     /// see [`enable_events`].
@@ -59,7 +59,10 @@ impl Listener {
         socket.attach_filter(&program)?;
         let groups = a::NF_NETLINK_CONNTRACK_NEW
             | a::NF_NETLINK_CONNTRACK_UPDATE
-            | a::NF_NETLINK_CONNTRACK_DESTROY;
+            | a::NF_NETLINK_CONNTRACK_DESTROY
+            | a::NF_NETLINK_CONNTRACK_EXP_NEW
+            | a::NF_NETLINK_CONNTRACK_EXP_UPDATE
+            | a::NF_NETLINK_CONNTRACK_EXP_DESTROY;
         // Last, so that nothing comes in before the filter is there.
         bind(&socket, &RawAddress::netlink(0, groups))?;
         let drops_before = dropped_datagrams(&socket)?;
@@ -71,7 +74,7 @@ impl Listener {
     pub fn receive<'a>(
         &mut self,
         buffer: &'a mut [u8],
-    ) -> Result<Option<Messages<'a>>, NetlinkError> {
+    ) -> Result<Option<NewsOf<'a>>, NetlinkError> {
         for _ in 0..FOREIGN_MAX {
             let datagram = message::receive(&self.socket, buffer)
                 .map_err(|error| NetlinkError::from_call(&error))?;
@@ -80,7 +83,7 @@ impl Listener {
                 return Err(NetlinkError::Malformed);
             }
             if datagram.source.as_netlink_port() == Some(0) {
-                return Ok(Some(messages(&buffer[..datagram.length])));
+                return Ok(Some(NewsOf::new(&buffer[..datagram.length])));
             }
         }
         Ok(None)

@@ -1,9 +1,12 @@
 //! Netlink messages in a datagram, with the port of who caused them.
 
-use super::{DecodeError, Message, decode};
+use super::{DecodeError, Expected, Message, decode, decode_expectation};
+use crate::kernel::conntrack::attributes as a;
 
 const HEADER_BYTES: usize = 16;
 const ALIGNMENT: usize = 4;
+/// The bits of a type that name the subsystem.
+const SUBSYSTEM: u16 = 0xff00;
 
 /// One netlink message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,5 +81,39 @@ impl Iterator for Messages<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.frames.next()?.and_then(|frame| decode(&frame)))
+    }
+}
+
+/// A piece of news.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// Of a connection.
+    Connection(Message),
+    /// Of what a connection expects.
+    Expectation(Expected),
+}
+
+/// The news in a datagram.
+#[derive(Clone, Debug)]
+pub struct NewsOf<'a> {
+    frames: Frames<'a>,
+}
+
+impl<'a> NewsOf<'a> {
+    /// The news in `datagram`.
+    pub fn new(datagram: &'a [u8]) -> Self {
+        Self { frames: Frames::new(datagram) }
+    }
+}
+
+impl Iterator for NewsOf<'_> {
+    type Item = Result<News, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let read = |frame: Frame<'_>| match frame.kind & SUBSYSTEM {
+            a::EXPECTATIONS => decode_expectation(&frame).map(News::Expectation),
+            _ => decode(&frame).map(News::Connection),
+        };
+        Some(self.frames.next()?.and_then(read))
     }
 }

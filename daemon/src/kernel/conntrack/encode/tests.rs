@@ -1,9 +1,12 @@
 use std::net::IpAddr;
 
-use evergate_core::flow::{Extra, Part, SequenceAdjustment, Synproxy, Tuple, protocol};
+use evergate_core::flow::{
+    Expectation, ExpectationMask, ExpectationNat, Extra, Part, SequenceAdjustment, Synproxy, Tuple,
+    protocol,
+};
 
 use super::*;
-use crate::kernel::conntrack::decode::{Message, Present, messages, recorded};
+use crate::kernel::conntrack::decode::{Message, News, NewsOf, Present, messages, recorded};
 
 const HEAD: Head = Head { sequence: 7, answer: Answer::OnFailure };
 
@@ -100,6 +103,7 @@ fn what_few_connections_have_is_sent_unless_it_is_left_out() {
         master: Some(flow.key.original),
         adjustments: Some([adjustment(1), adjustment(u32::MAX - 2)]),
         synproxy: Some(Synproxy { initial: 1, timestamp: 2, offset: 3 }),
+        expectations: Vec::new(),
     };
     flow.extra = Some(Box::new(extra.clone()));
     assert_eq!(created(&flow, Omit::default()).flow.extra.as_deref(), Some(&extra));
@@ -174,4 +178,54 @@ fn the_end_of_liberality_changes_one_bit_in_both_directions() {
     let mut out = Requests::default();
     create(&mut out, HEAD, &tcp_flow(), 30, Omit::default());
     assert!(messages(out.bytes()).next().unwrap().unwrap().present.has(Present::WINDOW));
+}
+
+fn expectation(source: &str, target: &str, nat: Option<&str>) -> Expectation {
+    let part = Part::Ports { source: 0, target: 4000 };
+    let tuple = tuple(source, target, protocol::TCP, part);
+    let all = if tuple.source.is_ipv4() { "255.255.255.255" } else { "ffff::ffff" };
+    let nat = nat.map(|text| ExpectationNat { address: address(text), port: 4001, reply: true });
+    let mask = ExpectationMask { source: address(all), port: 0 };
+    let function = nat.map_or(Vec::new(), |_| b"nat-follow-master".to_vec());
+    Expectation { tuple, mask, nat, function, class: 0, flags: 0, timeout: 0 }
+}
+
+fn told(requests: &Requests) -> News {
+    NewsOf::new(requests.bytes()).next().unwrap().unwrap()
+}
+
+#[test]
+fn what_is_written_of_an_expectation_is_read_again() {
+    let plain = expectation("192.0.2.1", "192.0.2.2", None);
+    let permanent = Expectation { class: 2, flags: 3, ..plain.clone() };
+    for one in [
+        plain,
+        permanent,
+        expectation("192.0.2.1", "192.0.2.2", Some("10.0.0.1")),
+        expectation("2001:db8::1", "2001:db8::2", Some("fd00::1")),
+    ] {
+        let master = flow_of(Tuple { part: Part::Ports { source: 9, target: 21 }, ..one.tuple });
+        let mut out = Requests::default();
+        expect(&mut out, HEAD, &master.key, &one, b"ftp");
+        let News::Expectation(read) = told(&out) else { panic!("not an expectation") };
+        assert!(read.is_there);
+        assert_eq!((read.master, read.expectation), (master.key.original, one.clone()));
+        out.clear();
+        set_expectation_timeout(&mut out, HEAD, &master.key, &one, 99);
+        let News::Expectation(read) = told(&out) else { panic!("not an expectation") };
+        assert_eq!((read.expectation.timeout, read.expectation.tuple), (99, one.tuple));
+    }
+}
+
+#[test]
+fn the_helper_of_the_master_is_named_only_where_the_kernel_needs_it() {
+    let names_helper = |one: &Expectation| {
+        let mut out = Requests::default();
+        expect(&mut out, HEAD, &flow_of(one.tuple).key, one, b"ftp");
+        out.bytes().windows(4).any(|four| four == b"ftp\0")
+    };
+    let plain = expectation("192.0.2.1", "192.0.2.2", None);
+    assert!(!names_helper(&plain), "or the connection with the file would have it too");
+    assert!(names_helper(&Expectation { class: 1, ..plain.clone() }));
+    assert!(names_helper(&Expectation { flags: 1, ..plain }));
 }

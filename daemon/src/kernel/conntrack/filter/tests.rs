@@ -27,6 +27,14 @@ fn passes(program: &[Instruction], message: &[u8]) -> bool {
                 Some(half) => accumulator = u16::from_be_bytes(half).into(),
                 None => return false,
             },
+            LOAD_BYTE => match load::<1>(message, operand) {
+                Some([byte]) => accumulator = byte.into(),
+                None => return false,
+            },
+            LOAD_WORD_AT_INDEX => match load::<4>(message, index.wrapping_add(operand)) {
+                Some(word) => accumulator = u32::from_be_bytes(word),
+                None => return false,
+            },
             LOAD_BYTE_AT_INDEX => match load::<1>(message, index.wrapping_add(operand)) {
                 Some([byte]) => accumulator = byte.into(),
                 None => return false,
@@ -88,10 +96,41 @@ fn only_what_is_established_and_what_is_over_is_heard_of_tcp() {
         let unheard = UNHEARD.contains(&state) || CLOSING.contains(&state);
         assert_eq!(passes(&program, &in_state(state)), !unheard, "{state}");
     }
-    assert!(!passes(&program, &bytes(recorded::TCP_NEW)));
     assert!(!passes(&program, &bytes(recorded::TCP_LAST_ACK)));
     assert!(passes(&program, &bytes(recorded::TCP_TIME_WAIT)));
     assert!(passes(&program, &bytes(recorded::TCP_TRANSLATED)));
+}
+
+#[test]
+fn of_a_connection_that_begins_labels_are_heard() {
+    let mut syn = bytes(recorded::TCP_NEW);
+    assert!(passes(&program(&OURS), &syn), "with a label");
+    // The same attribute under a number that nobody reads.
+    let labels_at = syn.windows(4).position(|head| head == [0x14, 0, 0x16, 0]).unwrap();
+    syn[labels_at + 2] = 0x3f;
+    assert!(!passes(&program(&OURS), &syn), "without");
+    // What a SYN proxy remembers: an initial sequence number, or nothing.
+    syn[labels_at + 2] = u8::try_from(a::CTA_SYNPROXY).unwrap();
+    for (number, is_heard) in [([0, 0, 0, 7], true), ([0; 4], false)] {
+        syn[labels_at + 4..labels_at + 8].copy_from_slice(&[8, 0, 1, 0]);
+        syn[labels_at + 8..labels_at + 12].copy_from_slice(&number);
+        assert_eq!(passes(&program(&OURS), &syn), is_heard, "{number:?}");
+    }
+}
+
+#[test]
+fn expectations_pass_whatever_their_timeout_looks_like_unless_we_did_it() {
+    // Its type is that of the protocol information of a connection.
+    for timeout in [[4, 0, 1, 0], [0, 0, 1, 44], [0; 4], [8, 0, 1, 0x80]] {
+        let mut expected = bytes(recorded::TCP_LAST_ACK);
+        expected[4..6].copy_from_slice(&a::IPCTNL_MSG_EXP_NEW.to_ne_bytes());
+        expected.truncate(20);
+        expected.extend([8, 0, 4, 0]);
+        expected.extend(timeout);
+        assert!(passes(&program(&OURS), &expected));
+        set_port(&mut expected, OURS[1]);
+        assert!(!passes(&program(&OURS), &expected));
+    }
 }
 
 #[test]

@@ -1,0 +1,170 @@
+//! What a piece of news lacks is looked up in the table.
+//!
+//! The kernel tells some parts of a connection once, when they change: labels, the connection that
+//! has expected it, what a SYN proxy remembers; and what a connection expects it tells as news of its
+//! own. All of them are parts of the flow that nodes tell each other. Connections that have none of
+//! this, nearly all, are never looked up.
+
+use std::collections::BTreeSet;
+
+use evergate_core::flow::{Flow, FlowKey, Tuple, Zones};
+use evergate_core::replicate::is_open;
+
+use crate::kernel::conntrack::decode::{Expected, Message, Present, is_complete};
+use crate::kernel::conntrack::injector::{Injector, LISTED_MAX};
+
+/// Connections of a list that others have expected wait until their masters were read; so many at
+/// most, and what comes beyond is taken as it comes.
+const RELATED_MAX: usize = 1024;
+
+/// What is known beside the news.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    /// What some connection has had and later news of it lacks.
+    told_once: Present,
+    /// The connections that expect others, by their original direction, as of the present list.
+    expecting: BTreeSet<Tuple>,
+    /// Connections of the present list that wait for their masters.
+    related: Vec<FlowKey>,
+}
+
+impl Whole {
+    /// Whether news alone is enough to make the connection elsewhere.
+    pub fn is_whole(&mut self, message: &Message) -> bool {
+        self.note(message);
+        let flow = &message.flow;
+        let needs_more = !is_complete(message) || !message.present.has(self.told_once);
+        // Of one that is over nobody needs more than its name.
+        !is_open(flow) || !needs_more && !flow.has_helper()
+    }
+
+    /// From here on it is known that rules here set labels, or that SYNs are answered by a proxy.
+    fn note(&mut self, message: &Message) {
+        let Some(extra) = message.flow.extra.as_deref() else { return };
+        if extra.labels.is_some() {
+            self.told_once = self.told_once.and(Present::LABELS);
+        }
+        if extra.synproxy.is_some() {
+            self.told_once = self.told_once.and(Present::SYNPROXY);
+        }
+    }
+
+    /// A list of the table begins.
+    pub fn begin_list(&mut self, injector: &mut Injector) {
+        self.related.clear();
+        self.expecting = injector.expecting().unwrap_or_default();
+    }
+
+    /// A connection of the list; `None` where it comes at the end of it.
+    pub fn listed(&mut self, injector: &mut Injector, message: Message) -> Option<Flow> {
+        self.note(&message);
+        let flow = message.flow;
+        if flow.has_master() && self.related.len() < RELATED_MAX {
+            self.related.push(flow.key);
+            return None;
+        }
+        let is_cut = self.expecting.len() >= LISTED_MAX;
+        match flow.has_helper() && (is_cut || self.expecting.contains(&flow.key.original)) {
+            true => Some(with_expectations(injector, flow)),
+            false => Some(flow),
+        }
+    }
+
+    /// What has waited for the end of the list, as it is now.
+    pub fn end_list(&mut self, injector: &mut Injector) -> Vec<Flow> {
+        self.expecting.clear();
+        let related = std::mem::take(&mut self.related);
+        related.iter().filter_map(|key| look(injector, key)).collect()
+    }
+}
+
+/// A connection as the table has it, with all that it expects.
+pub(super) fn look(injector: &mut Injector, key: &FlowKey) -> Option<Flow> {
+    let held = injector.look(key).ok().flatten()?;
+    Some(with_expectations(injector, held.flow))
+}
+
+/// The connection that something is expected by. The kernel does not tell its zone: it is one of
+/// those that are replicated.
+pub(super) fn look_master(
+    injector: &mut Injector,
+    expected: &Expected,
+    zones: &[u16],
+) -> Option<Flow> {
+    std::iter::once(&0).chain(zones).find_map(|zone| {
+        let zones = Zones { original: *zone, reply: *zone };
+        let flow = look(injector, &FlowKey { original: expected.master, zones })?;
+        flow.has_helper().then_some(flow)
+    })
+}
+
+fn with_expectations(injector: &mut Injector, mut flow: Flow) -> Flow {
+    if flow.has_helper()
+        && let Some(extra) = &mut flow.extra
+        && let Ok(expectations) = injector.expectations(&flow.key)
+    {
+        extra.set_expectations(expectations);
+    }
+    flow
+}
+
+#[cfg(test)]
+mod tests {
+    use evergate_core::flow::{Extra, Part, State, protocol, status, tcp};
+
+    use super::*;
+    use crate::kernel::conntrack::decode::What;
+
+    /// News of a TCP connection in a state, with what few have.
+    fn news(state: u8, extra: Option<Extra>, present: Present) -> Message {
+        let part = Part::Ports { source: 1, target: 21 };
+        let (source, target) = ([10, 91, 0, 100].into(), [10, 92, 0, 200].into());
+        let original = Tuple { source, target, protocol: protocol::TCP, part };
+        let state = State::Tcp { state, flags: [3; 2], scales: [7; 2] };
+        let (key, extra) = (FlowKey { original, zones: Zones::default() }, extra.map(Box::new));
+        let reply = original.inverse();
+        let status = status::SEEN_REPLY;
+        let flow = Flow { key, reply, status, timeout: 1, mark: 0, state, extra };
+        Message { what: What::Changed, port: 0, id: None, status, flow, present }
+    }
+
+    fn plain(state: u8) -> Message {
+        news(state, None, Present::STATUS)
+    }
+
+    #[test]
+    fn a_plain_connection_is_never_looked_up() {
+        let mut whole = Whole::default();
+        for state in [tcp::SYN_SENT, tcp::ESTABLISHED, tcp::TIME_WAIT] {
+            assert!(whole.is_whole(&plain(state)));
+        }
+    }
+
+    #[test]
+    fn a_connection_with_a_helper_is_looked_up_until_it_is_over() {
+        let helper = || Some(Extra { helper: Some(b"ftp".to_vec()), ..Extra::default() });
+        let mut whole = Whole::default();
+        assert!(!whole.is_whole(&news(tcp::ESTABLISHED, helper(), Present::HELPER)));
+        assert!(whole.is_whole(&news(tcp::TIME_WAIT, helper(), Present::HELPER)));
+    }
+
+    #[test]
+    fn once_labels_were_told_news_without_them_is_looked_up() {
+        let labels = || Some(Extra { labels: Some([1; 16]), ..Extra::default() });
+        let mut whole = Whole::default();
+        assert!(whole.is_whole(&news(tcp::SYN_SENT, labels(), Present::LABELS)));
+        assert!(!whole.is_whole(&plain(tcp::ESTABLISHED)));
+        assert!(whole.is_whole(&plain(tcp::CLOSE)));
+        assert!(whole.is_whole(&news(tcp::ESTABLISHED, labels(), Present::LABELS)));
+    }
+
+    #[test]
+    fn an_expected_connection_is_looked_up_unless_its_master_is_told() {
+        let mut whole = Whole::default();
+        let mut message = plain(tcp::ESTABLISHED);
+        message.status |= status::EXPECTED;
+        assert!(!whole.is_whole(&message));
+        message.present = Present::MASTER;
+        assert!(whole.is_whole(&message));
+    }
+}
