@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::config::Config;
-use crate::conntrack;
+use crate::conntrack::{self, Family, Made};
 use crate::error::{LabError, Result};
 use crate::figures;
 use crate::firewall::Firewall;
@@ -24,8 +24,6 @@ const PORTS: u16 = 32;
 const SETTLE: Duration = Duration::from_secs(3);
 /// How long a closed connection keeps its state here, in seconds: else a long run would fill the table.
 const TIME_WAIT_S: &str = "10";
-/// States made at once between two looks at the clock.
-const STATES_BATCH: u32 = 10_000;
 /// Beyond those that are made: our own traffic and what is being closed.
 const ROOM: u64 = 100_000;
 
@@ -147,15 +145,11 @@ fn memory(options: &ReplicateOptions) -> Result<Vec<Value>> {
     if !conntrack::make_room(u64::from(options.states) + ROOM)? {
         return Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()));
     }
-    let (mut lab, active) = pair(options)?;
+    let (lab, active) = pair(options)?;
     let gateways = lab.gateways();
     let before: Vec<Cost> = gateways.iter().map(|one| cost(&lab, *one)).collect::<Result<_>>()?;
     let start = clock::now();
-    let namespace = lab.topology.gateway(active);
-    for first in (0..options.states).step_by(STATES_BATCH as usize) {
-        let last = options.states.min(first + STATES_BATCH);
-        conntrack::create(namespace, first..last)?;
-    }
+    Made::open(lab.topology.gateway(active), Family::V4)?.create(0..options.states)?;
     let made_s = start.elapsed().as_secs_f64();
     lab.wait_in_sync(SYNC_LIMIT)?;
     clock::sleep(SETTLE);

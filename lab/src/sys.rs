@@ -3,12 +3,12 @@
 #![allow(unsafe_code)]
 
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc::{
-    AF_PACKET, ETH_P_ALL, SO_ATTACH_FILTER, SOL_SOCKET, setsockopt, sock_filter, sock_fprog,
-    sockaddr, sockaddr_ll, socklen_t,
+    AF_PACKET, ETH_P_ALL, SO_ATTACH_FILTER, SOL_SOCKET, SYS_pidfd_getfd, SYS_pidfd_open, setsockopt,
+    sock_filter, sock_fprog, sockaddr, sockaddr_ll, socklen_t, syscall,
 };
 use nix::sys::socket::{LinkAddr, SockaddrLike};
 
@@ -41,4 +41,24 @@ pub fn attach_filter(socket: &OwnedFd, program: &[sock_filter]) -> nix::Result<(
     let result =
         unsafe { setsockopt(socket.as_raw_fd(), SOL_SOCKET, SO_ATTACH_FILTER, pointer, size) };
     Errno::result(result).map(drop)
+}
+
+/// A second descriptor of what another process has open: what is set on it is set for that process too.
+pub fn descriptor_of(process: i32, descriptor: RawFd) -> nix::Result<OwnedFd> {
+    // nix has neither call.
+    // SAFETY: both calls take numbers only; what they return is a new descriptor that nobody else owns.
+    unsafe {
+        let process = owned(syscall(SYS_pidfd_open, process, 0))?;
+        owned(syscall(SYS_pidfd_getfd, process.as_raw_fd(), descriptor, 0))
+    }
+}
+
+/// A new descriptor that a call has returned, or why there is none.
+///
+/// # Safety
+/// The result must be that of a call that returns a new descriptor or -1.
+unsafe fn owned(result: i64) -> nix::Result<OwnedFd> {
+    let descriptor = Errno::result(RawFd::try_from(result).unwrap_or(-1))?;
+    // SAFETY: by the caller's word.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
