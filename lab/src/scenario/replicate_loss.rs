@@ -16,6 +16,8 @@ use crate::wait::SYNC_LIMIT;
 
 /// How many connections are made in a second at first.
 const MADE_PER_SECOND: u32 = 40_000;
+/// Time for the start to be over.
+const SETTLE: Duration = Duration::from_secs(3);
 /// Time between two steps of what is changed.
 const STEP: Duration = Duration::from_millis(5);
 /// How long tables may take to be equal after the last change, while packets are still lost.
@@ -90,6 +92,8 @@ fn under_loss(bed: &Bed, trial: &Trial) -> Result<()> {
             if trial.gateways > 2 { config.with("node.gw3", "priority", "50") } else { config };
         let (mut lab, active) = ready(Lab::build(options)?, config)?;
         lab.wait_in_sync(SYNC_LIMIT)?;
+        // The first whole reading of the tables is over, so that nothing but loss is measured.
+        clock::sleep(SETTLE);
         once(&mut lab, active, trial, *permille)?;
     }
     Ok(())
