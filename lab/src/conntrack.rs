@@ -2,6 +2,7 @@
 
 mod copy;
 mod made;
+mod news;
 mod table;
 
 use std::fs;
@@ -16,6 +17,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 pub use copy::copy;
 pub use made::{Family, Made};
+pub use news::{Lag, LagReport};
 pub use table::{Difference, Table, set_timeouts};
 
 use crate::cleanup;

@@ -141,7 +141,7 @@ fn flow(entry: &[u8]) -> Option<(Vec<u8>, Vec<u8>, u32)> {
     Some((tuple, value, u32::from_be_bytes(timeout.unwrap_or_default())))
 }
 
-fn tcp_state(whole: &Attributes<'_>) -> Option<u8> {
+pub(super) fn tcp_state(whole: &Attributes<'_>) -> Option<u8> {
     let tcp = attributes(attributes(whole.get(&4)?).get(&1)?);
     tcp.get(&1)?.first().copied()
 }
@@ -170,7 +170,7 @@ pub(super) fn dump(namespace: &Namespace, mut each: impl FnMut(&[u8])) -> Result
 }
 
 /// The type and the length of the first message.
-fn head(bytes: &[u8]) -> Option<(u16, usize)> {
+pub(super) fn head(bytes: &[u8]) -> Option<(u16, usize)> {
     let length = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?);
     let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
     let length = usize::try_from(length).ok()?;
