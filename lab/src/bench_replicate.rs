@@ -1,42 +1,70 @@
-//! What connections cost the daemons: processor time for each that comes and goes, and memory for each that stays.
+//! What replication costs and gives: processor time and memory of the daemons, how far a copy is behind, how fast
+//! a new one is whole, and what is there at a power cut.
 
-use std::net::IpAddr;
+mod cost;
+mod lag;
+mod takeover;
+
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock;
 use crate::config::Config;
-use crate::conntrack;
+use crate::conntrack::{self, Family, Lag};
 use crate::error::{LabError, Result};
 use crate::figures;
 use crate::firewall::Firewall;
-use crate::idle::{cpu_seconds, rss_kb};
 use crate::lab::{Lab, Options, Subject};
-use crate::load::{ChurnPlan, Load, LoadPlan};
 use crate::terminal::{Screen, Tone};
-use crate::topology::{Gateway, SERVER};
+use crate::topology::Gateway;
 use crate::wait::{READY_LIMIT, SYNC_LIMIT};
 
-/// Ports of the server, so that no pair of ports comes back while its state still lives.
-const PORTS: u16 = 32;
 /// Time for the start to be over.
 const SETTLE: Duration = Duration::from_secs(3);
 /// How long a closed connection keeps its state here, in seconds: else a long run would fill the table.
 const TIME_WAIT_S: &str = "10";
-/// States made at once between two looks at the clock.
-const STATES_BATCH: u32 = 10_000;
 /// Beyond those that are made: our own traffic and what is being closed.
 const ROOM: u64 = 100_000;
+
+/// A part of the measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Processor time for each connection.
+    Processor,
+    /// Memory for each state, a resync and a power cut with all of them.
+    States,
+    /// How far the standby is behind.
+    Lag,
+    /// What is added to a round trip.
+    RoundTrip,
+}
+
+impl Section {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Processor, Self::States, Self::Lag, Self::RoundTrip];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Processor => "processor",
+            Self::States => "states",
+            Self::Lag => "lag",
+            Self::RoundTrip => "round-trip",
+        }
+    }
+}
 
 /// What is measured.
 #[derive(Clone, Debug)]
 pub struct ReplicateOptions {
+    /// Which parts.
+    pub sections: Vec<Section>,
     /// New connections a second.
     pub per_second: u32,
     /// How long each is measured, in seconds.
     pub seconds: u64,
-    /// States made for the measurement of memory; 0 to leave it out.
+    /// States made for the measurement of memory.
     pub states: u32,
     /// One JSON document instead of the table.
     pub json: bool,
@@ -44,137 +72,9 @@ pub struct ReplicateOptions {
     pub lab: Options,
 }
 
-/// Processor time of all processes of a daemon in seconds, and their memory in kB.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cost {
-    cpu: f64,
-    rss_kb: u64,
-}
-
 /// Measures and prints; true if no connection failed.
 pub fn measure(options: &ReplicateOptions) -> Result<bool> {
     let mut screen = Screen::new(options.json);
-    let (mut rows, mut good) = (Vec::new(), true);
-    for (name, hold) in [("short", Duration::ZERO), ("1 s", Duration::from_secs(1))] {
-        screen.live(&format!("   {} connections a second, {name}", options.per_second));
-        let (row, all) = churn(options, name, hold)?;
-        rows.extend(row);
-        good &= all;
-    }
-    if options.states > 0 {
-        screen.live(&format!("   {} states", options.states));
-        rows.extend(memory(options)?);
-    }
-    if options.json {
-        println!("{}", Value::from(rows));
-    } else {
-        table(&mut screen, options, &rows);
-    }
-    Ok(good)
-}
-
-/// A pair of gateways of which both are ready; gives who is active.
-fn pair(options: &ReplicateOptions) -> Result<(Lab, Gateway)> {
-    let stateful = Some(Firewall::snat());
-    let mut lab = Lab::build(Options { stateful, ..options.lab.clone() })?;
-    for gateway in lab.gateways() {
-        let key = "netfilter/nf_conntrack_tcp_timeout_time_wait";
-        lab.topology.gateway(gateway).sysctl(key, TIME_WAIT_S)?;
-    }
-    lab.start_all(&Subject::Evergate(Config::example()))?;
-    let active = lab.wait_ready(READY_LIMIT)?;
-    lab.wait_in_sync(SYNC_LIMIT)?;
-    clock::sleep(SETTLE);
-    Ok((lab, active))
-}
-
-fn cost(lab: &Lab, gateway: Gateway) -> Result<Cost> {
-    let mut cost = Cost::default();
-    for (pid, _) in lab.daemon_processes(gateway)? {
-        cost.cpu += cpu_seconds(pid);
-        cost.rss_kb += rss_kb(pid);
-    }
-    Ok(cost)
-}
-
-/// Processor time that a gateway's daemon takes in a while, as a part of one processor.
-fn share(lab: &Lab, span: Duration) -> Result<Vec<(Gateway, f64)>> {
-    let gateways = lab.gateways();
-    let before: Vec<Cost> = gateways.iter().map(|one| cost(lab, *one)).collect::<Result<_>>()?;
-    let start = clock::now();
-    clock::sleep(span);
-    let took = start.elapsed().as_secs_f64();
-    let share = |(gateway, before): (Gateway, Cost)| {
-        Ok((gateway, (cost(lab, gateway)?.cpu - before.cpu) / took))
-    };
-    gateways.into_iter().zip(before).map(share).collect()
-}
-
-fn role(gateway: Gateway, active: Gateway) -> &'static str {
-    if gateway == active { "active" } else { "standby" }
-}
-
-/// The cost of connections that come and go, beyond that of a calm pair.
-fn churn(options: &ReplicateOptions, name: &str, hold: Duration) -> Result<(Vec<Value>, bool)> {
-    let (lab, active) = pair(options)?;
-    lab.topology.client.sysctl("ipv4/tcp_tw_reuse", "1")?;
-    let span = Duration::from_secs(options.seconds);
-    let calm = share(&lab, span)?;
-    let target: IpAddr =
-        SERVER.parse().map_err(|_| LabError::Usage(format!("{SERVER} is no address")))?;
-    let churn = ChurnPlan { per_second: options.per_second, hold, ports: PORTS };
-    let plan = LoadPlan { churn: Some(churn), ..LoadPlan::quiet(target, &[], 0) };
-    let load = Load::begin(&lab.topology, &plan)?;
-    clock::sleep(hold + Duration::from_secs(2));
-    let before = load.churn_begun();
-    let busy = share(&lab, span)?;
-    let rate = (load.churn_begun() - before) as f64 / span.as_secs_f64();
-    let report = load.stop().churn.unwrap_or_default();
-    let row = |((gateway, busy), (_, calm)): ((Gateway, f64), (Gateway, f64))| {
-        json!({
-            "what": name, "role": role(gateway, active), "connections_per_second": rate,
-            "cpu_percent": busy * 100.0, "calm_cpu_percent": calm * 100.0,
-            "cpu_us_per_connection": (busy - calm) / rate * 1e6,
-            "failed": report.failed(), "completed": report.completed,
-        })
-    };
-    let rows = busy.into_iter().zip(calm).map(row).collect();
-    Ok((rows, report.failed() == 0 && report.completed > 0))
-}
-
-/// The memory of both daemons for each state, with many that are made at once on the active gateway.
-fn memory(options: &ReplicateOptions) -> Result<Vec<Value>> {
-    if !conntrack::make_room(u64::from(options.states) + ROOM)? {
-        return Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()));
-    }
-    let (mut lab, active) = pair(options)?;
-    let gateways = lab.gateways();
-    let before: Vec<Cost> = gateways.iter().map(|one| cost(&lab, *one)).collect::<Result<_>>()?;
-    let start = clock::now();
-    let namespace = lab.topology.gateway(active);
-    for first in (0..options.states).step_by(STATES_BATCH as usize) {
-        let last = options.states.min(first + STATES_BATCH);
-        conntrack::create(namespace, first..last)?;
-    }
-    let made_s = start.elapsed().as_secs_f64();
-    lab.wait_in_sync(SYNC_LIMIT)?;
-    clock::sleep(SETTLE);
-    let mut rows = Vec::new();
-    for (gateway, before) in gateways.into_iter().zip(before) {
-        let after = cost(&lab, gateway)?;
-        let grown = after.rss_kb.saturating_sub(before.rss_kb);
-        rows.push(json!({
-            "what": "states", "role": role(gateway, active), "made": options.states, "made_s": made_s,
-            "states": conntrack::count(lab.topology.gateway(gateway))?,
-            "rss_kb": after.rss_kb, "calm_rss_kb": before.rss_kb,
-            "bytes_per_state": grown as f64 * 1024.0 / f64::from(options.states),
-            "cpu_us_per_state": (after.cpu - before.cpu) / f64::from(options.states) * 1e6,
-        }));
-    }
-    Ok(rows)
-}
-
-fn table(screen: &mut Screen, options: &ReplicateOptions, rows: &[Value]) {
     let title = format!(
         "   All processes of a daemon: {} connections a second for {} s each, and {} states",
         figures::count(u64::from(options.per_second)),
@@ -183,27 +83,139 @@ fn table(screen: &mut Screen, options: &ReplicateOptions, rows: &[Value]) {
     );
     let title = screen.paint(Tone::Strong, &title);
     screen.line(&title);
-    for row in rows {
-        let number = |key: &str| row[key].as_f64().unwrap_or(0.0);
-        let text = |key: &str| row[key].as_str().unwrap_or("").to_owned();
-        let (what, role) = (text("what"), text("role"));
-        screen.line(&match what.as_str() {
-            "states" => format!(
-                "   {what:<8} {role:<8} {:8.1} MB, calm {:6.1} MB {:9.1} bytes a state {:8.1} us a state, {} in the kernel",
-                number("rss_kb") / 1024.0,
-                number("calm_rss_kb") / 1024.0,
-                number("bytes_per_state"),
-                number("cpu_us_per_state"),
-                row["states"],
-            ),
-            _ => format!(
-                "   {what:<8} {role:<8} {:8.2} %, calm {:6.2} % {:9.1} us a connection, {:.0} a second, {} failed",
-                number("cpu_percent"),
-                number("calm_cpu_percent"),
-                number("cpu_us_per_connection"),
-                number("connections_per_second"),
-                row["failed"],
-            ),
-        });
+    let mut all = Vec::new();
+    for section in &options.sections {
+        screen.live(&format!("   {}", section.name()));
+        let rows = run(*section, options)?;
+        rows.iter().for_each(|row| print(&mut screen, row));
+        all.extend(rows);
     }
+    let good = all.iter().all(|row| row["failed"].as_u64().unwrap_or(0) == 0);
+    if options.json {
+        println!("{}", Value::from(all));
+    }
+    Ok(good)
+}
+
+fn run(section: Section, options: &ReplicateOptions) -> Result<Vec<Value>> {
+    match section {
+        Section::Processor => {
+            let mut rows = cost::churn(options, "short", Duration::ZERO)?;
+            rows.extend(cost::churn(options, "1 s", Duration::from_secs(1))?);
+            Ok(rows)
+        }
+        Section::States => {
+            let mut rows = states(options)?;
+            let (lab, active) = pair(options, Config::example())?;
+            rows.extend(cost::memory(&lab, active, options, Family::V6)?);
+            Ok(rows)
+        }
+        Section::Lag => {
+            let mut rows = lag::lag(options, None)?;
+            rows.extend(lag::lag(options, Some("0ms"))?);
+            Ok(rows)
+        }
+        Section::RoundTrip => lag::round_trip(options),
+    }
+}
+
+/// One pair with many states: their memory, a resync of all, a power cut.
+fn states(options: &ReplicateOptions) -> Result<Vec<Value>> {
+    if !conntrack::make_room(u64::from(options.states) * 2 + ROOM)? {
+        return Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()));
+    }
+    let (mut lab, active) = pair(options, Config::example())?;
+    let mut rows = cost::memory(&lab, active, options, Family::V4)?;
+    rows.push(takeover::resync(&mut lab, active, options)?);
+    rows.push(takeover::power_cut(&mut lab, active)?);
+    Ok(rows)
+}
+
+/// A stateful pair of gateways of which both are ready; gives who is active.
+fn pair(options: &ReplicateOptions, config: Config) -> Result<(Lab, Gateway)> {
+    let replicates = config.to_toml().contains("[replicate]");
+    let stateful = Some(Firewall::snat());
+    let mut lab = Lab::build(Options { stateful, ..options.lab.clone() })?;
+    for gateway in lab.gateways() {
+        let namespace = lab.topology.gateway(gateway);
+        namespace.sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", TIME_WAIT_S)?;
+        Lag::prepare(namespace)?;
+    }
+    lab.start_all(&Subject::Evergate(config))?;
+    let active = lab.wait_ready(READY_LIMIT)?;
+    if replicates {
+        lab.wait_in_sync(SYNC_LIMIT)?;
+    }
+    clock::sleep(SETTLE);
+    Ok((lab, active))
+}
+
+fn role(gateway: Gateway, active: Gateway) -> &'static str {
+    if gateway == active { "active" } else { "standby" }
+}
+
+fn print(screen: &mut Screen, row: &Value) {
+    let number = |key: &str| row[key].as_f64().unwrap_or(0.0);
+    let text = |key: &str| row[key].as_str().unwrap_or("").to_owned();
+    let (what, role) = (text("what"), text("role"));
+    let lag = || {
+        format!(
+            "p50 {:.2} ms, p99 {:.2} ms, worst {:.1} ms of {} connections",
+            number("p50_ms"),
+            number("p99_ms"),
+            number("worst_ms"),
+            row["connections"],
+        )
+    };
+    screen.line(&match what.as_str() {
+        "states" | "states6" => format!(
+            "   {what:<8} {role:<8} {:8.1} MB, calm {:6.1} MB {:9.1} bytes a state {:8.1} us a state, {} in the kernel; made in {:.1} s, the standby had all after {:.1} s",
+            number("rss_kb") / 1024.0,
+            number("calm_rss_kb") / 1024.0,
+            number("bytes_per_state"),
+            number("cpu_us_per_state"),
+            row["states"],
+            number("made_s"),
+            number("standby_has_all_s"),
+        ),
+        "resync" => format!(
+            "   {what:<17} first copy {:.2} s, all {:.2} s, in sync {:.2} s after the start; live meanwhile: {}, {} failed",
+            number("first_copy_s"),
+            number("all_s"),
+            number("in_sync_s"),
+            lag(),
+            row["failed"],
+        ),
+        "power cut" => format!(
+            "   {what:<17} {} states, {} in the standby's kernel {:.1} ms after it; address after {:.1} ms; missing {}, differing {}, too many {}",
+            row["states"],
+            row["counted"],
+            number("counted_after_ms"),
+            number("address_after_ms"),
+            row["missing"],
+            row["differing"],
+            row["extra"],
+        ),
+        "round trip" => format!(
+            "   {what:<17} {:.3} ms with, {:.3} ms without, {:+.3} ms: medians of {} runs each",
+            number("with_ms"),
+            number("without_ms"),
+            number("added_ms"),
+            row["runs"],
+        ),
+        what if what.starts_with("lag") => format!(
+            "   {what:<17} {}; {} gone before they were told, kernel's times: {}",
+            lag(),
+            row["alone"],
+            row["kernel_times"],
+        ),
+        _ => format!(
+            "   {what:<8} {role:<8} {:8.2} %, calm {:6.2} % {:9.1} us a connection, {:.0} a second, {} failed",
+            number("cpu_percent"),
+            number("calm_cpu_percent"),
+            number("cpu_us_per_connection"),
+            number("connections_per_second"),
+            row["failed"],
+        ),
+    });
 }

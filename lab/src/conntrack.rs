@@ -1,9 +1,12 @@
 //! The kernel's table of connections, by ctnetlink and by its variables.
 
 mod copy;
+mod count;
+mod made;
+mod news;
+mod table;
 
 use std::fs;
-use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -13,7 +16,11 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-pub use copy::{copy, liberal, related};
+pub use copy::copy;
+pub use count::{liberal, related};
+pub use made::{Family, Made};
+pub use news::{Lag, LagReport};
+pub use table::{Difference, Table, set_timeouts};
 
 use crate::cleanup;
 use crate::error::{LabError, Result};
@@ -37,12 +44,10 @@ const CREATE: u16 = 0x400 | 0x200;
 const NESTED: u16 = 0x8000;
 /// The family of IPv4.
 const AF_INET: u8 = 2;
-/// Entries made by one call.
-const AT_ONCE: u32 = 100;
-/// Connections of one address of those that are made.
-const PORTS: u32 = 50_000;
-/// How long made connections live, in seconds.
-const LIFETIME_S: u32 = 3600;
+/// The family of IPv6.
+const AF_INET6: u8 = 10;
+/// TCP among the protocols of IP.
+const TCP: u8 = 6;
 /// The type of an answer that holds an error, 0 for none.
 const ERROR: u16 = 2;
 /// How long the kernel may take for an answer, in milliseconds.
@@ -58,24 +63,6 @@ pub fn flush(namespace: &Namespace) -> Result<()> {
     let all = message(DELETE, WITH_ANSWER, 0, &[]);
     let ask = || open().and_then(|socket| ask(&socket, &all));
     namespace.enter(ask)?.map_err(LabError::io("flush the table of connections"))
-}
-
-/// Makes established connections of TCP by number, each number another pair of addresses and ports.
-pub fn create(namespace: &Namespace, numbers: Range<u32>) -> Result<()> {
-    let make = || {
-        let socket = open()?;
-        for first in numbers.clone().step_by(AT_ONCE as usize) {
-            let last = numbers.end.min(first + AT_ONCE);
-            let mut request = Vec::new();
-            for number in first..last {
-                let answer = if number + 1 == last { WITH_ANSWER } else { 0 };
-                request.extend(message(NEW, CREATE | answer, AF_INET, &connection(number)));
-            }
-            ask(&socket, &request)?;
-        }
-        Ok(())
-    };
-    namespace.enter(make)?.map_err(LabError::io("make states of connections"))
 }
 
 fn open() -> std::io::Result<OwnedFd> {
@@ -128,23 +115,6 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 
 fn nested(kind: u16, parts: &[Vec<u8>]) -> Vec<u8> {
     attribute(kind | NESTED, &parts.concat())
-}
-
-/// The attributes of an established connection, in the numbers of nfnetlink_conntrack.h.
-fn connection(number: u32) -> Vec<u8> {
-    let [_, _, high, low] = (number / PORTS).to_be_bytes();
-    let port = u16::try_from(10_000 + number % PORTS).unwrap_or(0);
-    let (client, server) = (([10, 100, high, low], port), ([10, 92, 0, 10], 443_u16));
-    let tuple = |kind, from: ([u8; 4], u16), to: ([u8; 4], u16)| {
-        let addresses = nested(1, &[attribute(1, &from.0), attribute(2, &to.0)]);
-        let ports = [attribute(2, &from.1.to_be_bytes()), attribute(3, &to.1.to_be_bytes())];
-        nested(kind, &[addresses, nested(2, &[attribute(1, &[6]), ports.concat()])])
-    };
-    let seen_reply_assured_confirmed = attribute(3, &0x0e_u32.to_be_bytes());
-    let established = nested(4, &[nested(1, &[attribute(1, &[3])])]);
-    let timeout = attribute(7, &LIFETIME_S.to_be_bytes());
-    let tuples = [tuple(1, client, server), tuple(2, server, client)];
-    [tuples.concat(), seen_reply_assured_confirmed, established, timeout].concat()
 }
 
 /// Room for this many states on the whole machine; the old limit comes back at the end of the lab. Gives false if

@@ -26,6 +26,7 @@ pub mod idle;
 pub mod lab;
 pub mod load;
 pub mod netns;
+pub mod news;
 pub mod node;
 pub mod peer;
 pub mod privilege;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use evergate_lab::bench::{self, BenchOptions};
-use evergate_lab::bench_replicate::{self, ReplicateOptions};
+use evergate_lab::bench_replicate::{self, ReplicateOptions, Section};
 use evergate_lab::cleanup;
 use evergate_lab::demo::{self, DemoOptions};
 use evergate_lab::error::{LabError, Result};
@@ -97,15 +97,18 @@ enum Verb {
         #[command(flatten)]
         lab: LabArguments,
     },
-    /// Measures what connections cost the daemons: processor time for each new one, memory for each state.
+    /// Measures replication: processor time and memory, lag, round trips, resync and power cut with many states.
     BenchReplicate {
+        /// Only this part: processor, states, lag or round-trip; may be repeated.
+        #[arg(long = "part", value_parser = section)]
+        parts: Vec<Section>,
         /// New connections a second.
         #[arg(long, default_value_t = 2500)]
         per_second: u32,
         /// How long each is measured, in seconds.
         #[arg(long, default_value_t = 10)]
         seconds: u64,
-        /// States made for the measurement of memory; 0 to leave it out.
+        /// States made for the measurement of memory, resync and power cut.
         #[arg(long, default_value_t = 100_000)]
         states: u32,
         /// One JSON document instead of the table.
@@ -132,6 +135,11 @@ enum Verb {
 fn act(text: &str) -> std::result::Result<Act, String> {
     let known = Act::ALL.into_iter().find(|act| act.name() == text);
     known.ok_or_else(|| format!("one of: {}", Act::ALL.map(Act::name).join(", ")))
+}
+
+fn section(text: &str) -> std::result::Result<Section, String> {
+    let known = Section::ALL.into_iter().find(|section| section.name() == text);
+    known.ok_or_else(|| format!("one of: {}", Section::ALL.map(Section::name).join(", ")))
 }
 
 fn main() -> ExitCode {
@@ -202,9 +210,11 @@ fn run(verb: Verb) -> Result<bool> {
             let acts = if faults.is_empty() { bench::USUAL_ACTS.to_vec() } else { faults };
             bench::compare(&BenchOptions { runs, acts, only, json, lab: lab.options() })
         }
-        Verb::BenchReplicate { per_second, seconds, states, json, lab } => {
+        Verb::BenchReplicate { parts, per_second, seconds, states, json, lab } => {
+            let sections = if parts.is_empty() { Section::ALL.to_vec() } else { parts };
             let lab = lab.options();
-            bench_replicate::measure(&ReplicateOptions { per_second, seconds, states, json, lab })
+            let options = ReplicateOptions { sections, per_second, seconds, states, json, lab };
+            bench_replicate::measure(&options)
         }
         Verb::Idle { seconds, json, lab } => {
             idle::measure(&lab.options(), Duration::from_secs(seconds), json).map(|()| true)

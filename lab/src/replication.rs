@@ -1,15 +1,21 @@
 //! What a stateful pair knows of the connections through it: how many on each gateway, and are the copies whole?
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use evergate_api::status::ReplicationStatus;
 use serde_json::{Map, Value, json};
 
-use crate::error::Result;
+use crate::clock;
+use crate::conntrack::{Difference, Table};
+use crate::error::{LabError, Result};
 use crate::firewall::Facts;
 use crate::lab::Lab;
 use crate::topology::Gateway;
 use crate::wire::Sightings;
+
+/// Time between two comparisons of tables.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The connections that one daemon tells of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,6 +110,40 @@ impl Story {
 }
 
 impl Lab {
+    /// What a daemon has counted of replication under this name; 0 of what never occurred.
+    pub fn counted(&self, gateway: Gateway, name: &str) -> Result<u64> {
+        let status = self.control(gateway)?.status()?;
+        let counters = status.map(|status| status.replication.counters).unwrap_or_default();
+        Ok(counters.get(name).copied().unwrap_or(0))
+    }
+
+    /// What the tables of all other gateways differ in from the owner's.
+    pub fn differences(&self, owner: Gateway) -> Result<BTreeMap<Gateway, Difference>> {
+        let own = Table::read(self.topology.gateway(owner))?;
+        let others = self.gateways().into_iter().filter(|one| *one != owner);
+        let differ = |one: Gateway| {
+            let copy = Table::read(self.topology.gateway(one))?;
+            Ok((one, own.against(&copy)))
+        };
+        others.map(differ).collect()
+    }
+
+    /// Waits until the tables of all other gateways are equal to the owner's; gives how long it took.
+    pub fn wait_equal(&self, owner: Gateway, limit: Duration) -> Result<Duration> {
+        let start = clock::now();
+        loop {
+            let differences = self.differences(owner)?;
+            if differences.values().all(Difference::is_none) {
+                return Ok(start.elapsed());
+            }
+            if start.elapsed() > limit {
+                let text = format!("after {limit:?} tables differ from {owner}: {differences:?}");
+                return Err(LabError::Claim(text));
+            }
+            clock::sleep(LOOK);
+        }
+    }
+
     /// Looks at all gateways; the lab must be stateful.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let known = |gateway: Gateway| {

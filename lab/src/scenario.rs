@@ -8,6 +8,9 @@ mod partition;
 mod process;
 mod reload;
 mod replay;
+mod replicate_flows;
+mod replicate_loss;
+mod replicate_repair;
 mod speed;
 mod stateful;
 mod stateful_flows;
@@ -90,7 +93,7 @@ impl Bed {
 
     /// The same with our daemon on every gateway, all ready and in sync; gives also who is active.
     pub fn stateful(&self, config: Config, firewall: Firewall) -> Result<(Lab, Gateway)> {
-        let (mut lab, active) = ready(self.stateful_lab(firewall)?, config)?;
+        let (lab, active) = ready(self.stateful_lab(firewall)?, config)?;
         lab.wait_in_sync(SYNC_LIMIT)?;
         Ok((lab, active))
     }
@@ -110,7 +113,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 15] = [
+    let groups: [&'static [Scenario]; 18] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -126,6 +129,9 @@ pub fn all() -> Vec<&'static Scenario> {
         stateful_groups::SCENARIOS,
         stateful_ftp::SCENARIOS,
         stateful_policies::SCENARIOS,
+        replicate_repair::SCENARIOS,
+        replicate_flows::SCENARIOS,
+        replicate_loss::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
 }

@@ -2,13 +2,14 @@
 
 #![allow(unsafe_code)]
 
-use std::mem::size_of;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc::{
-    AF_PACKET, ETH_P_ALL, SO_ATTACH_FILTER, SOL_SOCKET, setsockopt, sock_filter, sock_fprog,
-    sockaddr, sockaddr_ll, socklen_t,
+    AF_PACKET, ETH_P_ALL, SCHED_FIFO, SO_ATTACH_FILTER, SOL_SOCKET, SYS_pidfd_getfd,
+    SYS_pidfd_open, sched_param, sched_setscheduler, setsockopt, sock_filter, sock_fprog, sockaddr,
+    sockaddr_ll, socklen_t, syscall,
 };
 use nix::sys::socket::{LinkAddr, SockaddrLike};
 
@@ -41,4 +42,36 @@ pub fn attach_filter(socket: &OwnedFd, program: &[sock_filter]) -> nix::Result<(
     let result =
         unsafe { setsockopt(socket.as_raw_fd(), SOL_SOCKET, SO_ATTACH_FILTER, pointer, size) };
     Errno::result(result).map(drop)
+}
+
+/// A second descriptor of what another process has open: what is set on it is set for that process too.
+pub fn descriptor_of(process: i32, descriptor: RawFd) -> nix::Result<OwnedFd> {
+    // nix has neither call.
+    // SAFETY: both calls take numbers only; what they return is a new descriptor that nobody else owns.
+    unsafe {
+        let process = owned(syscall(SYS_pidfd_open, process, 0))?;
+        owned(syscall(SYS_pidfd_getfd, process.as_raw_fd(), descriptor, 0))
+    }
+}
+
+/// A new descriptor that a call has returned, or why there is none.
+///
+/// # Safety
+/// The result must be that of a call that returns a new descriptor or -1.
+unsafe fn owned(result: i64) -> nix::Result<OwnedFd> {
+    let descriptor = Errno::result(RawFd::try_from(result).unwrap_or(-1))?;
+    // SAFETY: by the caller's word.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Lets the calling thread run before all that has no real-time priority, and before the daemons under test.
+pub fn run_first() -> nix::Result<()> {
+    /// Above that of the daemons, which is 20 at most.
+    const PRIORITY: i32 = 40;
+    // nix has no such call.
+    // SAFETY: all fields of the structure are numbers, of which 0 is one.
+    let mut how: sched_param = unsafe { zeroed() };
+    how.sched_priority = PRIORITY;
+    // SAFETY: the pointer is to a whole sched_param on this stack; the kernel copies it.
+    Errno::result(unsafe { sched_setscheduler(0, SCHED_FIFO, &raw const how) }).map(drop)
 }

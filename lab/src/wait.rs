@@ -69,7 +69,7 @@ impl Lab {
     }
 
     /// Waits until every daemon of ours that tells of replication says that its peers have all that they need.
-    pub fn wait_in_sync(&mut self, limit: Duration) -> Result<()> {
+    pub fn wait_in_sync(&self, limit: Duration) -> Result<()> {
         clock::wait_for("replication to be in sync", limit, LOOK, || {
             for gateway in self.gateways().into_iter().filter(|one| self.is_ours(*one)) {
                 let Some(status) = self.control(gateway)?.status()? else { return Ok(None) };

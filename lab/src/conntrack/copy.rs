@@ -1,112 +1,25 @@
 //! Copies connections from one table to another once, to show what a takeover with their states looks like.
 
-use std::collections::BTreeMap;
-use std::os::fd::{AsRawFd, OwnedFd};
-
-use nix::sys::socket::{MsgFlags, NetlinkAddr, recv, sendto};
-
-use super::{
-    AF_INET, CREATE, NESTED, NEW, SUBSYSTEM, WITH_ANSWER, ask, attribute, message, nested, open,
-};
+use super::table::{Attributes, attributes, dump};
+use super::{AF_INET, CREATE, NESTED, NEW, WITH_ANSWER, ask, attribute, message, nested, open};
 use crate::error::{LabError, Result};
 use crate::netns::Namespace;
 
-/// Asks for entries.
-const GET: u16 = SUBSYSTEM | 1;
-/// For all of them.
-const DUMP: u16 = 0x300;
-/// The end of a dump.
-const DONE: u16 = 3;
-/// Bytes of the headers of netlink and nfnetlink.
-const HEADERS: usize = 20;
 /// Seen a reply, and worth keeping: what a status keeps when it is copied.
 const KEPT_STATUS: u8 = 0x06;
 /// Confirmed: in the table.
 const CONFIRMED: u8 = 0x08;
 
-/// The attribute that names the connection by which an entry was expected.
-const MASTER: u16 = 14;
-
-/// The flag of a direction of TCP that says so.
-const LIBERAL: u8 = 0x08;
-
-/// Attributes by their kind.
-type Attributes<'a> = BTreeMap<u16, &'a [u8]>;
-
 /// Copies connections of TCP and flows of UDP and pings that come from the client's net; gives how many.
 pub fn copy(from: &Namespace, to: &Namespace) -> Result<usize> {
-    let dumped = from.enter(|| open().and_then(|socket| dump(&socket)))?;
-    let dumped = dumped.map_err(LabError::io("read the table of connections"))?;
-    let requests: Vec<_> = dumped.iter().filter_map(|entry| creation(entry)).collect();
+    let mut requests = Vec::new();
+    dump(from, |entry| requests.extend(creation(entry)))?;
     let make = || {
         let socket = open()?;
         requests.iter().try_for_each(|request| ask(&socket, request))
     };
     to.enter(make)?.map_err(LabError::io("copy the table of connections"))?;
     Ok(requests.len())
-}
-
-/// How many entries came of an expectation and name their master.
-pub fn related(namespace: &Namespace) -> Result<usize> {
-    let dumped = namespace.enter(|| open().and_then(|socket| dump(&socket)))?;
-    let dumped = dumped.map_err(LabError::io("read the table of connections"))?;
-    let has_master = |entry: &&Vec<u8>| {
-        entry.get(4..).is_some_and(|whole| attributes(whole).contains_key(&MASTER))
-    };
-    Ok(dumped.iter().filter(has_master).count())
-}
-
-/// How many connections of TCP have sequence numbers that are not checked, in any direction.
-pub fn liberal(namespace: &Namespace) -> Result<usize> {
-    let dumped = namespace.enter(|| open().and_then(|socket| dump(&socket)))?;
-    let dumped = dumped.map_err(LabError::io("read the table of connections"))?;
-    let is_liberal = |entry: &&Vec<u8>| {
-        let whole = entry.get(4..).map(attributes).unwrap_or_default();
-        let info = whole.get(&4).map(|info| attributes(info)).unwrap_or_default();
-        let tcp = info.get(&1).map(|tcp| attributes(tcp)).unwrap_or_default();
-        let flags = [4, 5].iter().filter_map(|kind| tcp.get(kind)?.first());
-        flags.into_iter().any(|flags| flags & LIBERAL != 0)
-    };
-    Ok(dumped.iter().filter(is_liberal).count())
-}
-
-/// Every entry: its header of nfnetlink and its attributes.
-fn dump(socket: &OwnedFd) -> std::io::Result<Vec<Vec<u8>>> {
-    let request = message(GET, DUMP, 0, &[]);
-    sendto(socket.as_raw_fd(), &request, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
-    let mut entries = Vec::new();
-    let mut room = vec![0; 1 << 16];
-    loop {
-        let length = recv(socket.as_raw_fd(), &mut room, MsgFlags::empty())?;
-        let mut rest = &room[..length];
-        while let Some((kind, end)) = head(rest) {
-            if kind == DONE {
-                return Ok(entries);
-            }
-            entries.push(rest[16..end].to_vec());
-            rest = rest.get(end.next_multiple_of(4)..).unwrap_or(&[]);
-        }
-    }
-}
-
-/// The type and the length of the first message.
-fn head(bytes: &[u8]) -> Option<(u16, usize)> {
-    let length = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?);
-    let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
-    let length = usize::try_from(length).ok()?;
-    ((HEADERS..=bytes.len()).contains(&length) || kind == DONE).then_some((kind, length))
-}
-
-fn attributes(mut bytes: &[u8]) -> Attributes<'_> {
-    let mut found = BTreeMap::new();
-    while let Some(&[a, b, c, d]) = bytes.first_chunk::<4>() {
-        let length = usize::from(u16::from_ne_bytes([a, b]));
-        let Some(value) = bytes.get(4..length) else { break };
-        // The two highest bits say how the value is written.
-        found.insert(u16::from_ne_bytes([c, d]) & 0x3fff, value);
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-    }
-    found
 }
 
 /// The request that makes a copy of a translated flow; none for what is not copied.

@@ -13,7 +13,7 @@ use crate::error::{LabError, Result};
 use crate::fault::Fault;
 use crate::firewall::{Facts, Firewall, Input, Nat};
 use crate::lab::Lab;
-use crate::load::{Load, LoadPlan, LoadReport};
+use crate::load::{ChurnPlan, Load, LoadPlan, LoadReport};
 use crate::topology::{
     CLIENT, CLIENT_TWIN, CLIENT6, CLIENT6_TWIN, Gateway, SERVER, SERVER6, VIRTUAL_WAN, VIRTUAL_WAN6,
 };
@@ -77,6 +77,15 @@ pub const SCENARIOS: &[Scenario] = &[
         })
     }),
     scenario(
+        "stateful-switchover-5000",
+        "5,000 connections and 1,000 new ones a second through switchover and failback, SNAT",
+        true,
+        |bed| crowd(bed, Nat::Snat),
+    ),
+    scenario("stateful-masquerade-5000", "the same with masquerade", true, |bed| {
+        crowd(bed, Nat::Masquerade)
+    }),
+    scenario(
         "stateful-double",
         "500 connections through ten takeovers in a row, switchover and failback in turn",
         false,
@@ -118,6 +127,14 @@ fn v6(connections: usize) -> LoadPlan {
 /// The only address that the server may see.
 pub(super) fn virtual_address(target: IpAddr) -> Vec<IpAddr> {
     addresses(&[if target.is_ipv6() { VIRTUAL_WAN6 } else { VIRTUAL_WAN }])
+}
+
+/// Many connections and many new ones go to and fro.
+fn crowd(bed: &Bed, nat: Nat) -> Result<()> {
+    let churn = ChurnPlan { per_second: 1000, hold: Duration::ZERO, ports: 32 };
+    let plan = LoadPlan { churn: Some(churn), ..v4(5000) };
+    let firewall = Firewall { nat, ..Firewall::snat() };
+    trial(bed, firewall, &plan, |lab, one, load| to_and_fro(lab, one, load, 1))
 }
 
 /// Cuts the power of the active gateway.

@@ -1,0 +1,156 @@
+//! How far a copy is behind: the same connection in the news of two kernels, each with its kernel's time.
+
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt,
+    socket, sockopt::RcvBufForce, sockopt::ReceiveTimeout,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use super::SUBSYSTEM;
+use super::table::{attributes, head, tcp_state};
+use crate::clock;
+use crate::error::{LabError, Result};
+use crate::netns::Namespace;
+
+/// The groups of what begins and of what changes.
+const GROUPS: u32 = 0x1 | 0x2;
+/// Room for news in the kernel, in bytes.
+const ROOM: usize = 64 << 20;
+/// How long to wait for news before looking whether to stop, in milliseconds.
+const PATIENCE_MS: i64 = 20;
+/// The kernel's time of an event, in nanoseconds since 1970 (CTA_TIMESTAMP_EVENT).
+const TIME: u16 = 27;
+/// The kernel notes it only so.
+const SWITCH: &str = "netfilter/nf_conntrack_timestamp";
+/// An established connection of TCP.
+const ESTABLISHED: u8 = 3;
+
+/// When each connection was first established in a table, in nanoseconds since 1970.
+#[derive(Default)]
+struct Seen {
+    at: HashMap<Box<[u8]>, u64>,
+    /// How many times are the kernel's own.
+    by_kernel: u64,
+}
+
+/// Listeners under way on an active node and on a standby.
+pub struct Lag {
+    stop: Arc<AtomicBool>,
+    active: JoinHandle<Seen>,
+    standby: JoinHandle<Seen>,
+}
+
+/// How far the standby was behind, in milliseconds.
+#[derive(Clone, Debug, Default)]
+pub struct LagReport {
+    /// Of each connection that both had, the least first.
+    pub lags_ms: Vec<f64>,
+    /// Connections that were established on the active node only: born and gone before they were told.
+    pub alone: usize,
+    /// Is every time the kernel's own? Else some are those of the listener in the lab.
+    pub exact: bool,
+}
+
+impl LagReport {
+    /// The lag that so many of a hundred do not exceed.
+    pub fn percentile(&self, percent: f64) -> Option<f64> {
+        let last = self.lags_ms.len().checked_sub(1)?;
+        let place = (last as f64 * percent / 100.0).round() as usize;
+        self.lags_ms.get(place).copied()
+    }
+}
+
+impl Lag {
+    /// Lets the kernel of a namespace note times, for connections from now on.
+    pub fn prepare(namespace: &Namespace) -> Result<()> {
+        namespace.sysctl(SWITCH, "1")
+    }
+
+    /// Starts listening in both.
+    pub fn start(active: &Namespace, standby: &Namespace) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let listen = |namespace: &Namespace| {
+            let doing = || LabError::io(format!("listen to news in {}", namespace.name()));
+            let socket = namespace.enter(subscribe)?.map_err(|errno| doing()(errno.into()))?;
+            let stop = Arc::clone(&stop);
+            Ok::<_, LabError>(std::thread::spawn(move || read(&socket, &stop)))
+        };
+        let standby = listen(standby)?;
+        Ok(Self { active: listen(active)?, standby, stop })
+    }
+
+    /// Stops and compares.
+    pub fn stop(self) -> LagReport {
+        self.stop.store(true, Ordering::Relaxed);
+        let active = self.active.join().unwrap_or_default();
+        let standby = self.standby.join().unwrap_or_default();
+        let mut report = LagReport {
+            exact: active.by_kernel == active.at.len() as u64
+                && standby.by_kernel == standby.at.len() as u64,
+            ..LagReport::default()
+        };
+        for (tuple, at) in &active.at {
+            match standby.at.get(tuple) {
+                Some(copied) => report.lags_ms.push((*copied as f64 - *at as f64) / 1e6),
+                None => report.alone += 1,
+            }
+        }
+        report.lags_ms.sort_by(f64::total_cmp);
+        report
+    }
+}
+
+fn subscribe() -> nix::Result<OwnedFd> {
+    let protocol = SockProtocol::NetlinkNetFilter;
+    let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
+    setsockopt(&socket, RcvBufForce, &ROOM)?;
+    setsockopt(&socket, ReceiveTimeout, &TimeVal::milliseconds(PATIENCE_MS))?;
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
+    Ok(socket)
+}
+
+fn read(socket: &OwnedFd, stop: &AtomicBool) -> Seen {
+    // Else it would wait for everybody, and its own times would be late; where it may not, so be it.
+    let _ = crate::sys::run_first();
+    let mut seen = Seen::default();
+    let mut room = vec![0; 1 << 16];
+    while !stop.load(Ordering::Relaxed) {
+        if let Ok(length) = recv(socket.as_raw_fd(), &mut room, MsgFlags::empty()) {
+            take(&mut seen, &room[..length]);
+        }
+    }
+    seen
+}
+
+fn take(seen: &mut Seen, bytes: &[u8]) {
+    let Some((SUBSYSTEM, end)) = head(bytes) else { return };
+    let Some(entry) = bytes.get(20..end) else { return };
+    let whole = attributes(entry);
+    let Some(tuple) = whole.get(&1) else { return };
+    if tcp_state(&whole) != Some(ESTABLISHED) || seen.at.contains_key(*tuple) {
+        return;
+    }
+    let time = whole.get(&TIME).and_then(|bytes| <[u8; 8]>::try_from(*bytes).ok());
+    let time = time.map(u64::from_be_bytes).filter(|time| *time > 0);
+    seen.by_kernel += u64::from(time.is_some());
+    seen.at.insert((*tuple).into(), time.unwrap_or_else(|| clock::wall_us() * 1000));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_of_few_is_one_of_them() {
+        let report = LagReport { lags_ms: vec![1.0, 2.0, 9.0], ..LagReport::default() };
+        assert_eq!(report.percentile(50.0), Some(2.0));
+        assert_eq!(report.percentile(99.0), Some(9.0));
+        assert_eq!(LagReport::default().percentile(50.0), None);
+    }
+}
