@@ -124,6 +124,14 @@ impl Plan {
         self.value("replicate: coalesce", shown(old.coalesce), shown(new.coalesce));
         let protect_after = (shown(old.protect_after), shown(new.protect_after));
         self.value("replicate: protect_after", protect_after.0, protect_after.1);
+        match (&old.conntrackd, &new.conntrackd) {
+            (None, Some(new)) => self.say(format!("replicate: conntrackd on {}", new.peer)),
+            (Some(old), None) => self.say(format!("replicate: no conntrackd on {}", old.peer)),
+            (Some(old), Some(new)) if old != new => {
+                self.say(format!("replicate: another way to conntrackd on {}", new.peer));
+            }
+            _ => {}
+        }
     }
 
     fn node(&mut self, name: &str, old: &Node, new: &Node) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Walker, instead};
 use crate::config::model::{
-    COALESCE_DEFAULT, COALESCE_MAX, IGNORE_MAX, LINKS_MAX, Link, Network, PROTECT_AFTER_MAX,
-    PROTOCOLS, Replicate, ZONES_MAX,
+    COALESCE_DEFAULT, COALESCE_MAX, IGNORE_MAX, LINKS_MAX, Link, Network, Node as NodeConfig,
+    PROTECT_AFTER_MAX, PROTOCOLS, Replicate, ZONES_MAX,
 };
 use crate::config::report::Problem;
 use crate::config::tree::{Node, Table, Value};
@@ -20,6 +20,7 @@ impl Walker<'_> {
     pub(super) fn replicate(
         &mut self,
         tree: &Table,
+        nodes: &BTreeMap<String, NodeConfig>,
         links: &BTreeMap<String, Link>,
     ) -> Option<Replicate> {
         let table = self.table(tree, "replicate")?;
@@ -39,7 +40,8 @@ impl Walker<'_> {
         let coalesce = duration("coalesce", COALESCE_MAX).unwrap_or(COALESCE_DEFAULT);
         let protect_after = duration("protect_after", PROTECT_AFTER_MAX).unwrap_or_default();
         let links = self.replicate_links(tree, table, links);
-        Some(Replicate { links, protocols, ignore, zones, coalesce, protect_after })
+        let conntrackd = self.conntrackd(tree, table, nodes);
+        Some(Replicate { links, protocols, ignore, zones, coalesce, protect_after, conntrackd })
     }
 
     /// The links in order of preference: those that are named, otherwise all.
@@ -177,12 +179,6 @@ impl Walker<'_> {
             let words = [("flexible", true), ("strict", false)];
             if self.word(&entry.node, "recovery", &words) == Some(false) {
                 self.not_yet(entry.node.at, "`recovery = \"strict\"`");
-            }
-        }
-        if let Some(entry) = table.entries.get("conntrackd") {
-            match &entry.node.value {
-                Value::Table(_) => self.not_yet(entry.node.at, "[replicate.conntrackd]"),
-                _ => self.wrong_type(&entry.node, "conntrackd", "a table"),
             }
         }
     }
