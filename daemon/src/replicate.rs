@@ -28,12 +28,14 @@ use crate::kernel::error::NetlinkError;
 use crate::seal::ClusterKey;
 use crate::sys::ready::Bell;
 
+mod conntrackd;
 mod edge;
 mod listing;
 mod thread;
 mod timeouts;
 mod wire;
 
+pub use conntrackd::Peer as ConntrackdPeer;
 pub use edge::Policy;
 pub use listing::Listing;
 
@@ -118,6 +120,8 @@ pub struct Standing {
     pub divergent: usize,
     /// What has happened.
     pub counters: Counters,
+    /// What has happened with a peer that runs conntrackd, where there is one.
+    pub conntrackd: Option<evergate_core::conntrackd::Counters>,
     /// Datagrams that were dropped, by cause.
     pub dropped: BTreeMap<&'static str, u64>,
     /// News of the kernel that did not fit its buffer.
@@ -169,12 +173,13 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// Starts the thread.
+    /// Starts the thread, towards the nodes of ours or towards a box that runs conntrackd.
     pub fn start(
         doors: Doors,
         identity: Identity,
         policy: Policy,
         keys: &[ClusterKey],
+        conntrackd: Option<ConntrackdPeer>,
     ) -> std::io::Result<Replication> {
         let (mail, letters): (SyncSender<Mail>, Receiver<Mail>) = sync_channel(MAIL_MAX);
         let bell = Arc::new(Bell::new()?);
@@ -187,7 +192,10 @@ impl Replication {
             bell: Arc::clone(&bell),
             standing: Arc::clone(&standing),
         };
-        thread::start(desk, keys)?;
+        match conntrackd {
+            Some(peer) => conntrackd::start(desk, peer)?,
+            None => thread::start(desk, keys)?,
+        }
         Ok(Replication { mail, bell, standing, told: None })
     }
 

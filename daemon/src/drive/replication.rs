@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use std::sync::mpsc::SyncSender;
 
+use evergate_api::config::model as file;
 use evergate_api::control::{ActionReply, ErrorCode, ErrorReply, Reply, VerifyPeer, VerifyReply};
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{NodeId, PathId};
@@ -14,12 +15,15 @@ use evergate_core::{Input, Instant};
 use super::Drive;
 use crate::kernel::Interface;
 use crate::layout::Layout;
-use crate::replicate::{Doors, Identity, Listing, Mail, Policy, Replication, View, Way};
+use crate::replicate::{
+    ConntrackdPeer, Doors, Identity, Listing, Mail, Policy, Replication, View, Way,
+};
 use crate::seal::ClusterKey;
 use crate::wall_clock::WallClock;
 use crate::words;
 
-/// Starts the thread where the configuration wants it: with a peer of ours, and a key.
+/// Starts the thread where the configuration wants it: with a peer of ours and a key, or with a peer
+/// that runs conntrackd.
 pub fn start(
     layout: &Layout,
     incarnation: evergate_core::ident::Incarnation,
@@ -35,7 +39,12 @@ pub fn start(
         names: layout.names.clone(),
         port: layout.file.cluster.port,
     };
-    let started = Replication::start(doors, identity, policy(layout), keys);
+    let conntrackd = conntrackd(layout).and_then(|plan| {
+        let nodes = &layout.core.nodes;
+        let node = NodeId::at(nodes.iter().position(|node| node.name == plan.peer)?);
+        Some(ConntrackdPeer { node, plan: plan.clone() })
+    });
+    let started = Replication::start(doors, identity, policy(layout), keys, conntrackd);
     started.map(Some).map_err(|error| format!("replication cannot start: {error}"))
 }
 
@@ -43,7 +52,12 @@ pub fn start(
 pub fn wants(layout: &Layout, keys: &[ClusterKey]) -> bool {
     let ours = layout.core.nodes.iter().filter(|node| !node.foreign).count();
     let linked = layout.file.replicate.as_ref().is_some_and(|file| !file.links.is_empty());
-    linked && ours > 1 && !keys.is_empty()
+    linked && ours > 1 && !keys.is_empty() || conntrackd(layout).is_some()
+}
+
+/// The peer that runs conntrackd, if the configuration names one.
+pub fn conntrackd(layout: &Layout) -> Option<&file::Conntrackd> {
+    layout.file.replicate.as_ref()?.conntrackd.as_ref()
 }
 
 fn policy(layout: &Layout) -> Policy {
@@ -144,7 +158,9 @@ impl Drive {
     /// Links, those on which a peer is heard first.
     fn ways(&self) -> Vec<Way> {
         let mut ways: Vec<(bool, Way)> = Vec::new();
-        let wanted = self.layout.file.replicate.iter().flat_map(|file| &file.links);
+        let only = conntrackd(&self.layout).map(|plan| std::slice::from_ref(&plan.link));
+        let all = self.layout.file.replicate.as_ref().map(|file| file.links.as_slice());
+        let wanted = only.or(all).unwrap_or_default();
         let paths = &self.layout.core.paths;
         for link in wanted {
             let name = format!("link:{link}");
@@ -167,11 +183,15 @@ impl Drive {
     /// Asks a peer, or all, for everything they have.
     pub(super) fn resync(&self, name: Option<&str>) -> Reply {
         let Some(replication) = &self.replication else { return nothing_replicated() };
-        let all = self.node.peers().iter().map(|peer| peer.node);
+        let ours = self.node.peers().iter().map(|peer| peer.node);
+        let foreign = conntrackd(&self.layout).map(|plan| &plan.peer);
+        let number =
+            |name: &String| self.layout.core.nodes.iter().position(|node| node.name == *name);
+        let all = ours.chain(foreign.and_then(number).map(NodeId::at));
         let named = |node: &NodeId| name.is_none_or(|name| self.layout.core.name(*node) == name);
         let nodes: Vec<NodeId> = all.filter(named).collect();
         if nodes.is_empty() {
-            let text = format!("no peer of ours is called {}", name.unwrap_or_default());
+            let text = format!("no peer that replicates is called {}", name.unwrap_or_default());
             return Reply::Error(ErrorReply::new(ErrorCode::UnknownNode, text));
         }
         let asked = nodes.iter().all(|node| replication.post(Mail::Resync(*node)));

@@ -29,6 +29,37 @@ pub(super) fn of(truth: &Truth) -> ReplicationStatus {
 }
 
 fn counters(standing: &Standing) -> BTreeMap<String, u64> {
+    let mut all = match &standing.conntrackd {
+        Some(counted) => of_conntrackd(counted),
+        None => ours(standing),
+    };
+    all.insert("news_lost".to_owned(), u64::from(standing.news_lost));
+    all.extend(standing.dropped.iter().map(|(name, count)| ((*name).to_owned(), *count)));
+    all
+}
+
+fn of_conntrackd(counted: &evergate_core::conntrackd::Counters) -> BTreeMap<String, u64> {
+    let named = [
+        ("told", counted.told),
+        ("deferred", counted.deferred),
+        ("skipped", counted.skipped),
+        ("retold", counted.retold),
+        ("untellable", counted.untellable),
+        ("packets_lost", counted.lost),
+        ("stale", counted.stale),
+        ("refused", counted.refused),
+        ("expectations", counted.expectations),
+        ("collided", counted.collided),
+        ("not_taken", counted.not_taken),
+        ("divergent", counted.divergent),
+        ("missed", counted.missed),
+        ("bulks", counted.bulks),
+        ("asked", counted.asked),
+    ];
+    named.map(|(name, count)| (name.to_owned(), count)).into()
+}
+
+fn ours(standing: &Standing) -> BTreeMap<String, u64> {
     let counted = standing.counters;
     let named = [
         ("told", counted.told),
@@ -43,8 +74,6 @@ fn counters(standing: &Standing) -> BTreeMap<String, u64> {
         ("not_taken", counted.not_taken),
         ("divergent", counted.divergent),
         ("missed", counted.missed),
-        ("news_lost", u64::from(standing.news_lost)),
     ];
-    let dropped = standing.dropped.iter().map(|(name, count)| ((*name).to_owned(), *count));
-    named.map(|(name, count)| (name.to_owned(), count)).into_iter().chain(dropped).collect()
+    named.map(|(name, count)| (name.to_owned(), count)).into()
 }
