@@ -3,6 +3,7 @@
 mod address;
 mod bad_input;
 mod calm;
+mod conntrackd;
 mod foreign;
 mod partition;
 mod process;
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::error::{LabError, Result};
 use crate::firewall::Firewall;
 use crate::lab::{Lab, Options, Subject};
+use crate::package::Packaged;
 use crate::privilege;
 use crate::topology::Gateway;
 use crate::wait::{READY_LIMIT, SYNC_LIMIT};
@@ -37,6 +39,8 @@ pub enum Needs {
     Root,
     /// The built programs and keepalived.
     Peer,
+    /// The built programs, keepalived and conntrackd.
+    Conntrackd,
 }
 
 /// A test of the lab.
@@ -107,7 +111,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 12] = [
+    let groups: [&'static [Scenario]; 13] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -120,6 +124,7 @@ pub fn all() -> Vec<&'static Scenario> {
         replay::SCENARIOS,
         calm::SCENARIOS,
         stateful::SCENARIOS,
+        conntrackd::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
 }
@@ -190,6 +195,10 @@ fn missing(scenario: &Scenario, lab: &Options) -> Option<String> {
         Needs::Daemon => built().map(|_| "evergated is not built".to_owned()),
         Needs::Root if !privilege::is_real_root() => Some("needs root".to_owned()),
         Needs::Root => built().map(|_| "evergated is not built".to_owned()),
+        Needs::Conntrackd => built()
+            .map(|_| "evergated is not built".to_owned())
+            .or_else(|| crate::peer::Keepalived::find().err().map(|error| error.to_string()))
+            .or_else(|| Packaged::find("conntrackd").err().map(|error| error.to_string())),
         Needs::Peer => built()
             .map(|_| "evergated is not built".to_owned())
             .or_else(|| crate::peer::Keepalived::find().err().map(|error| error.to_string())),
