@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use evergate_api::config::model::{
-    Failback, PROTOCOLS, PerNode, Recovery, Replicate, VrrpVersion, protocol_name,
+    Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery, Replicate, VrrpVersion,
+    protocol_name,
 };
 use evergate_api::config::source::SourceFile;
 use evergate_api::config::{Config, Outcome, Sources, diff, parse, schema};
@@ -44,6 +45,35 @@ fn the_example_is_good() {
 }
 
 #[test]
+fn a_box_with_conntrackd_needs_two_keys_and_has_defaults() {
+    const PAIR: &str = "[cluster]\nname = \"edge\"\n[node.gw1]\n[node.gw2]\nforeign = true\n\
+        [link.sync]\ninterface = \"sync\"\n[group.gateway.router.lan]\ninterface = \"lan\"\n\
+        vrid = 51\naddresses = [\"10.91.0.1/24\"]\n[replicate.conntrackd]\npeer = \"gw2\"\n\
+        link = \"sync\"\n";
+    let report = outcome(PAIR).report;
+    assert!(report.is_empty(), "{}", report.render(false));
+    let told = |text: &str| {
+        let config = config(&format!("{PAIR}{text}"));
+        config.replicate.and_then(|replicate| replicate.conntrackd).expect("it is there")
+    };
+    let plain = Conntrackd {
+        peer: "gw2".into(),
+        link: "sync".into(),
+        mode: ConntrackdMode::Ftfw,
+        port: 3780,
+        address: None,
+        group: [225, 0, 0, 50].into(),
+    };
+    assert_eq!(told(""), plain);
+    let text = "mode = \"notrack\"\nport = 3781\naddress = \"fd93::2\"\n";
+    let other = told(text);
+    assert_eq!((other.mode, other.port), (ConntrackdMode::Notrack, 3781));
+    assert_eq!(other.address, "fd93::2".parse().ok());
+    let (old, new) = (config(PAIR), config(&format!("{PAIR}{text}")));
+    assert_eq!(diff(&old, &new).changes, ["replicate: another way to conntrackd on gw2"]);
+}
+
+#[test]
 fn one_node_without_key_or_link_is_a_whole_configuration() {
     let text = "[cluster]\nname = \"solo\"\n[node.gw1]\n[node.old]\nforeign = true\n\
                 [group.g.router.r]\ninterface = \"lan\"\nvrid = 1\naddresses = [\"10.0.0.1/24\"]\n";
@@ -63,6 +93,7 @@ fn replication_has_defaults_and_takes_what_it_is_told() {
         coalesce: Duration::from_millis(2),
         protect_after: Duration::ZERO,
         recovery: Recovery::Flexible,
+        conntrackd: None,
     };
     assert_eq!(plain, expected);
     let text = format!(

@@ -11,11 +11,15 @@
 //!              └────────── group::Group       who holds the addresses?     one per group
 //! ```
 //!
+//! Connections have machines of their own, in a thread of their own: [`replicate::Replicator`] between
+//! nodes of ours, [`conntrackd::Conntrackd`] towards a box that runs Debian's conntrackd.
+//!
 //! Four drivers run the very same machines: the daemon, the random simulator, the exhaustive
 //! checker and the replay of recorded traces. So nothing in here may depend on who drives it.
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod conntrackd;
 pub mod detector;
 pub mod effect;
 pub mod fault;

@@ -209,8 +209,9 @@ pub struct Progress {
     /// Flows that the peer has not confirmed.
     pub backlog: usize,
     /// For how long it lacks something: since the oldest packet that it has not confirmed was sent, or the
-    /// oldest change was due. Confirmations come together, up to [`receive::ACK_DELAY`] later.
-    pub lag: Duration,
+    /// oldest change was due. Confirmations come together, up to [`receive::ACK_DELAY`] later. `None` where the
+    /// peer's protocol does not tell.
+    pub lag: Option<Duration>,
 }
 
 /// The machine.
@@ -288,7 +289,7 @@ impl Replicator {
         Some(Progress {
             whole: reader.synced && !reader.broken,
             backlog: self.outbox.backlog(node),
-            lag: self.outbox.lag(node, now),
+            lag: Some(self.outbox.lag(node, now)),
         })
     }
 

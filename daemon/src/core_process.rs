@@ -105,6 +105,8 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
         ..Facts::default()
     };
     let notrack = exempt(&layout);
+    let others_notrack =
+        drive::replication::conntrackd(&layout).map(|plan| Notrack::install(plan.port));
     let doors = drive::replication::wants(&layout, &keys).then(Doors::open);
     let doors = doors.and_then(|opened| {
         let complain = |error| say("core", &format!("connections cannot be replicated: {error}"));
@@ -151,7 +153,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let drive = Drive::start(equipment, &adopted)?;
     let ended = drive.run();
     drop(server);
-    drop(notrack);
+    drop((notrack, others_notrack));
     observe::finish(&journal);
     Ok(ended?)
 }

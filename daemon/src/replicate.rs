@@ -28,6 +28,7 @@ use crate::kernel::error::NetlinkError;
 use crate::seal::ClusterKey;
 use crate::sys::ready::Bell;
 
+mod conntrackd;
 mod edge;
 mod fence;
 mod listing;
@@ -36,6 +37,7 @@ mod timeouts;
 mod whole;
 mod wire;
 
+pub use conntrackd::Peer as ConntrackdPeer;
 pub use edge::Policy;
 pub use fence::{STATES_WITHIN, Ticket};
 pub use listing::Listing;
@@ -136,6 +138,8 @@ pub struct Standing {
     pub divergent: usize,
     /// What has happened.
     pub counters: Counters,
+    /// What has happened with a peer that runs conntrackd, where there is one.
+    pub conntrackd: Option<evergate_core::conntrackd::Counters>,
     /// Datagrams that were dropped, by cause.
     pub dropped: BTreeMap<&'static str, u64>,
     /// News of the kernel that did not fit its buffer.
@@ -190,12 +194,13 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// Starts the thread.
+    /// Starts the thread, towards the nodes of ours or towards a box that runs conntrackd.
     pub fn start(
         doors: Doors,
         identity: Identity,
         policy: Policy,
         keys: &[ClusterKey],
+        conntrackd: Option<ConntrackdPeer>,
     ) -> std::io::Result<Replication> {
         let (mail, letters): (SyncSender<Mail>, Receiver<Mail>) = sync_channel(MAIL_MAX);
         let bell = Arc::new(Bell::new()?);
@@ -210,7 +215,10 @@ impl Replication {
             bell: Arc::clone(&bell),
             standing: Arc::clone(&standing),
         };
-        thread::start(desk, keys)?;
+        match conntrackd {
+            Some(peer) => conntrackd::start(desk, peer)?,
+            None => thread::start(desk, keys)?,
+        }
         Ok(Replication { mail, bell, standing, fence, fences: 0, configured: None, told: None })
     }
 

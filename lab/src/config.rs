@@ -50,6 +50,14 @@ impl Config {
             .without_table("replicate")
     }
 
+    /// One node of ours and one that runs keepalived and conntrackd: no key, but the link and what is copied.
+    pub fn with_conntrackd(self, node: &str) -> Self {
+        self.with(&format!("node.{node}"), "foreign", "true")
+            .without("cluster", "key_file")
+            .with("replicate.conntrackd", "peer", &format!("\"{node}\""))
+            .with("replicate.conntrackd", "link", "\"sync\"")
+    }
+
     /// Sets a key of a table to a TOML value; makes the table if there is none.
     #[must_use]
     pub fn with(self, table: &str, key: &str, value: &str) -> Self {

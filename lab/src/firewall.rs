@@ -7,6 +7,7 @@ use evergate_api::config::model::PORT_DEFAULT;
 use serde_json::Value;
 
 use crate::conntrack;
+use crate::conntrackd::PORT;
 use crate::error::{LabError, Result};
 use crate::ftp;
 use crate::lab::Lab;
@@ -131,7 +132,7 @@ impl Firewall {
              ct state invalid counter name \"invalid_input\"{verdict}\n    \
              ct state established,related accept\n    iifname \"lo\" accept\n    \
              meta l4proto {{ 112, icmp, ipv6-icmp }} accept\n    \
-             udp dport {PORT_DEFAULT} accept\n  }}\n"
+             udp dport {{ {PORT_DEFAULT}, {PORT} }} accept\n  }}\n"
         );
         let snat4 = format!("snat ip to {VIRTUAL_WAN}");
         let snat6 = format!("snat ip6 to {VIRTUAL_WAN6}");

@@ -14,11 +14,13 @@ use crate::cleanup;
 use crate::clock;
 use crate::config::Config;
 use crate::conntrack;
+use crate::conntrackd::{ConntrackdConfig, write_files};
 use crate::control::Control;
 use crate::error::{LabError, Result};
 use crate::filter::Loss;
 use crate::firewall::Firewall;
 use crate::node::{Part, Running, part_of};
+use crate::package::Packaged;
 use crate::peer::{Keepalived, PeerConfig};
 use crate::shell;
 use crate::topology::{Gateway, Topology};
@@ -56,6 +58,8 @@ pub enum Subject {
     Evergate(Config),
     /// keepalived with this configuration.
     Keepalived(PeerConfig),
+    /// keepalived, and conntrackd beside it.
+    Conntrackd(PeerConfig, ConntrackdConfig),
 }
 
 /// A lab that is up; it is removed when this value is dropped.
@@ -71,6 +75,8 @@ pub struct Lab {
     /// Where the process that was started has been killed on purpose.
     killed: BTreeSet<Gateway>,
     keepalived: Option<Keepalived>,
+    /// What runs beside the daemon of a gateway.
+    companions: BTreeMap<Gateway, Running>,
 }
 
 impl Lab {
@@ -96,6 +102,7 @@ impl Lab {
                 subjects: BTreeMap::new(),
                 killed: BTreeSet::new(),
                 keepalived: None,
+                companions: BTreeMap::new(),
             }),
             Err(error) => {
                 cleanup::remove_own();
@@ -141,21 +148,31 @@ impl Lab {
                 let namespace = self.topology.gateway(gateway);
                 Running::evergated(namespace, &gateway.to_string(), &binaries, &file, &directory)?
             }
-            Subject::Keepalived(config) => {
-                let keepalived = match self.keepalived.take() {
-                    Some(known) => known,
-                    None => Keepalived::find()?,
-                };
+            Subject::Keepalived(config) => self.start_keepalived(gateway, config)?,
+            Subject::Conntrackd(config, conntrackd) => {
+                let program = Packaged::find("conntrackd")?;
+                let (file, script) = write_files(&program, conntrackd, gateway, &directory)?;
                 let namespace = self.topology.gateway(gateway);
-                let running =
-                    Running::keepalived(namespace, gateway, &keepalived, config, &directory);
-                self.keepalived = Some(keepalived);
-                running?
+                let companion = Running::conntrackd(namespace, &program, &file, &directory)?;
+                self.companions.insert(gateway, companion);
+                let config = PeerConfig { notify: Some(script), ..config.clone() };
+                self.start_keepalived(gateway, &config)?
             }
         };
         self.nodes.insert(gateway, running);
         self.subjects.insert(gateway, subject.clone());
         Ok(())
+    }
+
+    fn start_keepalived(&mut self, gateway: Gateway, config: &PeerConfig) -> Result<Running> {
+        let keepalived = match self.keepalived.take() {
+            Some(known) => known,
+            None => Keepalived::find()?,
+        };
+        let (namespace, directory) = (self.topology.gateway(gateway), self.node_directory(gateway));
+        let running = Running::keepalived(namespace, gateway, &keepalived, config, &directory);
+        self.keepalived = Some(keepalived);
+        running
     }
 
     /// Starts our daemon on a gateway under the name of another node and with a key of its own, as somebody without the key would.
@@ -217,13 +234,19 @@ impl Lab {
     pub fn stop(&mut self, gateway: Gateway) -> Result<()> {
         let Some(mut running) = self.nodes.remove(&gateway) else { return Ok(()) };
         running.terminate();
+        let mut companion = self.companions.remove(&gateway);
+        companion.iter().for_each(Running::terminate);
         let ended = clock::wait_for("the daemon to end", STOP_LIMIT, LOOK, || {
             running.reap();
+            if let Some(companion) = &mut companion {
+                companion.reap();
+            }
             Ok(self.daemon_processes(gateway)?.is_empty().then_some(()))
         });
         if let Err(error) = ended {
             self.kill_all(gateway)?;
             running.wait();
+            companion.iter_mut().for_each(Running::wait);
             return Err(error);
         }
         Ok(())
@@ -232,7 +255,9 @@ impl Lab {
     /// Kills every process of a gateway and takes away what its kernel held, as if it had lost power.
     pub fn destroy(&mut self, gateway: Gateway) -> Result<()> {
         self.kill_all(gateway)?;
-        if let Some(mut running) = self.nodes.remove(&gateway) {
+        for mut running in
+            [self.nodes.remove(&gateway), self.companions.remove(&gateway)].into_iter().flatten()
+        {
             running.wait();
         }
         // A machine without power holds no addresses; its own are put back by the next boot, here at once.
@@ -338,6 +363,7 @@ impl Drop for Lab {
         }
         cleanup::remove_own();
         self.nodes.values_mut().for_each(Running::wait);
+        self.companions.values_mut().for_each(Running::wait);
     }
 }
 

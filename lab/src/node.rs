@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use crate::binaries::Binaries;
 use crate::error::{LabError, Result};
 use crate::netns::{Namespace, Process};
+use crate::package::Packaged;
 use crate::peer::{Keepalived, PeerConfig};
 use crate::topology::Gateway;
 
@@ -68,7 +69,7 @@ pub fn part_of(process: &Process) -> Option<Part> {
                 _ => Part::Guardian,
             })
         }
-        "keepalived" => Some(Part::Core),
+        "keepalived" | "conntrackd" => Some(Part::Core),
         _ => None,
     }
 }
@@ -110,6 +111,18 @@ impl Running {
         command.arg("--use-file").arg(&file);
         command.arg("--pid").arg(directory.join("keepalived.pid"));
         command.arg("--vrrp_pid").arg(directory.join("vrrp.pid"));
+        Self::start(namespace, command, directory)
+    }
+
+    /// Starts conntrackd in the foreground.
+    pub fn conntrackd(
+        namespace: &Namespace,
+        program: &Packaged,
+        file: &Path,
+        directory: &Path,
+    ) -> Result<Self> {
+        let mut command = program.command();
+        command.arg("-C").arg(file);
         Self::start(namespace, command, directory)
     }
 

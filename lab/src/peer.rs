@@ -1,47 +1,26 @@
-//! keepalived as a peer: found on this machine or unpacked aside, never installed and never started by the system.
+//! keepalived as a peer.
 
-use std::ffi::OsString;
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::binaries::cache_directory;
 use crate::error::{LabError, Result};
-use crate::shell;
+use crate::package::Packaged;
 use crate::topology::Gateway;
 
 /// A keepalived that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keepalived {
-    program: PathBuf,
-    libraries: Option<OsString>,
-}
+pub struct Keepalived(Packaged);
 
 impl Keepalived {
-    /// Looks for an unpacked package, then in the usual directories, then fetches the Debian package and unpacks it aside.
+    /// Finds or fetches it.
     pub fn find() -> Result<Self> {
-        let root = cache_directory().join("keepalived");
-        if let Some(unpacked) = Self::unpacked(&root) {
-            return Ok(unpacked);
-        }
-        for directory in ["/usr/sbin", "/usr/local/sbin"] {
-            let program = Path::new(directory).join("keepalived");
-            if program.is_file() {
-                return Ok(Self { program, libraries: None });
-            }
-        }
-        fetch(&root)?;
-        Self::unpacked(&root).ok_or_else(missing)
+        Packaged::find("keepalived").map(Self)
     }
 
     /// A command that starts it, without arguments yet.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        if let Some(libraries) = &self.libraries {
-            command.env("LD_LIBRARY_PATH", libraries);
-        }
-        command
+        self.0.command()
     }
 
     /// Its version, as it says.
@@ -53,49 +32,6 @@ impl Keepalived {
         let word = text.split_whitespace().find(|word| word.starts_with('v'));
         Ok(word.map_or("unknown", |word| &word[1..]).to_owned())
     }
-
-    fn unpacked(root: &Path) -> Option<Self> {
-        let program = root.join("usr/sbin/keepalived");
-        let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-        // Packages of before and after the merge of /lib and /usr/lib.
-        let places = ["usr/lib", "lib"].map(|base| root.join(base).join(&triplet));
-        let libraries = std::env::join_paths(places).ok()?;
-        program.is_file().then_some(Self { program, libraries: Some(libraries) })
-    }
-}
-
-fn missing() -> LabError {
-    LabError::Tool { program: "keepalived".to_owned(), package: "keepalived".to_owned() }
-}
-
-/// Downloads keepalived and the libraries that this machine lacks, and unpacks them without installing.
-fn fetch(root: &Path) -> Result<()> {
-    let plan =
-        shell::run("apt-get", &["install", "--simulate", "--no-install-recommends", "keepalived"])
-            .map_err(|_| missing())?;
-    let packages: Vec<&str> = plan
-        .lines()
-        .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())
-        .collect();
-    let downloads = root.with_extension("debs");
-    for directory in [root, &downloads] {
-        fs::create_dir_all(directory)
-            .map_err(LabError::io(format!("make {}", directory.display())))?;
-    }
-    eprintln!("fetching {} to {} (not installed)", packages.join(", "), root.display());
-    let mut command = Command::new("apt-get");
-    command.arg("download").args(&packages).current_dir(&downloads);
-    let output = command.output().map_err(LabError::io("start apt-get"))?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(LabError::Command { line: "apt-get download".to_owned(), text });
-    }
-    let entries = fs::read_dir(&downloads).map_err(LabError::io("list the downloads"))?;
-    for package in entries.flatten() {
-        let (file, root) = (package.path(), root.to_string_lossy());
-        shell::run("dpkg-deb", &["-x", &file.to_string_lossy(), &root])?;
-    }
-    Ok(())
 }
 
 /// A configuration of keepalived that serves the same addresses as our example.
@@ -111,11 +47,13 @@ pub struct PeerConfig {
     pub ipv6: bool,
     /// Take over from a living node of lower priority.
     pub preempt: bool,
+    /// What is called with `primary`, `backup` or `fault` when its role changes.
+    pub notify: Option<PathBuf>,
 }
 
 impl Default for PeerConfig {
     fn default() -> Self {
-        Self { version: 2, advert_ms: 1000, ipv4: true, ipv6: false, preempt: true }
+        Self { version: 2, advert_ms: 1000, ipv4: true, ipv6: false, preempt: true, notify: None }
     }
 }
 
@@ -166,7 +104,13 @@ impl PeerConfig {
         for router in &routers {
             let _ = writeln!(text, "    {}", router.name);
         }
-        text.push_str("  }\n}\n");
+        text.push_str("  }\n");
+        if let Some(script) = &self.notify {
+            for (role, word) in [("master", "primary"), ("backup", "backup"), ("fault", "fault")] {
+                let _ = writeln!(text, "  notify_{role} \"{} {word}\"", script.display());
+            }
+        }
+        text.push_str("}\n");
         for router in routers {
             text.push_str(&self.instance(gateway, router));
         }

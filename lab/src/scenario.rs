@@ -3,6 +3,7 @@
 mod address;
 mod bad_input;
 mod calm;
+mod conntrackd;
 mod foreign;
 mod partition;
 mod process;
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::error::{LabError, Result};
 use crate::firewall::Firewall;
 use crate::lab::{Lab, Options, Subject};
+use crate::package::Packaged;
 use crate::privilege;
 use crate::topology::Gateway;
 use crate::wait::{READY_LIMIT, SYNC_LIMIT};
@@ -43,6 +45,8 @@ pub enum Needs {
     Root,
     /// The built programs and keepalived.
     Peer,
+    /// The built programs, keepalived and conntrackd.
+    Conntrackd,
 }
 
 /// A test of the lab.
@@ -113,7 +117,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 18] = [
+    let groups: [&'static [Scenario]; 19] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -132,6 +136,7 @@ pub fn all() -> Vec<&'static Scenario> {
         replicate_repair::SCENARIOS,
         replicate_flows::SCENARIOS,
         replicate_loss::SCENARIOS,
+        conntrackd::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
 }
@@ -202,6 +207,10 @@ fn missing(scenario: &Scenario, lab: &Options) -> Option<String> {
         Needs::Daemon => built().map(|_| "evergated is not built".to_owned()),
         Needs::Root if !privilege::is_real_root() => Some("needs root".to_owned()),
         Needs::Root => built().map(|_| "evergated is not built".to_owned()),
+        Needs::Conntrackd => built()
+            .map(|_| "evergated is not built".to_owned())
+            .or_else(|| crate::peer::Keepalived::find().err().map(|error| error.to_string()))
+            .or_else(|| Packaged::find("conntrackd").err().map(|error| error.to_string())),
         Needs::Peer => built()
             .map(|_| "evergated is not built".to_owned())
             .or_else(|| crate::peer::Keepalived::find().err().map(|error| error.to_string())),

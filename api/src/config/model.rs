@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +56,10 @@ pub const IGNORE_MAX: usize = 256;
 pub const ZONES_MAX: usize = 256;
 /// The most marks that may be named.
 pub const MARKS_MAX: usize = 64;
+/// The UDP port of conntrackd in its examples.
+pub const CONNTRACKD_PORT_DEFAULT: u16 = 3780;
+/// The multicast group of conntrackd in its examples.
+pub const CONNTRACKD_GROUP_DEFAULT: Ipv4Addr = Ipv4Addr::new(225, 0, 0, 50);
 /// The protocols that have a name here, with their numbers (IANA, protocol numbers).
 pub const PROTOCOLS: [(&str, u8); 8] = [
     ("tcp", 6),
@@ -301,6 +305,8 @@ pub struct Replicate {
     pub protect_after: Duration,
     /// How strictly a connection is resumed.
     pub recovery: Recovery,
+    /// `[replicate.conntrackd]`, if the peer is a box that runs conntrackd.
+    pub conntrackd: Option<Conntrackd>,
 }
 
 /// How strictly a connection is resumed on another node.
@@ -335,6 +341,32 @@ impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}/{:#x}", self.value, self.mask)
     }
+}
+
+/// `[replicate.conntrackd]`: the other box of a pair, which runs Debian's conntrackd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conntrackd {
+    /// The name of the foreign node.
+    pub peer: String,
+    /// The link that both share.
+    pub link: String,
+    /// What its file calls `Mode`.
+    pub mode: ConntrackdMode,
+    /// The UDP port of both, 1 to 65535.
+    pub port: u16,
+    /// The peer's address where both speak to each other alone; none for multicast.
+    pub address: Option<IpAddr>,
+    /// The multicast group, where there is no address.
+    pub group: Ipv4Addr,
+}
+
+/// What conntrackd calls its mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConntrackdMode {
+    /// Messages are acknowledged.
+    Ftfw,
+    /// They are not.
+    Notrack,
 }
 
 /// A network: an address whose bits behind the prefix are zero.

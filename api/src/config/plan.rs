@@ -127,6 +127,14 @@ impl Plan {
         let protect_after = (shown(old.protect_after), shown(new.protect_after));
         self.value("replicate: protect_after", protect_after.0, protect_after.1);
         self.value("replicate: recovery", old.recovery, new.recovery);
+        match (&old.conntrackd, &new.conntrackd) {
+            (None, Some(new)) => self.say(format!("replicate: conntrackd on {}", new.peer)),
+            (Some(old), None) => self.say(format!("replicate: no conntrackd on {}", old.peer)),
+            (Some(old), Some(new)) if old != new => {
+                self.say(format!("replicate: another way to conntrackd on {}", new.peer));
+            }
+            _ => {}
+        }
     }
 
     fn node(&mut self, name: &str, old: &Node, new: &Node) {

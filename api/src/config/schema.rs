@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::model::{
-    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, MARKS_MAX,
-    NODES_MAX, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, UNICAST_PEERS_MAX,
-    ZONES_MAX,
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT,
+    IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, MARKS_MAX, NODES_MAX, PORT_DEFAULT,
+    PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, UNICAST_PEERS_MAX, ZONES_MAX,
 };
 use super::words::NAME_MAX;
 
@@ -214,6 +214,31 @@ fn router() -> Value {
     described(table(properties, &["interface", "addresses"]), text)
 }
 
+fn conntrackd() -> Value {
+    let properties = json!({
+        "peer": { "type": "string", "description": "The foreign node that runs conntrackd." },
+        "link": { "type": "string", "description": "The link that both share." },
+        "mode": {
+            "enum": ["ftfw", "notrack"], "default": "ftfw",
+            "description": "The Mode of its configuration."
+        },
+        "port": {
+            "type": "integer", "minimum": 1, "maximum": u16::MAX,
+            "default": CONNTRACKD_PORT_DEFAULT,
+            "description": "Its UDP port; with multicast it is called Group there."
+        },
+        "address": reference(
+            "ip",
+            "The address of the peer, where its configuration has UDP; without it multicast."
+        ),
+        "group": {
+            "type": "string", "default": CONNTRACKD_GROUP_DEFAULT.to_string(),
+            "description": "The multicast group, where its configuration has Multicast."
+        },
+    });
+    described(table(properties, &["peer", "link"]), "The other box of a pair runs conntrackd.")
+}
+
 fn replicate() -> Value {
     let names: Vec<&str> = PROTOCOLS.iter().map(|(name, _)| *name).collect();
     let octet = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
@@ -260,6 +285,7 @@ fn replicate() -> Value {
             "description": "Marks of connections, each with a mask; default all."
         },
         "defer": later,
+        "conntrackd": conntrackd(),
     });
     described(table(properties, &[]), "Replication of connections to every peer, over the links.")
 }

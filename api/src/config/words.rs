@@ -17,11 +17,12 @@ pub(crate) enum Place {
     GroupVrrp,
     Router,
     Replicate,
+    Conntrackd,
 }
 
 impl Place {
     /// Where a key without a place of its own may belong, the likeliest first.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Router,
         Self::Group,
         Self::GroupVrrp,
@@ -31,6 +32,7 @@ impl Place {
         Self::Vrrp,
         Self::Replicate,
         Self::Root,
+        Self::Conntrackd,
     ];
 
     /// The keys that it may have.
@@ -80,6 +82,7 @@ impl Place {
                 "defer",
                 "conntrackd",
             ],
+            Self::Conntrackd => &["peer", "link", "mode", "port", "address", "group"],
         }
     }
 
@@ -95,7 +98,6 @@ impl Place {
             "auth",
             "election",
             "defer",
-            "conntrackd",
         ];
         !later.contains(&key)
     }
@@ -112,6 +114,7 @@ impl Place {
             Self::GroupVrrp => "[group.NAME.vrrp]",
             Self::Router => "[group.NAME.router.NAME]",
             Self::Replicate => "[replicate]",
+            Self::Conntrackd => "[replicate.conntrackd]",
         }
     }
 

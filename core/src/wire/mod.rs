@@ -5,6 +5,7 @@
 //!   arp, ndp        announcements of an address and questions to a neighbour  (RFC 826, RFC 4861)
 //!   header          the outside of our own datagrams: who, where, which one
 //!   heartbeat, tlv  the inside of them, once the driver has opened the seal
+//!   conntrackd      what Debian's daemon of that name says of connections
 //! ```
 //!
 //! Every decoder is total: any bytes give a value or a [`Cause`], never a panic, and no list grows
@@ -16,6 +17,7 @@ pub mod arp;
 mod bytes;
 mod cause;
 pub mod checksum;
+pub mod conntrackd;
 pub mod flow;
 pub mod header;
 pub mod heartbeat;

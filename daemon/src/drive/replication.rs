@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
 
-use evergate_api::config::model::Recovery;
+use evergate_api::config::model::{self as file, Recovery};
 use evergate_api::control::{ActionReply, ErrorCode, ErrorReply, Reply, VerifyPeer, VerifyReply};
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{Incarnation, InterfaceId, NodeId, PathId};
@@ -16,13 +16,14 @@ use super::renumber::Moves;
 use crate::kernel::Interface;
 use crate::layout::Layout;
 use crate::replicate::{
-    Configured, Doors, Identity, Listing, Mail, Policy, Replication, View, Way,
+    Configured, ConntrackdPeer, Doors, Identity, Listing, Mail, Policy, Replication, View, Way,
 };
 use crate::seal::ClusterKey;
 use crate::wall_clock::WallClock;
 use crate::words;
 
-/// Starts the thread where the configuration wants it: with a peer of ours, and a key.
+/// Starts the thread where the configuration wants it: with a peer of ours and a key, or with a peer
+/// that runs conntrackd.
 pub fn start(
     layout: &Layout,
     incarnation: Incarnation,
@@ -30,7 +31,13 @@ pub fn start(
     doors: Option<Doors>,
 ) -> Result<Option<Replication>, String> {
     let Some(doors) = doors.filter(|_| wants(layout, keys)) else { return Ok(None) };
-    let started = Replication::start(doors, identity(layout, incarnation), policy(layout), keys);
+    let identity = identity(layout, incarnation);
+    let conntrackd = conntrackd(layout).and_then(|plan| {
+        let nodes = &layout.core.nodes;
+        let node = NodeId::at(nodes.iter().position(|node| node.name == plan.peer)?);
+        Some(ConntrackdPeer { node, plan: plan.clone() })
+    });
+    let started = Replication::start(doors, identity, policy(layout), keys, conntrackd);
     started.map(Some).map_err(|error| format!("replication cannot start: {error}"))
 }
 
@@ -54,7 +61,12 @@ fn fame(layout: &Layout) -> (u32, Option<u32>, u16) {
 pub fn wants(layout: &Layout, keys: &[ClusterKey]) -> bool {
     let ours = layout.core.nodes.iter().filter(|node| !node.foreign).count();
     let linked = layout.file.replicate.as_ref().is_some_and(|file| !file.links.is_empty());
-    linked && ours > 1 && !keys.is_empty()
+    linked && ours > 1 && !keys.is_empty() || conntrackd(layout).is_some()
+}
+
+/// The peer that runs conntrackd, if the configuration names one.
+pub fn conntrackd(layout: &Layout) -> Option<&file::Conntrackd> {
+    layout.file.replicate.as_ref()?.conntrackd.as_ref()
 }
 
 fn policy(layout: &Layout) -> Policy {
@@ -131,11 +143,19 @@ impl Drive {
     /// A new configuration: the thread goes on under its numbers, or ends.
     pub(super) fn configure_replication(&mut self, former: &Layout) {
         let Some(replication) = &mut self.replication else { return };
+        if conntrackd(former).is_some()
+            && former.file.replicate == self.layout.file.replicate
+            && former.core.nodes == self.layout.core.nodes
+        {
+            return;
+        }
         let (old, new) = (&former.core.nodes, &self.layout.core.nodes);
         let moves = Moves::of(old.iter().map(|n| &n.name), new.iter().map(|n| &n.name));
         let places = (0..old.len()).map(NodeId::at);
         let moved = places.filter_map(|node| Some((node, moves.node(node)?))).collect();
-        let known = fame(former) == fame(&self.layout);
+        let known = fame(former) == fame(&self.layout)
+            && conntrackd(former).is_none()
+            && conntrackd(&self.layout).is_none();
         let configured = Configured {
             identity: identity(&self.layout, self.node.incarnation()),
             policy: policy(&self.layout),
@@ -148,7 +168,7 @@ impl Drive {
         self.replication = None;
         self.facts.replication = None;
         self.complain(match wanted {
-            true => "this node is known by another name: connections are not replicated until this daemon is restarted",
+            true => "this node is known by another name, or its peer runs conntrackd: connections are not replicated until this daemon is restarted",
             false => "connections are not replicated any more",
         });
     }
@@ -179,17 +199,20 @@ impl Drive {
     /// The paths over which connections are replicated.
     fn links(&self) -> impl Iterator<Item = PathId> {
         let paths = &self.layout.core.paths;
-        let wanted = self.layout.file.replicate.iter().flat_map(|file| &file.links);
+        let only = conntrackd(&self.layout).map(|plan| std::slice::from_ref(&plan.link));
+        let all = self.layout.file.replicate.as_ref().map(|file| file.links.as_slice());
+        let wanted = only.or(all).unwrap_or_default();
         let position = |link: &String| {
             let name = format!("link:{link}");
             paths.iter().position(|path| path.name == name)
         };
-        wanted.filter_map(position).map(PathId::at)
+        wanted.iter().filter_map(position).map(PathId::at)
     }
 
     /// Whether the other thread hears the group on an interface.
     pub(super) fn replicates_on(&self, interface: InterfaceId) -> bool {
-        self.links().any(|id| self.layout.core.paths[id.index()].interface == interface)
+        conntrackd(&self.layout).is_none()
+            && self.links().any(|id| self.layout.core.paths[id.index()].interface == interface)
     }
 
     /// Links, those on which a peer is heard first.
@@ -215,11 +238,15 @@ impl Drive {
     /// Asks a peer, or all, for everything they have.
     pub(super) fn resync(&mut self, name: Option<&str>) -> Reply {
         let Some(replication) = &mut self.replication else { return nothing_replicated() };
-        let all = self.node.peers().iter().map(|peer| peer.node);
+        let ours = self.node.peers().iter().map(|peer| peer.node);
+        let foreign = conntrackd(&self.layout).map(|plan| &plan.peer);
+        let number =
+            |name: &String| self.layout.core.nodes.iter().position(|node| node.name == *name);
+        let all = ours.chain(foreign.and_then(number).map(NodeId::at));
         let named = |node: &NodeId| name.is_none_or(|name| self.layout.core.name(*node) == name);
         let nodes: Vec<NodeId> = all.filter(named).collect();
         if nodes.is_empty() {
-            let text = format!("no peer of ours is called {}", name.unwrap_or_default());
+            let text = format!("no peer that replicates is called {}", name.unwrap_or_default());
             return Reply::Error(ErrorReply::new(ErrorCode::UnknownNode, text));
         }
         let asked = nodes.iter().all(|node| replication.post(Mail::Resync(*node)));

@@ -65,6 +65,7 @@ pub(super) struct InternetSocket {
 }
 
 impl InternetSocket {
+    /// Opens it in the family of `group`, which is joined if it is one.
     pub(super) fn open(
         interface: &Interface,
         kind: Kind,
@@ -81,11 +82,17 @@ impl InternetSocket {
             IpAddr::V4(group) => {
                 set_v4(&socket, interface.index).map_err(step("set up IPv4"))?;
                 let index = InterfaceIndexOrAddress::Index(interface.index);
-                socket.join_multicast_v4_n(&group, &index).map_err(step("join a group"))?;
+                if group.is_multicast() {
+                    socket.join_multicast_v4_n(&group, &index).map_err(step("join a group"))?;
+                }
             }
             IpAddr::V6(group) => {
                 set_v6(&socket, interface.index).map_err(step("set up IPv6"))?;
-                socket.join_multicast_v6(&group, interface.index).map_err(step("join a group"))?;
+                if group.is_multicast() {
+                    socket
+                        .join_multicast_v6(&group, interface.index)
+                        .map_err(step("join a group"))?;
+                }
             }
         }
         if !filter.is_empty() {

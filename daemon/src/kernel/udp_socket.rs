@@ -9,6 +9,7 @@ use socket2::SockFilter;
 use super::Interface;
 use super::error::SocketError;
 use super::internet_socket::{InternetSocket, Kind};
+use crate::sys::option::{set_int, set_receive_buffer};
 
 pub use super::internet_socket::{HOP_LIMIT, Received};
 
@@ -118,6 +119,56 @@ impl Hears {
                 drop,
             ],
         }
+    }
+}
+
+/// The receive buffer towards a peer of another make: some ten thousand connections at once.
+const PEER_BUFFER_BYTES: i32 = 8 << 20;
+
+/// Exchanges datagrams with one peer of another make, on one interface: with its address, or with a
+/// multicast group.
+#[derive(Debug)]
+pub struct PeerSocket {
+    socket: InternetSocket,
+}
+
+impl PeerSocket {
+    /// Opens the socket on `port`; a `target` that is a group is joined.
+    pub fn open(interface: &Interface, port: u16, target: IpAddr) -> Result<Self, SocketError> {
+        let socket = InternetSocket::open(interface, Kind::Udp(port), target, &[])?;
+        let set = |(): ()| {
+            set_receive_buffer(socket.as_fd(), PEER_BUFFER_BYTES)?;
+            // A group that routers would pass on stays on the link.
+            match target {
+                IpAddr::V4(_) => {
+                    set_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_MULTICAST_TTL, 1)
+                }
+                IpAddr::V6(_) => Ok(()),
+            }
+        };
+        set(()).map_err(|error| SocketError::new("set up a socket", interface, &error))?;
+        Ok(Self { socket })
+    }
+
+    /// Sends a datagram to the peer or the group.
+    pub fn send(
+        &self,
+        payload: &[u8],
+        source: Option<IpAddr>,
+        target: IpAddr,
+    ) -> Result<(), SocketError> {
+        self.socket.send(payload, target, source)
+    }
+
+    /// The next datagram, if one is waiting.
+    pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<Received>, SocketError> {
+        self.socket.receive(buffer)
+    }
+}
+
+impl AsFd for PeerSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

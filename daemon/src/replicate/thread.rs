@@ -34,7 +34,7 @@ const TOKEN_NEWS: u64 = 2;
 const TOKEN_WIRE: u64 = 3;
 
 /// Right below the thread that sends heartbeats.
-const PRIORITY: i32 = crate::privilege::CORE_PRIORITY - 1;
+pub(super) const PRIORITY: i32 = crate::privilege::CORE_PRIORITY - 1;
 /// Datagrams of news that are read before anything else gets its turn.
 const NEWS_PER_TURN_MAX: usize = 256;
 /// Letters likewise.
@@ -516,6 +516,7 @@ impl Work {
             peers: self.view.sights.iter().map(|sight| (sight.node, peer(sight.node))).collect(),
             divergent: machine.divergent(),
             counters: machine.counters,
+            conntrackd: None,
             dropped: self.dropped.clone(),
             news_lost: lost,
         };
@@ -524,17 +525,17 @@ impl Work {
 }
 
 /// The key of the sums: the same on all nodes of a cluster, another one in each cluster.
-fn hash_key(cluster: u32) -> HashKey {
+pub(super) fn hash_key(cluster: u32) -> HashKey {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let word = u64::from(cluster).wrapping_mul(SPREAD);
     HashKey([word, word.rotate_left(29) ^ SPREAD])
 }
 
 /// The timeout of a copy, in seconds.
-fn lease() -> u32 {
+pub(super) fn lease() -> u32 {
     u32::try_from(LEASE.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::from_nanos(boottime_now())
 }

@@ -101,8 +101,11 @@ impl Lint<'_> {
 
     /// Replication needs somebody to replicate to, and a way there.
     fn replicate(&mut self) {
-        if self.config.replicate.is_none() {
-            return;
+        let Some(replicate) = &self.config.replicate else { return };
+        let conntrackd = self.tree.get(&["replicate", "conntrackd"]).map(|node| &node.value);
+        if matches!(conntrackd, Some(Value::Table(_))) {
+            let port = replicate.conntrackd.as_ref().map(|conntrackd| conntrackd.port);
+            return self.conntrackd(port);
         }
         let at = self.place(&["replicate"]);
         // Without any node of ours, that is the error.
@@ -114,6 +117,27 @@ impl Lint<'_> {
             let text = "replication runs over links; there is none, so nothing is replicated";
             let help = "add a [link.NAME]; it may be on the interface of a router";
             self.push(Problem::warning("no-link", text).at(at).help(help));
+        }
+    }
+
+    /// conntrackd's protocol joins two boxes, and has a port of its own.
+    fn conntrackd(&mut self, port: Option<u16>) {
+        let own = self.own();
+        if own.len() >= 2 {
+            let at = self.place(&["replicate", "conntrackd"]);
+            let text = format!(
+                "conntrackd's protocol joins two boxes: one of ours and one of its own; \
+                 the file names {} of ours",
+                own.len()
+            );
+            let help = "nodes of ours replicate to each other without it: leave it out";
+            self.push(Problem::error("contradiction", text).at(at).help(help));
+        }
+        if port == Some(self.config.cluster.port) {
+            let at = self.place(&["replicate", "conntrackd", "port"]);
+            let text = "conntrackd and our own protocol cannot share a port";
+            let help = "leave `port` in [cluster] at its default, 8747";
+            self.push(Problem::error("contradiction", text).at(at).help(help));
         }
     }
 

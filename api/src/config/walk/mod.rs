@@ -2,6 +2,7 @@
 //! problem is noted with its place. Nothing stops at the first error.
 
 mod cluster;
+mod conntrackd;
 mod group;
 mod replicate;
 mod router;
@@ -29,7 +30,7 @@ pub(crate) fn walk(tree: &Table, sources: &Sources, problems: &mut Vec<Problem>)
     let nodes = walker.nodes(tree);
     let links = walker.links(tree, &nodes);
     let groups = walker.groups(tree, &nodes);
-    let replicate = walker.replicate(tree, &links);
+    let replicate = walker.replicate(tree, &nodes, &links);
     walker.checks(tree);
     Config { cluster, nodes, links, groups, replicate, digest: digest::digest(tree) }
 }

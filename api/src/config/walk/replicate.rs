@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Walker, instead};
 use crate::config::model::{
     COALESCE_DEFAULT, COALESCE_MAX, IGNORE_MAX, LINKS_MAX, Link, MARKS_MAX, Mark, Network,
-    PROTECT_AFTER_MAX, PROTOCOLS, Recovery, Replicate, ZONES_MAX,
+    Node as NodeConfig, PROTECT_AFTER_MAX, PROTOCOLS, Recovery, Replicate, ZONES_MAX,
 };
 use crate::config::report::{Problem, Span};
 use crate::config::tree::{Node, Table, Value};
@@ -20,6 +20,7 @@ impl Walker<'_> {
     pub(super) fn replicate(
         &mut self,
         tree: &Table,
+        nodes: &BTreeMap<String, NodeConfig>,
         links: &BTreeMap<String, Link>,
     ) -> Option<Replicate> {
         let table = self.table(tree, "replicate")?;
@@ -46,6 +47,7 @@ impl Walker<'_> {
         let coalesce = duration("coalesce", COALESCE_MAX).unwrap_or(COALESCE_DEFAULT);
         let protect_after = duration("protect_after", PROTECT_AFTER_MAX).unwrap_or_default();
         let links = self.replicate_links(tree, table, links);
+        let conntrackd = self.conntrackd(tree, table, nodes);
         Some(Replicate {
             links,
             protocols,
@@ -55,6 +57,7 @@ impl Walker<'_> {
             coalesce,
             protect_after,
             recovery,
+            conntrackd,
         })
     }
 
@@ -218,12 +221,6 @@ impl Walker<'_> {
                 Value::Array(items) if items.is_empty() => {}
                 Value::Array(_) => self.no_defer(entry.key),
                 _ => self.wrong_type(&entry.node, "defer", "an array"),
-            }
-        }
-        if let Some(entry) = table.entries.get("conntrackd") {
-            match &entry.node.value {
-                Value::Table(_) => self.not_yet(entry.node.at, "[replicate.conntrackd]"),
-                _ => self.wrong_type(&entry.node, "conntrackd", "a table"),
             }
         }
     }
