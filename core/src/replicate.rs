@@ -95,6 +95,8 @@ pub enum Input {
     Peers(Vec<Sight>),
     /// Whether this node is active in some group.
     Serving(bool),
+    /// Whether a group is being handed over, from this node or to it: changes are not collected then.
+    HandingOver(bool),
     /// This node has let a group go and serves others: flows of which nothing is seen from now on may
     /// have gone with it.
     Released,
@@ -500,6 +502,7 @@ impl Machine for Replicator {
                     self.take_adopted(now, successor, self.settings.me);
                 }
             }
+            Input::HandingOver(urgent) => self.outbox.set_urgent(urgent),
             Input::Released => self.loosen(now),
             Input::Dumped(flow) => self.take_dumped(now, &flow, out),
             Input::DumpEnded(whole) => self.end_pass(now, whole, out),

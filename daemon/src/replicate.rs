@@ -89,6 +89,8 @@ pub struct View {
     pub sights: Vec<Sight>,
     /// In how many groups this node is active.
     pub serving: usize,
+    /// A group is being handed over, from this node or to it.
+    pub handing_over: bool,
     /// The ways to the peers, the best first.
     pub ways: Vec<Way>,
     /// Addresses of this node itself: its own connections are nobody else's business.

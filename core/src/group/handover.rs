@@ -152,7 +152,7 @@ impl Group {
     }
 
     /// Whether a handover is under way, from us or to us.
-    fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         self.handover.is_some() || self.predecessor.is_some()
     }
 

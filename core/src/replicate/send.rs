@@ -102,6 +102,8 @@ pub(super) struct Outbox {
     /// The details of these groups are to be told, a bit each.
     details: u64,
     sent: VecDeque<Sent>,
+    /// Changes are due at once.
+    urgent: bool,
 }
 
 impl Outbox {
@@ -116,6 +118,7 @@ impl Outbox {
             sums: false,
             details: 0,
             sent: VecDeque::new(),
+            urgent: false,
         }
     }
 
@@ -127,6 +130,11 @@ impl Outbox {
     /// The lowest number that may still be repaired.
     fn oldest(&self) -> u64 {
         self.sent.front().map_or(self.number + 1, |sent| sent.number)
+    }
+
+    /// Whether changes are due at once, those that wait too.
+    pub fn set_urgent(&mut self, urgent: bool) {
+        self.urgent = urgent;
     }
 
     /// Whether a change of a flow waits.
@@ -276,8 +284,12 @@ impl Replicator {
     fn flush_changes(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut values = Vec::new();
         while self.outbox.sent.len() < LIVE_WINDOW
-            && let Some((due, name)) =
-                self.outbox.due.first().copied().filter(|(due, _)| *due <= now)
+            && let Some((due, name)) = self
+                .outbox
+                .due
+                .first()
+                .copied()
+                .filter(|(due, _)| *due <= now || self.outbox.urgent)
         {
             self.outbox.due.remove(&(due, name));
             let Some((_, change)) = self.outbox.changes.remove(&name) else { continue };

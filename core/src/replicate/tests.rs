@@ -559,3 +559,19 @@ fn nodes_get_other_numbers_and_nothing_is_told_again() {
     world.run(100 * MS);
     assert!(world.equal(0, 1) && world.host(0).table.contains_key(&flow(500).key));
 }
+
+#[test]
+fn changes_are_not_collected_while_a_group_is_handed_over() {
+    let mut world = World::new(2);
+    world.packet(0, &flow(1));
+    assert!(!world.equal(0, 1), "collected");
+    world.feed(0, Input::HandingOver(true));
+    world.run(MS);
+    assert!(world.equal(0, 1), "what waits goes out");
+    world.packet(0, &flow(2));
+    world.run(MS);
+    assert!(world.equal(0, 1), "what comes does not wait");
+    world.feed(0, Input::HandingOver(false));
+    world.packet(0, &flow(3));
+    assert!(!world.equal(0, 1));
+}

@@ -158,6 +158,8 @@ pub struct Drive {
     replication: Option<Replication>,
     /// What the machine was told last of the copies of the peers' connections.
     copies_whole: Option<bool>,
+    /// Whether a group was being handed over when that was last told.
+    handed_over: bool,
 }
 
 /// The phases of a takeover that are over.
@@ -234,6 +236,7 @@ impl Drive {
             keys,
             replication,
             copies_whole: None,
+            handed_over: false,
         };
         drive.take_keys();
         drive.lay_out();

@@ -173,6 +173,11 @@ impl Drive {
         });
     }
 
+    /// Whether a group is being handed over as planned, from this node or to it.
+    pub(super) fn handing_over(&self) -> bool {
+        self.node.groups().iter().any(evergate_core::group::Group::is_busy)
+    }
+
     fn view(&self) -> View {
         // A group that we hold, or have begun to, is not served by a peer any more: what it says of
         // its connections while it lets go does not count.
@@ -190,6 +195,7 @@ impl Drive {
             self.ports.iter().flat_map(|port| port.addresses.iter().copied()).collect();
         View {
             sights: self.node.peers().iter().filter_map(sight).collect(),
+            handing_over: self.handing_over(),
             serving: self.node.groups().iter().filter(|group| group.holds()).count(),
             ways: self.ways(),
             own,

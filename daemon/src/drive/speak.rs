@@ -37,6 +37,11 @@ impl Drive {
                 Effect::Stopped => self.stopped = true,
             }
         }
+        if self.handing_over() != self.handed_over {
+            self.handed_over = !self.handed_over;
+            // What changes from here on must be told at once.
+            self.show_replication();
+        }
         if !self.wishes.is_empty() {
             self.kernel.wish(self.wishes.drain(..));
         }

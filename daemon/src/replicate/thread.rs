@@ -270,6 +270,7 @@ impl Work {
         let (sights, serving) = (view.sights.clone(), view.serving);
         let before = std::mem::replace(&mut self.view, view).serving;
         self.feed(Input::Peers(sights));
+        self.feed(Input::HandingOver(self.view.handing_over));
         if serving < before && serving > 0 {
             self.feed(Input::Released);
         }
@@ -299,7 +300,9 @@ impl Work {
         }
         self.news = news;
         // Who wants everything at once gets it at the price of more wake-ups.
-        let every = NEWS_EVERY.min(self.desk.policy.coalesce / 2);
+        let urgent = self.view.handing_over;
+        let every =
+            if urgent { Duration::ZERO } else { NEWS_EVERY.min(self.desk.policy.coalesce / 2) };
         let some = some && !every.is_zero();
         let listener = &self.desk.doors.listener;
         match (some, self.news_at.is_some()) {
