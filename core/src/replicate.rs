@@ -18,6 +18,7 @@
 //! When a node takes over, the flows of the other become its own ([`Effect::Restore`]).
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::Machine;
@@ -37,7 +38,7 @@ mod tests;
 
 use compare::Pass;
 use index::{Index, Stream, mark};
-use receive::Incoming;
+use receive::{Ended, Incoming};
 use send::{Outbox, Reader};
 
 /// How long a flow stays in the table of a standby without being renewed. The owner's word renews
@@ -73,6 +74,13 @@ pub struct Settings {
     pub read_every: Duration,
 }
 
+/// What two machines of a process differ in: the rest is the same on all nodes.
+impl Hash for Settings {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.me, self.incarnation).hash(state);
+    }
+}
+
 /// A fact for the machine.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Input {
@@ -106,7 +114,7 @@ pub enum Input {
 }
 
 /// What is known of a peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Sight {
     /// Who it is.
     pub node: NodeId,
@@ -192,8 +200,13 @@ pub struct Counters {
     pub missed: u64,
 }
 
-/// The machine.
-#[derive(Debug)]
+/// Has no part in what a machine will do: two that differ in it alone are in the same state.
+impl Hash for Counters {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// The machine. Its hash is that of its state: equal ones do the same from then on.
+#[derive(Clone, Hash, Debug)]
 pub struct Replicator {
     settings: Settings,
     index: Index,
@@ -213,7 +226,9 @@ pub struct Replicator {
     /// What a former process of ours has left in the table was compared with a server's whole word.
     tidy: bool,
     /// Who has said that our flows are its own, while we still serve.
-    successor: Option<NodeId>,
+    /// And in which of its packets.
+    successor: Option<(NodeId, u64)>,
+    ended: Ended,
     /// What has happened.
     pub counters: Counters,
 }
@@ -235,6 +250,7 @@ impl Replicator {
             aged: false,
             tidy: false,
             successor: None,
+            ended: Ended::default(),
             counters: Counters::default(),
             settings,
         }
@@ -316,7 +332,7 @@ impl Replicator {
         self.outbox.forget_readers(|node| readers.contains_key(&node));
         // A new process counts its packets from 1: whatever it says is newer than what is known.
         for node in anew {
-            self.change_owner(stream_of(node), stream_of(node), 0);
+            self.change_owner(stream_of(node), stream_of(node), 0, 0);
         }
         self.adopt(now, out);
     }
@@ -334,7 +350,7 @@ impl Replicator {
             if serves || flows == 0 {
                 continue;
             }
-            self.change_owner(stream_of(node), me, mark::LEASED | mark::LIBERAL);
+            self.change_owner(stream_of(node), me, 0, mark::LEASED | mark::LIBERAL);
             self.outbox.say_adopted(node);
             self.adopted_at = Some(now);
             self.pass.want_soon(now);
@@ -342,11 +358,13 @@ impl Replicator {
         }
     }
 
-    fn change_owner(&mut self, from: Stream, to: Stream, marks: u8) {
+    /// The flows of a stream belong to another one from now on. What packets of that stream with
+    /// numbers below `number` say of them is older.
+    fn change_owner(&mut self, from: Stream, to: Stream, number: u32, marks: u8) {
         self.index.walk(|_, entry| {
             let theirs = entry.stream == from;
             Some(match theirs {
-                true => index::Entry { stream: to, number: 0, marks: entry.marks | marks, ..entry },
+                true => index::Entry { stream: to, number, marks: entry.marks | marks, ..entry },
                 false => entry,
             })
         });
@@ -361,14 +379,14 @@ impl Replicator {
         let digest = self.settings.key.value(flow);
         let known = self.index.get(name);
         if let Some(entry) = known.filter(|e| e.stream != self.stream() && !self.serving) {
-            // A copy that somebody has changed here: the sums will show it.
-            if entry.digest != digest {
-                self.index.remove(name);
+            // A copy that somebody has changed here.
+            if entry.digest != digest && self.spoil(name) {
                 self.counters.divergent += 1;
                 self.divergent += 1;
             }
             return;
         }
+        self.pass.spare(name);
         let same = known.is_some_and(|e| e.stream == self.stream() && e.digest == digest);
         if same && !self.outbox.has(name) {
             return;
@@ -399,6 +417,9 @@ impl Replicator {
     /// A flow that the kernel has forgotten, or that is closed.
     fn closed(&mut self, now: Instant, name: FlowHash, key: &FlowKey) {
         self.outbox.forget_read(name);
+        if self.serving && !self.readers.is_empty() {
+            self.ended.insert(name);
+        }
         let ours = self.index.get(name).map(|entry| entry.stream == self.stream());
         match ours {
             None => {
@@ -412,13 +433,22 @@ impl Replicator {
                     self.change(now, self.settings.coalesce, name, send::Change::Gone { bytes });
                 }
             }
-            // Our copy of another's flow is gone: the sums will show it, and it is asked for again.
+            // Our copy of another's flow is gone.
             Some(false) => {
-                self.index.remove(name);
-                self.counters.divergent += 1;
-                self.divergent += 1;
+                if self.spoil(name) {
+                    self.counters.divergent += 1;
+                    self.divergent += 1;
+                }
             }
         }
+    }
+
+    /// A copy is not what its owner has told: the sums show it, and it is asked for again. Its number
+    /// stays, so that an older state that comes late is not taken instead. `false` if this was known.
+    fn spoil(&mut self, name: FlowHash) -> bool {
+        let Some(entry) = self.index.get(name).filter(|e| e.digest != SPOILED) else { return false };
+        self.index.put(name, index::Entry { digest: SPOILED, ..entry });
+        true
     }
 }
 
@@ -438,10 +468,17 @@ impl Machine for Replicator {
             }
             Input::Peers(sights) => self.take_sights(now, sights, out),
             Input::Serving(serving) => {
+                if serving && !self.serving {
+                    self.pass.spare_all();
+                    self.ended = Ended::default();
+                }
                 self.serving = serving;
                 self.adopt(now, out);
-                if let Some(successor) = self.successor.take_if(|_| !serving) {
-                    self.take_adopted(now, successor, self.settings.me);
+                if !serving && let Some((successor, number)) = self.successor.take() {
+                    // It may have said so long ago, and serve no more.
+                    if self.serves(stream_of(successor)) {
+                        self.take_adopted(now, successor, number, self.settings.me);
+                    }
                 }
             }
             Input::Dumped(flow) => self.take_dumped(now, &flow, out),
@@ -449,10 +486,8 @@ impl Machine for Replicator {
             Input::Refused(key) => {
                 self.counters.not_taken += 1;
                 let name = self.settings.key.name(&key);
-                // The number stays: an older state that comes late must not be taken instead. The
-                // sum is none of a flow's, so it is asked for again.
-                if let Some(entry) = self.index.get(name).filter(|e| e.stream != self.stream()) {
-                    self.index.put(name, index::Entry { digest: ValueDigest(0), ..entry });
+                if self.index.get(name).is_some_and(|e| e.stream != self.stream()) {
+                    self.spoil(name);
                 }
             }
             Input::NewsLost => self.pass.want_soon(now),
@@ -509,6 +544,8 @@ fn stream_of(node: NodeId) -> Stream {
     Stream::try_from(node.0).unwrap_or(Stream::MAX)
 }
 
+/// The sum of a copy that differs from what its owner has told, or is not in the kernel's table.
+const SPOILED: ValueDigest = ValueDigest(0);
 /// The room for values in a body.
 const ROOM: usize = BODY_MAX;
 /// Buckets that somebody wants to be told.

@@ -1,13 +1,13 @@
 //! The receiving side: what has come of a stream, and what follows from each value in it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::compare::older;
 use super::index::{Entry, Stream, bucket_of, mark};
-use super::send::low;
+use super::send::{Change, low};
 use super::{Effect, Note, Replicator, stream_of};
-use crate::flow::{FlowHash, FlowKey};
+use crate::flow::{Flow, FlowHash, FlowKey};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::Instant;
 use crate::wire::flow as flow_bytes;
@@ -26,7 +26,7 @@ const GONE_MAX: usize = 65_536;
 const WORDS: usize = ACK_BITS / 64;
 
 /// The stream of a peer's process.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Incoming {
     /// The process.
     pub incarnation: Incarnation,
@@ -79,7 +79,7 @@ impl Incoming {
 
     /// A flow is gone as of a packet: what older packets say of it does not count.
     fn bury(&mut self, name: FlowHash, number: u64) {
-        if self.window.base <= number && self.gone_order.len() < GONE_MAX {
+        if !self.is_buried(name, number) && self.window.base <= number && self.gone_order.len() < GONE_MAX {
             self.gone.insert(name, number);
             self.gone_order.push_back((number, name));
         }
@@ -101,8 +101,34 @@ impl Incoming {
     }
 }
 
+/// Flows that have ended here while we serve: the last ones, at most [`GONE_MAX`]. Nodes that served
+/// before us may tell them late.
+#[derive(Clone, Hash, Debug, Default)]
+pub(super) struct Ended {
+    order: VecDeque<FlowHash>,
+    flows: BTreeSet<FlowHash>,
+}
+
+impl Ended {
+    pub fn insert(&mut self, name: FlowHash) {
+        if !self.flows.insert(name) {
+            return;
+        }
+        self.order.push_back(name);
+        if self.order.len() > GONE_MAX
+            && let Some(first) = self.order.pop_front()
+        {
+            self.flows.remove(&first);
+        }
+    }
+
+    fn contains(&self, name: FlowHash) -> bool {
+        self.flows.contains(&name)
+    }
+}
+
 /// Which numbers have come: all below `base`, and those whose bits are set.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 struct Window {
     base: u64,
     bits: [u64; WORDS],
@@ -242,7 +268,7 @@ impl Replicator {
         out: &mut Vec<Effect>,
     ) {
         match item {
-            Item::Flow(bytes) => self.take_flow(from, number, bytes, out),
+            Item::Flow(bytes) => self.take_flow(now, from, number, bytes, out),
             Item::Gone(bytes) => self.take_gone(from, number, bytes, out),
             Item::Ack(ack) => self.take_ack(now, from, &ack, out),
             Item::Sums(sums) => {
@@ -262,7 +288,7 @@ impl Replicator {
                     incoming.sweeps.push((number, first, buckets));
                 }
             }
-            Item::Adopted(node) => self.take_adopted(now, from, node),
+            Item::Adopted(node) => self.take_adopted(now, from, number, node),
             Item::Broken(nodes) if nodes.contains(&self.settings.me) => {
                 self.set_synced(from, false, out);
             }
@@ -275,7 +301,14 @@ impl Replicator {
     }
 
     /// A peer tells a flow of its own.
-    fn take_flow(&mut self, from: NodeId, number: u64, bytes: &[u8], out: &mut Vec<Effect>) {
+    fn take_flow(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        number: u64,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
         let Ok(flow) = flow_bytes::decode(bytes) else {
             self.counters.refused += 1;
             return;
@@ -295,27 +328,72 @@ impl Replicator {
             // Two nodes claim it: who serves keeps what it has.
             Some(entry) if entry.stream == self.stream() && self.serving => {
                 self.counters.collided += 1;
+                return self.correct(from);
+            }
+            // Our kernel has seen packets of it, and that waits to be told.
+            _ if self.serving && self.outbox.has(name) => {
+                self.counters.collided += 1;
                 return;
             }
-            // Who serves no more tells again what another one has told anew.
-            Some(entry) if entry.stream != stream && !self.serves(stream) => {
-                if self.serves(entry.stream) {
-                    self.counters.stale += 1;
-                    return;
-                }
+            Some(entry) if entry.stream == stream => {}
+            // Who serves no more tells again what another one has told anew, or has seen end.
+            _ if !self.serves(stream) && self.is_stale(known, name) => {
+                self.counters.stale += 1;
+                return self.correct(from);
+            }
+            _ if !self.serves(stream) && self.serving => {
+                return self.take_late(now, from, flow, bytes, out);
             }
             Some(_) | None => {}
         }
         let digest = self.settings.key.value(&flow);
-        let marks = self.pass.seen_mark();
+        // What was our own is still to be replaced.
+        let aged = known.map_or(0, |entry| entry.marks & mark::AGED);
+        let marks = self.pass.seen_mark() | aged;
         self.index.put(name, Entry { digest, number: low(number), stream, marks });
         if known.is_none_or(|entry| entry.digest != digest) {
             out.push(Effect::Put(flow));
         }
     }
 
+    /// Whether the word of a node that does not serve, on a flow that is not known as its own, comes
+    /// too late: the flow belongs to one that serves, or is for that one to tell, or has ended here.
+    fn is_stale(&self, known: Option<Entry>, name: FlowHash) -> bool {
+        match known {
+            Some(entry) if self.serves(entry.stream) => true,
+            _ if self.serving => self.ended.contains(name),
+            _ => self.sights.iter().any(|sight| sight.serves),
+        }
+    }
+
+    /// The last word of a node that serves no more, on a flow that we do not have: it is ours.
+    fn take_late(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        flow: Flow,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
+        let (name, digest) = (self.settings.key.name(&flow.key), self.settings.key.value(&flow));
+        let marks = self.pass.seen_mark() | mark::LEASED | mark::LIBERAL;
+        self.index.put(name, Entry { digest, number: 0, stream: self.stream(), marks });
+        out.push(Effect::Put(flow));
+        self.outbox.change(now, name, Change::Flow { bytes: bytes.to_vec(), digest });
+        self.adopted_at = Some(now);
+        self.pass.want_soon(now);
+        self.correct(from);
+    }
+
+    /// A node that serves no more tells what is ours: it may not know yet.
+    fn correct(&mut self, from: NodeId) {
+        if self.serving && !self.serves(stream_of(from)) {
+            self.outbox.say_adopted_again(from);
+        }
+    }
+
     /// Whether a peer with this stream serves.
-    fn serves(&self, stream: Stream) -> bool {
+    pub(super) fn serves(&self, stream: Stream) -> bool {
         self.sights.iter().any(|sight| stream_of(sight.node) == stream && sight.serves)
     }
 
@@ -327,7 +405,10 @@ impl Replicator {
         };
         let name = self.settings.key.name(&key);
         let known = self.index.get(name).filter(|entry| entry.stream == stream_of(from));
-        if known.is_some_and(|entry| !older(entry.number, low(number))) {
+        let buried = |incoming: &Incoming| incoming.is_buried(name, number);
+        if known.is_some_and(|entry| !older(entry.number, low(number)))
+            || self.incoming.get(&from).is_some_and(buried)
+        {
             self.counters.stale += 1;
             return;
         }
@@ -347,20 +428,24 @@ impl Replicator {
     }
 
     /// The flows of a node belong to another one from now on.
-    pub(super) fn take_adopted(&mut self, now: Instant, by: NodeId, from: NodeId) {
+    pub(super) fn take_adopted(&mut self, now: Instant, by: NodeId, number: u64, from: NodeId) {
         let ours = from == self.settings.me;
         if by == from {
             return;
         }
         if ours && self.serving {
             // In a planned handover the successor says so before we have let go.
-            self.successor = Some(by);
+            self.successor = Some((by, number));
             return;
         }
         // Our kernel has seen packets of them and will not see the next ones: when they come back,
         // their sequence numbers would look wrong.
-        self.change_owner(stream_of(from), stream_of(by), if ours { mark::AGED } else { 0 });
+        let marks = if ours { mark::AGED } else { 0 };
+        self.change_owner(stream_of(from), stream_of(by), low(number), marks);
         if ours {
+            // What we have not told of them yet is no news any more, nor what we were asked for.
+            self.outbox.forget_flows();
+            self.pass.forget_wanted();
             self.aged = true;
             self.pass.want_soon(now);
         }

@@ -3,6 +3,7 @@
 mod host;
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use evergate_core::flow::{Flow, FlowKey, tcp};
@@ -37,7 +38,7 @@ pub struct Mischief {
 }
 
 /// A world.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     /// The time.
     pub now: Instant,
@@ -95,6 +96,7 @@ impl World {
             defect,
         };
         (0..nodes).for_each(|at| world.boot(at));
+        world.hosts[0].tenure = world.tenure;
         world.serve(0, true);
         world
     }
@@ -166,6 +168,7 @@ impl World {
         heir.live = live.into_iter().filter(|key| heir.table.contains_key(key)).collect();
         self.server = to;
         self.tenure += 1;
+        self.hosts[to].tenure = self.tenure;
         // What the former server's kernel alone has seen end goes on here until it expires.
         self.gone.clear();
     }
@@ -212,7 +215,25 @@ impl World {
         self.now = end;
     }
 
-    fn deliver(&mut self, packet: Packet) {
+    /// Lets time pass until a machine or a reading of a table goes on.
+    pub fn advance(&mut self) {
+        let next = self.hosts.iter().filter_map(|host| host.deadline(self.now)).min();
+        self.now = next.map_or(self.now, |next| next.max(self.now));
+        for at in 0..self.hosts.len() {
+            self.tick(at);
+            self.read_on(at);
+        }
+    }
+
+    /// Hashes what decides what happens from now on, and what laws compare it with.
+    pub fn hash_state(&self, state: &mut impl Hasher) {
+        self.hosts.iter().for_each(|host| host.hash_state(state));
+        (self.now, &self.wire.queue, self.server, self.split).hash(state);
+        (self.tenure, self.serial, self.births, &self.gone, &self.applied).hash(state);
+    }
+
+    /// Hands a packet to the node to which it was sent.
+    pub fn deliver(&mut self, packet: Packet) {
         let Packet { from, to, incarnation, tenure, body } = packet;
         let mut out = Vec::new();
         let Some(actor) = &mut self.hosts[to].actor else { return };
@@ -244,7 +265,7 @@ impl World {
             return;
         };
         debug_assert!(actor.deadline().is_some());
-        let piece = 1 + self.dice.place(24);
+        let piece = if self.wire.by_hand { 1 } else { 1 + self.dice.place(24) };
         for _ in 0..piece {
             let host = &mut self.hosts[at];
             let Some((read_at, read)) = host.dump.filter(|(read_at, _)| *read_at <= self.now)
@@ -273,7 +294,10 @@ impl World {
                     self.check_put(at, tenure, &flow);
                     self.put(at, flow);
                 }
-                Effect::Replace(flow) => self.put(at, flow),
+                Effect::Replace(flow) => {
+                    self.check_replaced(at, &flow);
+                    self.put(at, flow);
+                }
                 Effect::Delete(key) => {
                     self.write(|| format!("node {at}: delete {}", host::name(&key)));
                     self.delete(at, key);
@@ -291,7 +315,8 @@ impl World {
     fn transmit(&mut self, from: usize, body: &[u8]) {
         let host = &mut self.hosts[from];
         host.note_sent(body_flows(body));
-        let (incarnation, tenure) = (host.incarnation, self.tenure);
+        // What a former server says is of the time when it served.
+        let (incarnation, tenure) = (host.incarnation, host.tenure);
         for to in (0..self.hosts.len()).filter(|to| *to != from) {
             let packet = Packet { from, to, incarnation, tenure, body: body.to_vec() };
             self.tally.sent += 1;
@@ -347,6 +372,15 @@ impl World {
         *known = new;
     }
 
+    /// What is made anew is what the table has.
+    fn check_replaced(&mut self, at: usize, flow: &Flow) {
+        let has = self.hosts[at].table.get(&flow.key).map_or(0, |flow| flow.mark);
+        if flow.mark < has {
+            let what = format!("node {at} makes {} anew over {has}", host::show(flow));
+            self.break_law(Law::NeverBack, what);
+        }
+    }
+
     fn check_retold(&mut self, at: usize) {
         let host = &self.hosts[at];
         let Some(actor) = &host.actor else { return };
@@ -379,6 +413,7 @@ impl World {
         if host.live.remove(&flow.key) {
             host.table.insert(flow.key, flow.clone());
             self.gone.entry(flow.key).or_default().push(self.serial);
+            self.applied.insert((at, flow.key), (self.tenure, self.serial));
             self.say(at, &flow, Input::Changed(flow.clone()));
         }
     }
@@ -391,6 +426,7 @@ impl World {
         host.live.remove(&key);
         if let Some(flow) = host.table.remove(&key) {
             self.gone.entry(key).or_default().push(self.serial);
+            self.applied.insert((at, key), (self.tenure, self.serial));
             self.say(at, &flow, Input::Gone(key));
         }
     }
@@ -439,6 +475,12 @@ impl World {
             }
         }
         None
+    }
+
+    /// How many packets machines have taken for lost.
+    pub fn lost(&self) -> u64 {
+        let actors = self.hosts.iter().filter_map(|host| host.actor.as_ref());
+        actors.map(|actor| actor.machine.counters.lost).sum()
     }
 
     /// A copy that does not say that it is whole.

@@ -1,6 +1,7 @@
 //! A node: its machine, and the table of its kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Bound;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const MEDDLED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 const KEY: HashKey = HashKey([1, 2]);
 
 /// A node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Host {
     /// Its machine, while its process lives.
     pub actor: Option<Actor>,
@@ -37,6 +38,8 @@ pub struct Host {
     pub live: BTreeSet<FlowKey>,
     /// Whether it says that it serves.
     pub serves: bool,
+    /// When it served last: the number of that time of service.
+    pub(super) tenure: u64,
     /// Nodes that it takes for dead, though they may live.
     pub blind: Vec<usize>,
     /// When the next piece of the table is read, and what was read last.
@@ -53,6 +56,7 @@ impl Host {
             table: BTreeMap::new(),
             live: BTreeSet::new(),
             serves: false,
+            tenure: 0,
             blind: Vec::new(),
             dump: None,
             sizes: BTreeMap::new(),
@@ -80,6 +84,14 @@ impl Host {
         self.actor = Some(Actor::new(settings, now, defect));
         (self.incarnation, self.serves, self.dump) = (incarnation, false, None);
         self.sizes.clear();
+    }
+
+    /// Hashes what decides what happens here from now on.
+    pub(super) fn hash_state(&self, state: &mut impl Hasher) {
+        if let Some(actor) = &self.actor {
+            actor.hash_state(state);
+        }
+        (&self.table, &self.live, self.serves, self.tenure, &self.blind, self.dump).hash(state);
     }
 
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
