@@ -446,7 +446,9 @@ impl Replicator {
     /// A copy is not what its owner has told: the sums show it, and it is asked for again. Its number
     /// stays, so that an older state that comes late is not taken instead. `false` if this was known.
     fn spoil(&mut self, name: FlowHash) -> bool {
-        let Some(entry) = self.index.get(name).filter(|e| e.digest != SPOILED) else { return false };
+        let Some(entry) = self.index.get(name).filter(|e| e.digest != SPOILED) else {
+            return false;
+        };
         self.index.put(name, index::Entry { digest: SPOILED, ..entry });
         true
     }

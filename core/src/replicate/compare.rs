@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, bucket_of, mark};
 use super::send::{Change, Read, low};
 use super::{
-    Effect, LEASE, Note, PASS_SHARE, Replicator, SPOILED, STRICT_AFTER, SUMS_EVERY, Wanted, is_open,
-    stream_of,
+    Effect, LEASE, Note, PASS_SHARE, Replicator, SPOILED, STRICT_AFTER, SUMS_EVERY, Wanted,
+    is_open, stream_of,
 };
 use crate::flow::{Flow, FlowHash, State, tcp};
 use crate::ident::NodeId;

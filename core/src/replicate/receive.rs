@@ -25,6 +25,22 @@ const GONE_MAX: usize = 65_536;
 
 const WORDS: usize = ACK_BITS / 64;
 
+/// Ends of readings of a peer that wait for what was told before them; the sums show it where more do.
+const SWEEPS_MAX: usize = 16;
+
+/// The end of a reading: what was not told since it began is gone.
+#[derive(Clone, Hash, Debug)]
+struct Sweep {
+    /// Of the packet that said so.
+    number: u64,
+    /// Of the first packet of the reading.
+    first: u64,
+    buckets: BucketSet,
+    /// Sums that were told when nothing up to `number` could be repaired any more. What was lost of the
+    /// reading and told again came before them.
+    proven_by: Option<u64>,
+}
+
 /// The stream of a peer's process.
 #[derive(Clone, Hash, Debug)]
 pub(super) struct Incoming {
@@ -42,8 +58,9 @@ pub(super) struct Incoming {
     window: Window,
     gone: BTreeMap<FlowHash, u64>,
     gone_order: VecDeque<(u64, FlowHash)>,
-    /// Ends of readings that wait for packets before them: own number, first number, buckets.
-    sweeps: Vec<(u64, u64, BucketSet)>,
+    sweeps: VecDeque<Sweep>,
+    /// The lowest number that could still be repaired when the newest packet was sent.
+    oldest: u64,
     unacknowledged: u32,
     acknowledge_at: Option<Instant>,
 }
@@ -60,10 +77,29 @@ impl Incoming {
             window: Window { base: 0, bits: [0; WORDS] },
             gone: BTreeMap::new(),
             gone_order: VecDeque::new(),
-            sweeps: Vec::new(),
+            sweeps: VecDeque::new(),
+            oldest: 0,
             unacknowledged: 0,
             acknowledge_at: None,
         }
+    }
+
+    /// Sums were told: behind what was told again of all that could not be repaired at that time.
+    fn prove_sweeps(&mut self, sums: u64) {
+        let oldest = self.oldest;
+        for sweep in self.sweeps.iter_mut().filter(|sweep| sweep.number < oldest) {
+            sweep.proven_by.get_or_insert(sums);
+        }
+    }
+
+    /// Takes a sweep for which everything has come that was told before it.
+    fn next_sweep(&mut self) -> Option<Sweep> {
+        let base = self.window.base;
+        if self.sweeps.iter().any(|sweep| sweep.number < base) {
+            self.wanted = None;
+        }
+        let ready = |sweep: &Sweep| sweep.proven_by.is_some_and(|sums| sums < base);
+        self.sweeps.pop_front_if(|sweep| ready(sweep))
     }
 
     pub fn deadline(&self) -> Option<Instant> {
@@ -79,7 +115,10 @@ impl Incoming {
 
     /// A flow is gone as of a packet: what older packets say of it does not count.
     fn bury(&mut self, name: FlowHash, number: u64) {
-        if !self.is_buried(name, number) && self.window.base <= number && self.gone_order.len() < GONE_MAX {
+        if !self.is_buried(name, number)
+            && self.window.base <= number
+            && self.gone_order.len() < GONE_MAX
+        {
             self.gone.insert(name, number);
             self.gone_order.push_back((number, name));
         }
@@ -220,6 +259,7 @@ impl Replicator {
                 incoming.synced = false;
             }
             incoming.window.advance(body.oldest.min(body.number));
+            incoming.oldest = body.oldest;
             incoming.highest = incoming.highest.max(body.number);
             incoming.heard_at = Some(now);
             incoming.unacknowledged += 1;
@@ -245,18 +285,17 @@ impl Replicator {
     fn finish_packet(&mut self, now: Instant, from: NodeId, out: &mut Vec<Effect>) {
         let Some(incoming) = self.incoming.get_mut(&from) else { return };
         incoming.forget_buried();
-        let base = incoming.window.base;
-        let (ready, wait) =
-            std::mem::take(&mut incoming.sweeps).into_iter().partition(|(at, ..)| *at < base);
-        incoming.sweeps = wait;
         if incoming.unacknowledged >= ACK_PACKETS {
             incoming.acknowledge_at = Some(now);
         }
-        let ready: Vec<(u64, u64, BucketSet)> = ready;
-        for (_, first, buckets) in ready {
-            self.sweep(now, from, first, &buckets);
-        }
+        self.sweep_ready(now, from);
         self.acknowledge(now, out);
+    }
+
+    fn sweep_ready(&mut self, now: Instant, from: NodeId) {
+        while let Some(sweep) = self.incoming.get_mut(&from).and_then(Incoming::next_sweep) {
+            self.sweep(now, from, sweep.first, &sweep.buckets);
+        }
     }
 
     fn take_item(
@@ -272,6 +311,10 @@ impl Replicator {
             Item::Gone(bytes) => self.take_gone(from, number, bytes, out),
             Item::Ack(ack) => self.take_ack(now, from, &ack, out),
             Item::Sums(sums) => {
+                if let Some(incoming) = self.incoming.get_mut(&from) {
+                    incoming.prove_sweeps(number);
+                }
+                self.sweep_ready(now, from);
                 if self.is_comparable(from, number) {
                     self.compare_groups(now, from, &sums, out);
                 }
@@ -285,7 +328,11 @@ impl Replicator {
             Item::Want(node, buckets) if node == self.settings.me => self.pass.tell(now, &buckets),
             Item::Swept(first, buckets) => {
                 if let Some(incoming) = self.incoming.get_mut(&from) {
-                    incoming.sweeps.push((number, first, buckets));
+                    let sweep = Sweep { number, first, buckets, proven_by: None };
+                    incoming.sweeps.push_back(sweep);
+                    if incoming.sweeps.len() > SWEEPS_MAX {
+                        incoming.sweeps.pop_front();
+                    }
                 }
             }
             Item::Adopted(node) => self.take_adopted(now, from, number, node),
@@ -469,9 +516,6 @@ impl Replicator {
             self.pass.doom_unknown(now, buckets);
         }
         self.tidy |= self.serves(stream) && *buckets == BucketSet::all();
-        if let Some(incoming) = self.incoming.get_mut(&from) {
-            incoming.wanted = None;
-        }
     }
 
     /// Copies of which the owner has said nothing for too long.

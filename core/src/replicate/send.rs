@@ -30,6 +30,8 @@ pub const SILENT_AFTER: u32 = 16;
 pub const DEFERRED_FOR: Duration = Duration::from_secs(2);
 /// Changes that are due within the same such span go out together.
 pub const TOGETHER: Duration = Duration::from_millis(2);
+/// When what was lost is due: before everything else.
+const RETOLD_AT: Instant = Instant::ZERO;
 /// A packet is lost when this many later ones have been acknowledged.
 pub const OVERTAKEN_BY: u64 = 8;
 /// A packet is lost when nothing was heard of it for this long.
@@ -341,7 +343,9 @@ impl Replicator {
     /// Sums are those of all packets before them: changes that are due went out just now.
     fn flush_sums(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut value = Vec::new();
-        if std::mem::take(&mut self.outbox.sums) {
+        // Behind all that is told again: readers take sums as a sign that it has come.
+        let retells = self.outbox.due.first().is_some_and(|(due, _)| *due == RETOLD_AT);
+        if !retells && std::mem::take(&mut self.outbox.sums) {
             let sums = Item::Sums(Box::new(self.index.group_sums(self.stream())));
             replica::write(&sums, &self.settings.names, &mut value);
             let broken: Vec<NodeId> =
@@ -450,7 +454,7 @@ impl Replicator {
             }
         }
         self.outbox.settle();
-        self.tell_again(now, lost);
+        self.tell_again(lost);
         self.flush(now, out);
     }
 
@@ -468,20 +472,20 @@ impl Replicator {
             }
         }
         self.outbox.settle();
-        self.tell_again(now, lost);
+        self.tell_again(lost);
     }
 
     /// Tells the flows of lost packets as they were told last, if they were not told since.
-    fn tell_again(&mut self, now: Instant, lost: Vec<(u64, Vec<u8>)>) {
+    fn tell_again(&mut self, lost: Vec<(u64, Vec<u8>)>) {
         for (number, values) in lost {
             self.counters.lost += 1;
             for value in tlv::Reader::new(&values).map_while(Result::ok) {
-                self.tell_value_again(now, number, value);
+                self.tell_value_again(number, value);
             }
         }
     }
 
-    fn tell_value_again(&mut self, now: Instant, number: u64, value: tlv::Tlv<'_>) {
+    fn tell_value_again(&mut self, number: u64, value: tlv::Tlv<'_>) {
         let key = match value.kind {
             FLOW => flow_bytes::decode(value.value).map(|flow| flow.key),
             GONE => flow_bytes::decode_key(value.value),
@@ -503,14 +507,12 @@ impl Replicator {
         let ours = |entry: &Entry| entry.stream == self.stream() && entry.number == low(number);
         let bytes = value.value.to_vec();
         let change = match (value.kind, known) {
-            (FLOW, Some(entry)) if ours(&entry) => {
-                Change::Flow { bytes, digest: entry.digest }
-            }
+            (FLOW, Some(entry)) if ours(&entry) => Change::Flow { bytes, digest: entry.digest },
             (GONE, None) => Change::Gone { bytes },
             _ => return,
         };
         self.counters.retold += 1;
-        self.outbox.change(now, name, change);
+        self.outbox.change(RETOLD_AT, name, change);
     }
 
     /// Says again whose flows are ours, unless that has changed meanwhile.

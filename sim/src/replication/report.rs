@@ -116,7 +116,11 @@ pub fn small_worlds() -> Vec<(&'static str, usize, Budgets)> {
     let weather = Budgets { packets: 2, ends: 1, losses: 1, late: 1, twice: 1, ..one.clone() };
     vec![
         ("1 flow, 2 packets, 1 end; 1 lost, late, twice", 2, weather.clone()),
-        ("2 flows, 2 packets, 1 end; 2 lost", 2, Budgets { packets: 2, ends: 1, losses: 2, ..two.clone() }),
+        (
+            "2 flows, 2 packets, 1 end; 2 lost",
+            2,
+            Budgets { packets: 2, ends: 1, losses: 2, ..two.clone() },
+        ),
     ]
 }
 

@@ -245,6 +245,9 @@ impl World {
     /// Hands a fact to the machine of a node.
     pub fn feed(&mut self, at: usize, input: Input) {
         let mut out = Vec::new();
+        if let Input::Changed(flow) | Input::Dumped(flow) = &input {
+            self.hosts[at].note_heard(flow);
+        }
         let Some(actor) = &mut self.hosts[at].actor else { return };
         actor.handle(self.now, input, &mut out);
         self.carry_out(at, self.tenure, out);
@@ -356,11 +359,10 @@ impl World {
         }
         let new = (tenure, flow.mark);
         let host = &self.hosts[at];
-        if let Some(own) = host.table.get(&flow.key)
-            && host.owns(at, &flow.key)
-            && flow.mark < own.mark
+        if let Some(own) = host.own_state(at, &flow.key)
+            && flow.mark < own
         {
-            let what = format!("node {at} takes {} over its own {}", flow.mark, own.mark);
+            let what = format!("node {at} takes {} over its own {own}", flow.mark);
             return self.break_law(Law::NeverBack, what);
         }
         let known = self.applied.entry((at, flow.key)).or_insert(new);

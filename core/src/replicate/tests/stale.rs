@@ -34,8 +34,10 @@ impl Bench {
     /// Who of the peers serves.
     fn see(&mut self, serves: [bool; 2]) {
         self.serves = serves;
-        let sight = |at: usize| {
-            Sight { node: NodeId::at(at), incarnation: incarnation(at), serves: serves[at] }
+        let sight = |at: usize| Sight {
+            node: NodeId::at(at),
+            incarnation: incarnation(at),
+            serves: serves[at],
         };
         self.feed(Input::Peers(vec![sight(0), sight(1)]));
     }

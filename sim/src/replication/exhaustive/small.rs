@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use evergate_core::Instant;
 
+use super::super::Law;
 use super::super::planted::Defect;
 use super::super::wire::Packet;
 use super::super::world::{Mischief, World};
-use super::super::Law;
 
 /// How long all nodes have been in step before the walk begins.
 const CALM: Duration = Duration::from_millis(2_500);

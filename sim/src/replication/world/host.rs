@@ -38,6 +38,8 @@ pub struct Host {
     pub live: BTreeSet<FlowKey>,
     /// Whether it says that it serves.
     pub serves: bool,
+    /// The newest state of each flow that its kernel has told its machine.
+    heard: BTreeMap<FlowKey, u32>,
     /// When it served last: the number of that time of service.
     pub(super) tenure: u64,
     /// Nodes that it takes for dead, though they may live.
@@ -56,6 +58,7 @@ impl Host {
             table: BTreeMap::new(),
             live: BTreeSet::new(),
             serves: false,
+            heard: BTreeMap::new(),
             tenure: 0,
             blind: Vec::new(),
             dump: None,
@@ -81,6 +84,7 @@ impl Host {
             protect_after: Duration::ZERO,
             read_every: Duration::from_secs(5),
         };
+        self.heard.clear();
         self.actor = Some(Actor::new(settings, now, defect));
         (self.incarnation, self.serves, self.dump) = (incarnation, false, None);
         self.sizes.clear();
@@ -91,7 +95,8 @@ impl Host {
         if let Some(actor) = &self.actor {
             actor.hash_state(state);
         }
-        (&self.table, &self.live, self.serves, self.tenure, &self.blind, self.dump).hash(state);
+        (&self.table, &self.live, &self.heard, self.serves, self.tenure, &self.blind, self.dump)
+            .hash(state);
     }
 
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
@@ -121,9 +126,19 @@ impl Host {
     }
 
     /// Whether packets of a flow pass here and the machine knows it.
-    pub(super) fn owns(&self, at: usize, key: &FlowKey) -> bool {
+    fn owns(&self, at: usize, key: &FlowKey) -> bool {
         let owner = self.actor.as_ref().and_then(|actor| actor.machine.owner(key));
         self.live.contains(key) && owner == Some(NodeId::at(at))
+    }
+
+    /// The newest state of a flow whose packets pass here, of which the machine has heard: what comes
+    /// without an event it cannot know.
+    pub(super) fn own_state(&self, at: usize, key: &FlowKey) -> Option<u32> {
+        self.heard.get(key).copied().filter(|_| self.owns(at, key))
+    }
+
+    pub(super) fn note_heard(&mut self, flow: &Flow) {
+        self.heard.insert(flow.key, flow.mark);
     }
 
     pub(super) fn note_sent(&mut self, flows: Option<usize>) {
