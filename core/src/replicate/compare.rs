@@ -303,14 +303,18 @@ impl Replicator {
     }
 
     fn forget_unseen(&mut self) {
-        let (me, pass) = (self.stream(), &self.pass);
+        let (me, pass, serving) = (self.stream(), &self.pass, self.serving);
+        let ended = &mut self.ended;
         let (mut missed, mut differ) = (0, 0);
-        self.index.walk(|_, entry| {
+        self.index.walk(|name, entry| {
             if entry.marks & mark::SEEN == pass.seen || pass.is_newer(entry) {
                 return Some(entry);
             }
             if entry.stream == me {
                 missed += 1;
+                if serving {
+                    ended.insert(name);
+                }
                 return None;
             }
             differ += usize::from(entry.digest != SPOILED);

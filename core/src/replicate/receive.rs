@@ -404,13 +404,11 @@ impl Replicator {
     }
 
     /// Whether the word of a node that does not serve, on a flow that is not known as its own, comes
-    /// too late: the flow belongs to one that serves, or is for that one to tell, or has ended here.
+    /// too late: the flow belongs to another one, or has ended here, or is for one that serves to tell.
     fn is_stale(&self, known: Option<Entry>, name: FlowHash) -> bool {
-        match known {
-            Some(entry) if self.serves(entry.stream) => true,
-            _ if self.serving => self.ended.contains(name),
-            _ => self.sights.iter().any(|sight| sight.serves),
-        }
+        known.is_some()
+            || self.ended.contains(name)
+            || !self.serving && self.sights.iter().any(|sight| sight.serves)
     }
 
     /// The last word of a node that serves no more, on a flow that we do not have: it is ours.
@@ -451,11 +449,14 @@ impl Replicator {
             return;
         };
         let name = self.settings.key.name(&key);
-        let known = self.index.get(name).filter(|entry| entry.stream == stream_of(from));
+        let stream = stream_of(from);
+        // Who serves says it of the flows of those that serve no more, too.
+        let heir = !self.serving && self.serves(stream);
+        let counts = |entry: &Entry| entry.stream == stream || heir && !self.serves(entry.stream);
+        let known = self.index.get(name).filter(counts);
+        let newer = |entry: Entry| entry.stream == stream && !older(entry.number, low(number));
         let buried = |incoming: &Incoming| incoming.is_buried(name, number);
-        if known.is_some_and(|entry| !older(entry.number, low(number)))
-            || self.incoming.get(&from).is_some_and(buried)
-        {
+        if known.is_some_and(newer) || self.incoming.get(&from).is_some_and(buried) {
             self.counters.stale += 1;
             return;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evergate_core::flow::{Flow, FlowKey, tcp};
 use evergate_core::ident::{Incarnation, NodeId};
-use evergate_core::replicate::{Effect, Input, Sight};
+use evergate_core::replicate::{Effect, Input, Sight, is_open};
 use evergate_core::time::earliest;
 use evergate_core::wire::replica::{Body, FLOW, GONE};
 use evergate_core::wire::tlv;
@@ -415,7 +415,6 @@ impl World {
         if host.live.remove(&flow.key) {
             host.table.insert(flow.key, flow.clone());
             self.gone.entry(flow.key).or_default().push(self.serial);
-            self.applied.insert((at, flow.key), (self.tenure, self.serial));
             self.say(at, &flow, Input::Changed(flow.clone()));
         }
     }
@@ -428,7 +427,6 @@ impl World {
         host.live.remove(&key);
         if let Some(flow) = host.table.remove(&key) {
             self.gone.entry(key).or_default().push(self.serial);
-            self.applied.insert((at, key), (self.tenure, self.serial));
             self.say(at, &flow, Input::Gone(key));
         }
     }
@@ -451,6 +449,10 @@ impl World {
         if silent {
             self.tally.faults += 1;
         } else {
+            let ends = !matches!(&input, Input::Changed(flow) if is_open(flow));
+            if ends && at == self.server && self.hosts[at].actor.is_some() {
+                self.applied.insert((at, flow.key), (self.tenure, self.serial));
+            }
             self.feed(at, input);
         }
     }
