@@ -343,9 +343,11 @@ impl World {
             let what = format!("node {at} deletes {}", host::name(&key));
             self.break_law(Law::LivesStay, what);
         }
-        self.hosts[at].table.remove(&key);
+        // An end that is told twice is still one.
+        let had = self.hosts[at].table.remove(&key).is_some();
         // The flow was gone at least once since the state that this copy had.
-        if let Some((_, applied)) = self.applied.get_mut(&(at, key))
+        if had
+            && let Some((_, applied)) = self.applied.get_mut(&(at, key))
             && let Some(gone) =
                 self.gone.get(&key).and_then(|gone| gone.iter().find(|it| **it > *applied))
         {
