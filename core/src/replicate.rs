@@ -417,7 +417,7 @@ impl Replicator {
     /// A flow that the kernel has forgotten, or that is closed.
     fn closed(&mut self, now: Instant, name: FlowHash, key: &FlowKey) {
         self.outbox.forget_read(name);
-        if self.serving && !self.readers.is_empty() {
+        if self.serving {
             self.ended.insert(name);
         }
         let ours = self.index.get(name).map(|entry| entry.stream == self.stream());

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
             (Ok(from), Ok(to)) => code(replication::check_seeds(from, to)),
             _ => usage(),
         },
+        ["replication", "small"] => code(replication::check_small_worlds()),
         ["replication", seed] => match seed.parse() {
             Ok(seed) => code(replication::tell(seed)),
             Err(_) => usage(),
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     eprintln!(
         "usage: evergate-sim check [DIRECTORY] | random FROM TO [DIRECTORY] | replay FILE | \
-         replication [SEED | FROM TO]"
+         replication [small | SEED | FROM TO]"
     );
     ExitCode::from(USAGE)
 }

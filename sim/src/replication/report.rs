@@ -12,7 +12,7 @@ use crate::report::THREADS;
 /// The seeds of the walks are 0 to one below this.
 pub const SEEDS: u64 = 400;
 /// More states than this, and a small world counts as one that does not close.
-pub const STATES_MAX: usize = 4_000_000;
+pub const STATES_MAX: usize = 400_000;
 /// How many worlds a defect is looked for in before it counts as missed.
 pub const SEEDS_FOR_DEFECT: u64 = 60;
 
@@ -111,16 +111,26 @@ fn tell_broken(walked: &Walked) -> bool {
 
 /// The worlds that are walked through completely, with their names.
 pub fn small_worlds() -> Vec<(&'static str, usize, Budgets)> {
-    let one = Budgets { span_ms: 1_300, flows: 1, ..Budgets::default() };
-    let two = Budgets { flows: 2, ..one.clone() };
-    let weather = Budgets { packets: 2, ends: 1, losses: 1, late: 1, twice: 1, ..one.clone() };
+    let one = Budgets { span_ms: 1_100, flows: 1, ..Budgets::default() };
+    let two = Budgets { flows: 2, packets: 2, ends: 1, ..one.clone() };
+    let busy = Budgets { packets: 2, ends: 1, ..one.clone() };
+    let brief = Budgets { span_ms: 300, packets: 1, ends: 1, ..one.clone() };
     vec![
-        ("1 flow, 2 packets, 1 end; 1 lost, late, twice", 2, weather.clone()),
-        (
-            "2 flows, 2 packets, 1 end; 2 lost",
-            2,
-            Budgets { packets: 2, ends: 1, losses: 2, ..two.clone() },
-        ),
+        ("2 flows, 1 lost", 2, Budgets { losses: 1, ..two.clone() }),
+        ("1 flow, 2 lost", 2, Budgets { losses: 2, packets: 1, ends: 1, ..one.clone() }),
+        ("1 flow, 1 late, 1 twice", 2, Budgets { late: 1, twice: 1, ..brief.clone() }),
+        ("1 flow, 1 lost, 1 late", 2, Budgets { losses: 1, late: 1, ..brief.clone() }),
+        ("1 flow, 2 late", 2, Budgets { late: 2, ..brief.clone() }),
+        ("1 flow, 1 silent, 1 lost", 2, Budgets { silent: 1, losses: 1, ..busy.clone() }),
+        ("1 flow, 1 refusal, 1 late", 2, Budgets { refusals: 1, late: 1, ..busy.clone() }),
+        ("1 flow, 1 meddle, 1 late", 2, Budgets { meddles: 1, late: 1, ..brief.clone() }),
+        ("1 flow, 1 restart, 1 lost", 2, Budgets { restarts: 1, losses: 1, ..brief.clone() }),
+        ("1 flow, 1 handover, 1 lost", 2, Budgets { handovers: 1, losses: 1, ..brief.clone() }),
+        ("1 flow, 1 handover, 1 late", 2, Budgets { handovers: 1, late: 1, ..brief.clone() }),
+        ("1 flow, 2 handovers", 2, Budgets { handovers: 2, ..brief.clone() }),
+        ("1 flow, 1 death, 1 late", 2, Budgets { deaths: 1, late: 1, ..brief.clone() }),
+        ("3 nodes, 1 handover, 1 lost", 3, Budgets { handovers: 1, losses: 1, ..brief.clone() }),
+        ("3 nodes, 1 death, 1 lost", 3, Budgets { deaths: 1, losses: 1, ..brief.clone() }),
     ]
 }
 
@@ -129,7 +139,8 @@ pub fn close(nodes: usize, budgets: &Budgets, defect: Option<Defect>, laws: &[La
     exhaustive::walk(nodes, budgets, defect, laws, STATES_MAX)
 }
 
-fn check_small_worlds() -> bool {
+/// Walks through the small worlds completely and prints what was found; true if nothing was.
+pub fn check_small_worlds() -> bool {
     let worlds = small_worlds();
     let next = AtomicU64::new(0);
     let work = || {
