@@ -43,8 +43,12 @@ impl Bench {
     }
 
     fn hear(&mut self, from: NodeId, number: u64, items: &[Item<'_>]) {
+        self.hear_since(from, number, 1, items);
+    }
+
+    fn hear_since(&mut self, from: NodeId, number: u64, oldest: u64, items: &[Item<'_>]) {
         let mut body = Vec::new();
-        replica::begin(number, 1, &mut body);
+        replica::begin(number, oldest, &mut body);
         let names = settings(ME, incarnation(ME)).names;
         items.iter().for_each(|item| replica::write(item, &names, &mut body));
         self.feed(Input::Packet { from, incarnation: incarnation(from.index()), body });
@@ -60,6 +64,18 @@ impl Bench {
         let mut bytes = Vec::new();
         assert!(flow_bytes::encode_key(&flow.key, &mut bytes));
         self.hear(from, number, &[Item::Gone(&bytes)]);
+    }
+
+    /// A peer has told all that it has since this number, which is that of the next packet.
+    fn sweep(&mut self, from: NodeId, number: u64) {
+        self.hear(from, number, &[Item::Swept(number, BucketSet::all())]);
+        self.sums(from, number + 1, number + 1);
+    }
+
+    /// Sums that fit nothing, told when this was the lowest number that could be repaired.
+    fn sums(&mut self, from: NodeId, number: u64, oldest: u64) {
+        let sums = Item::Sums(Box::new([7; index::GROUPS]));
+        self.hear_since(from, number, oldest, &[sums]);
     }
 
     /// Lets time pass, with the kernel's table read where the machine wants it.
@@ -139,7 +155,7 @@ fn a_copy_that_is_gone_here_goes_when_the_owner_says_so_or_tells_it_no_more() {
     assert!(bench.has(&Effect::Delete(flow(7).key)));
     bench.hear_flow(ONE, 3, &marked(3));
     bench.feed(Input::Changed(marked(99)));
-    bench.hear(ONE, 4, &[Item::Swept(4, BucketSet::all())]);
+    bench.sweep(ONE, 4);
     bench.pass(&[marked(99)]);
     assert!(bench.has(&Effect::Delete(flow(7).key)));
 }
@@ -244,7 +260,7 @@ fn what_is_doomed_behind_a_reading_goes_with_the_next() {
     bench.hear_flow(ONE, 1, &marked(1));
     bench.wait(PASS_EVERY);
     bench.feed(Input::Dumped(marked(1)));
-    bench.hear(ONE, 2, &[Item::Swept(2, BucketSet::all())]);
+    bench.sweep(ONE, 2);
     bench.feed(Input::DumpEnded(true));
     bench.out.clear();
     bench.wait(150 * MS);
@@ -257,9 +273,73 @@ fn what_is_doomed_behind_a_reading_goes_with_the_next() {
 fn what_is_doomed_stays_when_its_packets_pass_here() {
     let mut bench = Bench::new();
     bench.hear_flow(ONE, 1, &marked(1));
-    bench.hear(ONE, 2, &[Item::Swept(2, BucketSet::all())]);
+    bench.sweep(ONE, 2);
     bench.feed(Input::Serving(true));
     bench.pass(&[marked(1)]);
     assert!(!bench.has(&Effect::Delete(flow(7).key)));
     assert_eq!(bench.machine.owner(&flow(7).key), Some(NodeId::at(ME)));
+}
+
+#[test]
+fn what_was_lost_of_a_reading_and_is_told_again_does_not_go() {
+    let mut bench = Bench::new();
+    bench.hear_flow(ONE, 1, &marked(1));
+    // The reading began with 2, which is lost; 3 is its end. What 2 has told comes again in 5.
+    bench.hear(ONE, 3, &[Item::Swept(2, BucketSet::all())]);
+    bench.hear_since(ONE, 4, 4, &[]);
+    assert_eq!(bench.machine.owner(&flow(7).key), Some(ONE), "2 is given up, and may come again");
+    bench.hear_flow(ONE, 5, &marked(1));
+    bench.sums(ONE, 6, 4);
+    assert_eq!(bench.machine.owner(&flow(7).key), Some(ONE));
+    // What is not told again by then is gone.
+    bench.hear(ONE, 7, &[Item::Swept(7, BucketSet::all())]);
+    bench.sums(ONE, 8, 8);
+    assert_eq!(bench.machine.owner(&flow(7).key), None);
+}
+
+#[test]
+fn two_ends_of_a_flow_that_come_in_the_wrong_order_bury_what_lies_between() {
+    let mut bench = Bench::new();
+    bench.hear_flow(ONE, 1, &marked(1));
+    bench.hear_gone(ONE, 4, &flow(7));
+    bench.hear_gone(ONE, 2, &flow(7));
+    bench.out.clear();
+    bench.hear_flow(ONE, 3, &marked(3));
+    assert_eq!(bench.put(), []);
+}
+
+#[test]
+fn who_serves_no_more_is_not_heard_of_flows_that_another_one_serves_or_has_seen_end() {
+    let mut bench = Bench::new();
+    bench.hear_flow(ONE, 1, &marked(1));
+    bench.see([false, true]);
+    bench.hear_gone(OTHER, 1, &flow(7));
+    assert!(bench.has(&Effect::Delete(flow(7).key)), "though nobody has said who adopted it");
+    bench.hear_flow(ONE, 2, &marked(2));
+    assert_eq!(bench.put(), []);
+    // The same where we have taken over ourselves, and our kernel has seen it end.
+    let mut bench = Bench::new();
+    bench.hear_flow(ONE, 1, &marked(1));
+    bench.see([false, false]);
+    bench.feed(Input::Serving(true));
+    bench.feed(Input::Gone(flow(7).key));
+    bench.wait(3 * MS);
+    bench.out.clear();
+    bench.hear_flow(ONE, 2, &marked(2));
+    assert_eq!(bench.put(), []);
+}
+
+#[test]
+fn the_last_word_of_who_serves_no_more_on_an_unknown_flow_makes_it_ours_and_he_is_told() {
+    let mut bench = Bench::new();
+    bench.see([false, false]);
+    bench.feed(Input::Serving(true));
+    bench.out.clear();
+    bench.hear_flow(ONE, 1, &marked(2));
+    assert!(bench.out.contains(&Effect::Put(marked(2))));
+    assert_eq!(bench.machine.owner(&flow(7).key), Some(NodeId::at(ME)));
+    let said = bench.said();
+    assert!(said.contains(&replica::ADOPTED) && said.contains(&replica::FLOW));
+    bench.pass(&[marked(2)]);
+    assert!(bench.has(&Effect::Restore(marked(2))));
 }
