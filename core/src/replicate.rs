@@ -30,15 +30,18 @@ use crate::wire::names::Names;
 use crate::wire::replica::{BODY_MAX, BucketSet};
 
 mod compare;
+mod ended;
 pub mod index;
 mod receive;
 mod send;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use compare::Pass;
+use ended::Ended;
 use index::{Index, Stream, mark};
-use receive::{Ended, Incoming};
+use receive::Incoming;
 use send::{Outbox, Reader};
 
 /// How long a flow stays in the table of a standby without being renewed. The owner's word renews
@@ -228,6 +231,7 @@ pub struct Replicator {
     /// Who has said that our flows are its own, while we still serve.
     /// And in which of its packets.
     successor: Option<(NodeId, u64)>,
+    /// Flows that have ended here while we serve.
     ended: Ended,
     /// What has happened.
     pub counters: Counters,
