@@ -18,6 +18,7 @@
 //! When a node takes over, the flows of the other become its own ([`Effect::Restore`]).
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::Machine;
@@ -29,14 +30,17 @@ use crate::wire::names::Names;
 use crate::wire::replica::{BODY_MAX, BucketSet};
 
 mod compare;
+mod ended;
 pub mod index;
 mod receive;
 mod renumber;
 mod send;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use compare::Pass;
+use ended::Ended;
 use index::{Index, Stream, mark};
 use receive::Incoming;
 pub use renumber::Reconfigured;
@@ -73,6 +77,13 @@ pub struct Settings {
     pub protect_after: Duration,
     /// How often the kernel's table is read whole: [`PASS_EVERY`].
     pub read_every: Duration,
+}
+
+/// What two machines of a process differ in: the rest is the same on all nodes.
+impl Hash for Settings {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.me, self.incarnation).hash(state);
+    }
 }
 
 /// A fact for the machine.
@@ -115,7 +126,7 @@ pub enum Input {
 }
 
 /// What is known of a peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Sight {
     /// Who it is.
     pub node: NodeId,
@@ -203,6 +214,11 @@ pub struct Counters {
     pub missed: u64,
 }
 
+/// Has no part in what a machine will do: two that differ in it alone are in the same state.
+impl Hash for Counters {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 /// How a peer's copy of our flows stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {
@@ -216,8 +232,8 @@ pub struct Progress {
     pub lag: Option<Duration>,
 }
 
-/// The machine.
-#[derive(Debug)]
+/// The machine. Its hash is that of its state: equal ones do the same from then on.
+#[derive(Clone, Hash, Debug)]
 pub struct Replicator {
     settings: Settings,
     index: Index,
@@ -238,7 +254,10 @@ pub struct Replicator {
     /// What a former process of ours has left in the table was compared with a server's whole word.
     tidy: bool,
     /// Who has said that our flows are its own, while we still serve.
-    successor: Option<NodeId>,
+    /// And in which of its packets.
+    successor: Option<(NodeId, u64)>,
+    /// Flows that have ended here while we serve.
+    ended: Ended,
     /// What has happened.
     pub counters: Counters,
 }
@@ -260,6 +279,7 @@ impl Replicator {
             aged: None,
             tidy: false,
             successor: None,
+            ended: Ended::default(),
             counters: Counters::default(),
             settings,
         }
@@ -345,7 +365,7 @@ impl Replicator {
         self.outbox.forget_readers(|node| readers.contains_key(&node));
         // A new process counts its packets from 1: whatever it says is newer than what is known.
         for node in anew {
-            self.change_owner(stream_of(node), stream_of(node), 0);
+            self.change_owner(stream_of(node), stream_of(node), 0, 0);
         }
         self.adopt(now, out);
     }
@@ -363,7 +383,7 @@ impl Replicator {
             if serves || flows == 0 {
                 continue;
             }
-            self.change_owner(stream_of(node), me, mark::LEASED | mark::LIBERAL);
+            self.change_owner(stream_of(node), me, 0, mark::LEASED | mark::LIBERAL);
             self.outbox.say_adopted(node);
             self.adopted_at = Some(now);
             self.pass.want_soon(now);
@@ -371,11 +391,13 @@ impl Replicator {
         }
     }
 
-    fn change_owner(&mut self, from: Stream, to: Stream, marks: u8) {
+    /// The flows of a stream belong to another one from now on. What packets of that stream with
+    /// numbers below `number` say of them is older.
+    fn change_owner(&mut self, from: Stream, to: Stream, number: u32, marks: u8) {
         self.index.walk(|_, entry| {
             let theirs = entry.stream == from;
             Some(match theirs {
-                true => index::Entry { stream: to, number: 0, marks: entry.marks | marks, ..entry },
+                true => index::Entry { stream: to, number, marks: entry.marks | marks, ..entry },
                 false => entry,
             })
         });
@@ -412,9 +434,8 @@ impl Replicator {
         let digest = self.settings.key.value(flow);
         let known = self.index.get(name);
         if let Some(entry) = known.filter(|e| e.stream != self.stream() && !self.serving) {
-            // A copy that somebody has changed here: the sums will show it.
-            if entry.digest != digest {
-                self.index.remove(name);
+            // A copy that somebody has changed here.
+            if entry.digest != digest && self.spoil(name) {
                 self.counters.divergent += 1;
                 self.divergent += 1;
             }
@@ -425,6 +446,7 @@ impl Replicator {
             Some(entry) => self.index.set_marks(name, entry.marks & !mark::LOOSE),
             None => {}
         }
+        self.pass.spare(name);
         let same = known.is_some_and(|e| e.stream == self.stream() && e.digest == digest);
         if same && !self.outbox.has(name) {
             return;
@@ -455,6 +477,9 @@ impl Replicator {
     /// A flow that the kernel has forgotten, or that is closed.
     fn closed(&mut self, now: Instant, name: FlowHash, key: &FlowKey) {
         self.outbox.forget_read(name);
+        if self.serving {
+            self.ended.insert(name);
+        }
         let known = self.index.get(name);
         match known.map(|entry| entry.stream == self.stream()) {
             None => {
@@ -470,13 +495,24 @@ impl Replicator {
                     self.change(now, self.settings.coalesce, name, gone);
                 }
             }
-            // Our copy of another's flow is gone: the sums will show it, and it is asked for again.
+            // Our copy of another's flow is gone.
             Some(false) => {
-                self.index.remove(name);
-                self.counters.divergent += 1;
-                self.divergent += 1;
+                if self.spoil(name) {
+                    self.counters.divergent += 1;
+                    self.divergent += 1;
+                }
             }
         }
+    }
+
+    /// A copy is not what its owner has told: the sums show it, and it is asked for again. Its number
+    /// stays, so that an older state that comes late is not taken instead. `false` if this was known.
+    fn spoil(&mut self, name: FlowHash) -> bool {
+        let Some(entry) = self.index.get(name).filter(|e| e.digest != SPOILED) else {
+            return false;
+        };
+        self.index.put(name, index::Entry { digest: SPOILED, ..entry });
+        true
     }
 }
 
@@ -496,10 +532,17 @@ impl Machine for Replicator {
             }
             Input::Peers(sights) => self.take_sights(now, sights, out),
             Input::Serving(serving) => {
+                if serving && !self.serving {
+                    self.pass.spare_all();
+                    self.ended = Ended::default();
+                }
                 self.serving = serving;
                 self.adopt(now, out);
-                if let Some(successor) = self.successor.take_if(|_| !serving) {
-                    self.take_adopted(now, successor, self.settings.me);
+                if !serving && let Some((successor, number)) = self.successor.take() {
+                    // It may have said so long ago, and serve no more.
+                    if self.serves(stream_of(successor)) {
+                        self.take_adopted(now, successor, number, self.settings.me);
+                    }
                 }
             }
             Input::HandingOver(urgent) => self.outbox.set_urgent(urgent),
@@ -509,10 +552,8 @@ impl Machine for Replicator {
             Input::Refused(key) => {
                 self.counters.not_taken += 1;
                 let name = self.settings.key.name(&key);
-                // The number stays: an older state that comes late must not be taken instead. The
-                // sum is none of a flow's, so it is asked for again.
-                if let Some(entry) = self.index.get(name).filter(|e| e.stream != self.stream()) {
-                    self.index.put(name, index::Entry { digest: ValueDigest(0), ..entry });
+                if self.index.get(name).is_some_and(|e| e.stream != self.stream()) {
+                    self.spoil(name);
                 }
             }
             Input::NewsLost => self.pass.want_soon(now),
@@ -570,6 +611,8 @@ fn stream_of(node: NodeId) -> Stream {
     Stream::try_from(node.0).unwrap_or(Stream::MAX)
 }
 
+/// The sum of a copy that differs from what its owner has told, or is not in the kernel's table.
+const SPOILED: ValueDigest = ValueDigest(0);
 /// The room for values in a body.
 const ROOM: usize = BODY_MAX;
 /// Buckets that somebody wants to be told.

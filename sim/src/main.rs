@@ -4,7 +4,8 @@
 //! * `evergate-sim random FROM TO [DIRECTORY]` walks through the worlds of these seeds.
 //! * `evergate-sim replay FILE` follows a saved trace and tells what happens.
 //! * `evergate-sim replication` checks the replication of connections alone, which `check` does too;
-//!   with `SEED` it tells what happens in that world.
+//!   with `SEED` it tells what happens in that world, with `FROM TO` it walks through those of these
+//!   seeds.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,6 +30,11 @@ fn main() -> ExitCode {
             _ => usage(),
         },
         ["replication"] => code(replication::check()),
+        ["replication", from, to] => match (from.parse(), to.parse()) {
+            (Ok(from), Ok(to)) => code(replication::check_seeds(from, to)),
+            _ => usage(),
+        },
+        ["replication", "small"] => code(replication::check_small_worlds()),
         ["replication", seed] => match seed.parse() {
             Ok(seed) => code(replication::tell(seed)),
             Err(_) => usage(),
@@ -41,7 +47,7 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     eprintln!(
         "usage: evergate-sim check [DIRECTORY] | random FROM TO [DIRECTORY] | replay FILE | \
-         replication [SEED]"
+         replication [small | SEED | FROM TO]"
     );
     ExitCode::from(USAGE)
 }

@@ -12,8 +12,8 @@ use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, Stream, bucket_of, mark};
 use super::renumber::rekey;
 use super::send::{Change, Read, low};
 use super::{
-    Effect, LEASE, Note, PASS_SHARE, Replicator, STRICT_AFTER, SUMS_EVERY, Wanted, is_open,
-    stream_of,
+    Effect, LEASE, Note, PASS_SHARE, Replicator, SPOILED, STRICT_AFTER, SUMS_EVERY, Wanted,
+    is_open, stream_of,
 };
 use crate::flow::{Flow, FlowHash, State, tcp};
 use crate::ident::NodeId;
@@ -28,7 +28,7 @@ const PASS_SOON: Duration = Duration::from_millis(100);
 const DOOMED_MAX: usize = 1 << 20;
 
 /// A whole reading of the kernel's table.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Pass {
     running: bool,
     /// How many have begun.
@@ -43,9 +43,24 @@ pub(super) struct Pass {
     /// Buckets that peers want to be told now, and with the next pass.
     telling: Wanted,
     next: Wanted,
-    doomed: BTreeSet<FlowHash>,
-    unknown: BucketSet,
+    doomed: Doomed,
+    /// What was doomed while this pass was under way: it may have been behind it.
+    late: Doomed,
     differ: usize,
+}
+
+/// What is to be deleted where a pass finds it, unless it is known by then.
+#[derive(Clone, Hash, Debug, Default)]
+struct Doomed {
+    flows: BTreeSet<FlowHash>,
+    /// In these buckets all that looks as if a former process of ours had left it.
+    left_overs: BucketSet,
+}
+
+impl Doomed {
+    fn is_empty(&self) -> bool {
+        self.flows.is_empty() && self.left_overs.is_empty()
+    }
 }
 
 impl Pass {
@@ -60,8 +75,8 @@ impl Pass {
             first: 0,
             telling: Wanted::default(),
             next: Wanted::default(),
-            doomed: BTreeSet::new(),
-            unknown: BucketSet::default(),
+            doomed: Doomed::default(),
+            late: Doomed::default(),
             differ: 0,
         }
     }
@@ -102,16 +117,38 @@ impl Pass {
         self.want_soon(now);
     }
 
+    /// What peers want to be told is not ours any more.
+    pub fn forget_wanted(&mut self) {
+        (self.telling, self.next) = (Wanted::default(), Wanted::default());
+    }
+
     pub fn doom(&mut self, now: Instant, name: FlowHash) {
-        if self.doomed.len() < DOOMED_MAX {
-            self.doomed.insert(name);
+        let late = self.running.then_some(&mut self.late);
+        for doomed in [Some(&mut self.doomed), late].into_iter().flatten() {
+            if doomed.flows.len() < DOOMED_MAX {
+                doomed.flows.insert(name);
+            }
         }
         self.want_soon(now);
     }
 
     pub fn doom_unknown(&mut self, now: Instant, buckets: &BucketSet) {
-        self.unknown.extend(buckets);
+        self.doomed.left_overs.extend(buckets);
+        if self.running {
+            self.late.left_overs.extend(buckets);
+        }
         self.want_soon(now);
+    }
+
+    /// Our kernel has seen packets of a flow: it stays.
+    pub fn spare(&mut self, name: FlowHash) {
+        self.doomed.flows.remove(&name);
+        self.late.flows.remove(&name);
+    }
+
+    /// From now on packets pass our kernel: nobody knows any more what of the table is stale.
+    pub fn spare_all(&mut self) {
+        (self.doomed, self.late) = (Doomed::default(), Doomed::default());
     }
 
     /// Whether a flow was told or heard of since the pass began: the table may show an older state.
@@ -208,9 +245,8 @@ impl Replicator {
         let owner = NodeId(u16::from(entry.stream));
         let aged = entry.marks & mark::AGED != 0;
         if self.settings.key.value(flow) != entry.digest {
-            if !self.pass.is_newer(entry) {
+            if !self.pass.is_newer(entry) && self.spoil(name) {
                 self.pass.differ += 1;
-                self.index.remove(name);
             }
         } else if aged {
             out.push(Effect::Replace(flow.clone()));
@@ -220,9 +256,10 @@ impl Replicator {
     }
 
     fn review_unknown(&mut self, now: Instant, name: FlowHash, flow: &Flow, out: &mut Vec<Effect>) {
+        let doomed = &self.pass.doomed;
         let left_over =
-            || !self.serving && self.pass.unknown.contains(bucket_of(name)) && looks_leased(flow);
-        let doomed = self.pass.doomed.remove(&name) || left_over();
+            !self.serving && doomed.left_overs.contains(bucket_of(name)) && looks_leased(flow);
+        let doomed = left_over || doomed.flows.contains(&name);
         if doomed {
             out.push(Effect::Delete(flow.key));
         } else if self.serving && is_open(flow) && !self.outbox.has(name) {
@@ -262,8 +299,7 @@ impl Replicator {
             return;
         }
         self.forget_unseen();
-        self.pass.doomed.clear();
-        self.pass.unknown = BucketSet::default();
+        self.pass.doomed = std::mem::take(&mut self.pass.late);
         if self.pass.differ > 0 {
             self.counters.divergent += self.pass.differ as u64;
             self.divergent += self.pass.differ;
@@ -276,7 +312,7 @@ impl Replicator {
             replica::write(&swept, &self.settings.names, &mut value);
             self.outbox.say(value);
         }
-        if !self.pass.next.is_empty() {
+        if !self.pass.next.is_empty() || !self.pass.doomed.is_empty() {
             self.pass.want_soon(now + PASS_SOON);
         }
         if let Some(at) = self.adopted_at {
@@ -290,18 +326,22 @@ impl Replicator {
     }
 
     fn forget_unseen(&mut self) {
-        let (me, pass) = (self.stream(), &self.pass);
+        let (me, pass, serving) = (self.stream(), &self.pass, self.serving);
+        let ended = &mut self.ended;
         let (mut missed, mut differ) = (0, 0);
-        self.index.walk(|_, entry| {
+        self.index.walk(|name, entry| {
             if entry.marks & mark::SEEN == pass.seen || pass.is_newer(entry) {
                 return Some(entry);
             }
             if entry.stream == me {
-                missed += 1
-            } else {
-                differ += 1
+                missed += 1;
+                if serving {
+                    ended.insert(name);
+                }
+                return None;
             }
-            None
+            differ += usize::from(entry.digest != SPOILED);
+            Some(Entry { digest: SPOILED, ..entry })
         });
         self.counters.missed += missed;
         self.pass.differ += differ;

@@ -4,6 +4,8 @@
 //! An open table with linear probing; an entry that is taken out closes its gap, so there are no
 //! tombstones. Beside it, sums for each stream and bucket are kept up to date with every change.
 
+use std::hash::{Hash, Hasher};
+
 use crate::flow::{FlowHash, ValueDigest};
 
 /// Buckets by which two tables are compared: the highest bits of [`FlowHash`].
@@ -24,7 +26,7 @@ const LOAD_EIGHTHS: usize = 7;
 pub type Stream = u8;
 
 /// What is known of a flow.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
     /// The sum of its value.
     pub digest: ValueDigest,
@@ -53,7 +55,7 @@ pub mod mark {
 }
 
 /// A used or free place. `name` is 0 where it is free.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Hash, Debug, Default)]
 struct Place {
     name: [u32; 2],
     digest: u32,
@@ -66,7 +68,7 @@ struct Place {
 pub type Sums = [u64; BUCKETS];
 
 /// Every flow that is known.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Index {
     places: Vec<Place>,
     used: usize,
@@ -82,6 +84,15 @@ impl Default for Index {
             sums: [const { None }; STREAMS_MAX],
             counts: [0; STREAMS_MAX],
         }
+    }
+}
+
+/// The flows that are known, wherever they stand: sums and counts follow from them.
+impl Hash for Index {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut used: Vec<&Place> = self.places.iter().filter(|place| place.is_used()).collect();
+        used.sort_unstable_by_key(|place| place.name);
+        used.hash(state);
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::compare::older;
 use super::index::{Entry, Stream, bucket_of, mark};
-use super::send::low;
+use super::send::{Change, low};
+use super::window::Window;
 use super::{Effect, Note, Replicator, stream_of};
 use crate::flow::{Flow, FlowHash, FlowKey};
 use crate::ident::{Incarnation, NodeId};
@@ -23,12 +24,26 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// How soon after a flow was disowned by its former owner its timeout is looked after.
 const KEPT_FOR: Duration = Duration::from_secs(1);
 /// Flows that are gone are remembered until all earlier packets have come; at most so many.
-const GONE_MAX: usize = 65_536;
+pub(super) const GONE_MAX: usize = 65_536;
 
-const WORDS: usize = ACK_BITS / 64;
+/// Ends of readings of a peer that wait for what was told before them; the sums show it where more do.
+const SWEEPS_MAX: usize = 16;
+
+/// The end of a reading: what was not told since it began is gone.
+#[derive(Clone, Hash, Debug)]
+struct Sweep {
+    /// Of the packet that said so.
+    number: u64,
+    /// Of the first packet of the reading.
+    first: u64,
+    buckets: BucketSet,
+    /// Sums that were told when nothing up to `number` could be repaired any more. What was lost of the
+    /// reading and told again came before them.
+    proven_by: Option<u64>,
+}
 
 /// The stream of a peer's process.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Incoming {
     /// The process.
     pub incarnation: Incarnation,
@@ -44,8 +59,9 @@ pub(super) struct Incoming {
     window: Window,
     gone: BTreeMap<FlowHash, u64>,
     gone_order: VecDeque<(u64, FlowHash)>,
-    /// Ends of readings that wait for packets before them: own number, first number, buckets.
-    sweeps: Vec<(u64, u64, BucketSet)>,
+    sweeps: VecDeque<Sweep>,
+    /// The lowest number that could still be repaired when the newest packet was sent.
+    oldest: u64,
     unacknowledged: u32,
     acknowledge_at: Option<Instant>,
 }
@@ -59,13 +75,32 @@ impl Incoming {
             wanted: None,
             highest: 0,
             heard_at: None,
-            window: Window { base: 0, bits: [0; WORDS] },
+            window: Window::default(),
             gone: BTreeMap::new(),
             gone_order: VecDeque::new(),
-            sweeps: Vec::new(),
+            sweeps: VecDeque::new(),
+            oldest: 0,
             unacknowledged: 0,
             acknowledge_at: None,
         }
+    }
+
+    /// Sums were told: behind what was told again of all that could not be repaired at that time.
+    fn prove_sweeps(&mut self, sums: u64) {
+        let oldest = self.oldest;
+        for sweep in self.sweeps.iter_mut().filter(|sweep| sweep.number < oldest) {
+            sweep.proven_by.get_or_insert(sums);
+        }
+    }
+
+    /// Takes a sweep for which everything has come that was told before it.
+    fn next_sweep(&mut self) -> Option<Sweep> {
+        let base = self.window.base;
+        if self.sweeps.iter().any(|sweep| sweep.number < base) {
+            self.wanted = None;
+        }
+        let ready = |sweep: &Sweep| sweep.proven_by.is_some_and(|sums| sums < base);
+        self.sweeps.pop_front_if(|sweep| ready(sweep))
     }
 
     pub fn deadline(&self) -> Option<Instant> {
@@ -81,7 +116,10 @@ impl Incoming {
 
     /// A flow is gone as of a packet: what older packets say of it does not count.
     fn bury(&mut self, name: FlowHash, number: u64) {
-        if self.window.base <= number && self.gone_order.len() < GONE_MAX {
+        if !self.is_buried(name, number)
+            && self.window.base <= number
+            && self.gone_order.len() < GONE_MAX
+        {
             self.gone.insert(name, number);
             self.gone_order.push_back((number, name));
         }
@@ -101,68 +139,6 @@ impl Incoming {
             }
         }
     }
-}
-
-/// Which numbers have come: all below `base`, and those whose bits are set.
-#[derive(Debug)]
-struct Window {
-    base: u64,
-    bits: [u64; WORDS],
-}
-
-impl Window {
-    /// Notes a number; `false` when it has come before.
-    fn take(&mut self, number: u64) -> bool {
-        let Some(ahead) = number.checked_sub(self.base) else { return false };
-        let most = ACK_BITS as u64 - 1;
-        if ahead > most {
-            self.advance(number - most);
-        }
-        let bit = usize::try_from(number - self.base).unwrap_or(0);
-        let fresh = self.bits[bit / 64] & 1 << (bit % 64) == 0;
-        self.bits[bit / 64] |= 1 << (bit % 64);
-        while self.bits[0] & 1 != 0 {
-            self.shift(u64::from(self.bits[0].trailing_ones()));
-        }
-        fresh
-    }
-
-    /// Numbers below this one do not come any more.
-    fn advance(&mut self, base: u64) {
-        while self.base < base {
-            self.shift((base - self.base).min(64));
-        }
-        while self.bits[0] & 1 != 0 {
-            self.shift(u64::from(self.bits[0].trailing_ones()));
-        }
-    }
-
-    /// Moves the base by up to 64 numbers.
-    fn shift(&mut self, by: u64) {
-        self.base += by;
-        for at in 0..WORDS {
-            let next = self.bits.get(at + 1).copied().unwrap_or(0);
-            let wide = u128::from(next) << 64 | u128::from(self.bits[at]);
-            let [low, ..] = split(wide >> by);
-            self.bits[at] = low;
-        }
-    }
-
-    fn words(&self) -> Vec<u64> {
-        let used = self.bits.iter().rposition(|word| *word != 0).map_or(0, |at| at + 1);
-        self.bits[..used].to_vec()
-    }
-}
-
-/// The low and the high half.
-fn split(wide: u128) -> [u64; 2] {
-    let bytes = wide.to_le_bytes();
-    let half = |at: usize| {
-        let mut half = [0; 8];
-        half.copy_from_slice(&bytes[at..at + 8]);
-        u64::from_le_bytes(half)
-    };
-    [half(0), half(8)]
 }
 
 impl Replicator {
@@ -196,6 +172,7 @@ impl Replicator {
                 incoming.synced = false;
             }
             incoming.window.advance(body.oldest.min(body.number));
+            incoming.oldest = body.oldest;
             incoming.highest = incoming.highest.max(body.number);
             incoming.heard_at = Some(now);
             incoming.unacknowledged += 1;
@@ -221,18 +198,17 @@ impl Replicator {
     fn finish_packet(&mut self, now: Instant, from: NodeId, out: &mut Vec<Effect>) {
         let Some(incoming) = self.incoming.get_mut(&from) else { return };
         incoming.forget_buried();
-        let base = incoming.window.base;
-        let (ready, wait) =
-            std::mem::take(&mut incoming.sweeps).into_iter().partition(|(at, ..)| *at < base);
-        incoming.sweeps = wait;
         if incoming.unacknowledged >= ACK_PACKETS {
             incoming.acknowledge_at = Some(now);
         }
-        let ready: Vec<(u64, u64, BucketSet)> = ready;
-        for (_, first, buckets) in ready {
-            self.sweep(now, from, first, &buckets);
-        }
+        self.sweep_ready(now, from);
         self.acknowledge(now, out);
+    }
+
+    fn sweep_ready(&mut self, now: Instant, from: NodeId) {
+        while let Some(sweep) = self.incoming.get_mut(&from).and_then(Incoming::next_sweep) {
+            self.sweep(now, from, sweep.first, &sweep.buckets);
+        }
     }
 
     fn take_item(
@@ -244,11 +220,15 @@ impl Replicator {
         out: &mut Vec<Effect>,
     ) {
         match item {
-            Item::Flow(bytes) => self.take_flow(from, number, bytes, out),
+            Item::Flow(bytes) => self.take_flow(now, from, number, bytes, out),
             Item::Gone(bytes) => self.take_gone(now, from, number, bytes, false, out),
             Item::Disowned(bytes) => self.take_gone(now, from, number, bytes, true, out),
             Item::Ack(ack) => self.take_ack(now, from, &ack, out),
             Item::Sums(sums) => {
+                if let Some(incoming) = self.incoming.get_mut(&from) {
+                    incoming.prove_sweeps(number);
+                }
+                self.sweep_ready(now, from);
                 if self.is_comparable(from, number) {
                     self.compare_groups(now, from, &sums, out);
                 }
@@ -262,10 +242,14 @@ impl Replicator {
             Item::Want(node, buckets) if node == self.settings.me => self.pass.tell(now, &buckets),
             Item::Swept(first, buckets) => {
                 if let Some(incoming) = self.incoming.get_mut(&from) {
-                    incoming.sweeps.push((number, first, buckets));
+                    let sweep = Sweep { number, first, buckets, proven_by: None };
+                    incoming.sweeps.push_back(sweep);
+                    if incoming.sweeps.len() > SWEEPS_MAX {
+                        incoming.sweeps.pop_front();
+                    }
                 }
             }
-            Item::Adopted(node) => self.take_adopted(now, from, node),
+            Item::Adopted(node) => self.take_adopted(now, from, number, node),
             Item::Broken(nodes) if nodes.contains(&self.settings.me) => {
                 self.set_synced(from, false, out);
             }
@@ -278,7 +262,14 @@ impl Replicator {
     }
 
     /// A peer tells a flow of its own.
-    fn take_flow(&mut self, from: NodeId, number: u64, bytes: &[u8], out: &mut Vec<Effect>) {
+    fn take_flow(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        number: u64,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
         let Ok(flow) = flow_bytes::decode(bytes) else {
             self.counters.refused += 1;
             return;
@@ -302,19 +293,28 @@ impl Replicator {
             // Two nodes claim it: who serves keeps what it has.
             Some(entry) if entry.stream == self.stream() && self.serving => {
                 self.counters.collided += 1;
+                return self.correct(from);
+            }
+            // Our kernel has seen packets of it, and that waits to be told.
+            _ if self.serving && self.outbox.has(name) => {
+                self.counters.collided += 1;
                 return;
             }
-            // Who serves no more tells again what another one has told anew.
-            Some(entry) if entry.stream != stream && !self.serves(stream) => {
-                if self.serves(entry.stream) {
-                    self.counters.stale += 1;
-                    return;
-                }
+            Some(entry) if entry.stream == stream => {}
+            // Who serves no more tells again what another one has told anew, or has seen end.
+            _ if !self.serves(stream) && self.is_stale(known, name) => {
+                self.counters.stale += 1;
+                return self.correct(from);
+            }
+            _ if !self.serves(stream) && self.serving => {
+                return self.take_late(now, from, flow, bytes, out);
             }
             Some(_) | None => {}
         }
         let digest = self.settings.key.value(&flow);
-        let marks = self.pass.seen_mark();
+        // What was our own is still to be replaced.
+        let aged = known.map_or(0, |entry| entry.marks & mark::AGED);
+        let marks = self.pass.seen_mark() | aged;
         self.index.put(name, Entry { digest, number: low(number), stream, marks });
         if known.is_none_or(|entry| entry.digest != digest) {
             out.push(Effect::Put(flow));
@@ -339,8 +339,42 @@ impl Replicator {
         out.push(Effect::Replace(flow));
     }
 
+    /// Whether the word of a node that does not serve, on a flow that is not known as its own, comes
+    /// too late: the flow belongs to another one, or has ended here, or is for one that serves to tell.
+    fn is_stale(&self, known: Option<Entry>, name: FlowHash) -> bool {
+        known.is_some()
+            || self.ended.contains(name)
+            || !self.serving && self.sights.iter().any(|sight| sight.serves)
+    }
+
+    /// The last word of a node that serves no more, on a flow that we do not have: it is ours.
+    fn take_late(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        flow: Flow,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
+        let (name, digest) = (self.settings.key.name(&flow.key), self.settings.key.value(&flow));
+        let marks = self.pass.seen_mark() | mark::LEASED | mark::LIBERAL;
+        self.index.put(name, Entry { digest, number: 0, stream: self.stream(), marks });
+        out.push(Effect::Put(flow));
+        self.outbox.change(now, name, Change::Flow { bytes: bytes.to_vec(), digest });
+        self.adopted_at = Some(now);
+        self.pass.want_soon(now);
+        self.correct(from);
+    }
+
+    /// A node that serves no more tells what is ours: it may not know yet.
+    fn correct(&mut self, from: NodeId) {
+        if self.serving && !self.serves(stream_of(from)) {
+            self.outbox.say_adopted_again(from);
+        }
+    }
+
     /// Whether a peer with this stream serves.
-    fn serves(&self, stream: Stream) -> bool {
+    pub(super) fn serves(&self, stream: Stream) -> bool {
         self.sights.iter().any(|sight| stream_of(sight.node) == stream && sight.serves)
     }
 
@@ -359,8 +393,14 @@ impl Replicator {
             return;
         };
         let name = self.settings.key.name(&key);
-        let known = self.index.get(name).filter(|entry| entry.stream == stream_of(from));
-        if known.is_some_and(|entry| !older(entry.number, low(number))) {
+        let stream = stream_of(from);
+        // Who serves says it of the flows of those that serve no more, too.
+        let heir = !self.serving && self.serves(stream);
+        let counts = |entry: &Entry| entry.stream == stream || heir && !self.serves(entry.stream);
+        let known = self.index.get(name).filter(counts);
+        let newer = |entry: Entry| entry.stream == stream && !older(entry.number, low(number));
+        let buried = |incoming: &Incoming| incoming.is_buried(name, number);
+        if known.is_some_and(newer) || self.incoming.get(&from).is_some_and(buried) {
             self.counters.stale += 1;
             return;
         }
@@ -388,20 +428,24 @@ impl Replicator {
     }
 
     /// The flows of a node belong to another one from now on.
-    pub(super) fn take_adopted(&mut self, now: Instant, by: NodeId, from: NodeId) {
+    pub(super) fn take_adopted(&mut self, now: Instant, by: NodeId, number: u64, from: NodeId) {
         let ours = from == self.settings.me;
         if by == from {
             return;
         }
         if ours && self.serving {
             // In a planned handover the successor says so before we have let go.
-            self.successor = Some(by);
+            self.successor = Some((by, number));
             return;
         }
         // Our kernel has seen packets of them and will not see the next ones: when they come back,
         // their sequence numbers would look wrong.
-        self.change_owner(stream_of(from), stream_of(by), if ours { mark::AGED } else { 0 });
+        let marks = if ours { mark::AGED } else { 0 };
+        self.change_owner(stream_of(from), stream_of(by), low(number), marks);
         if ours {
+            // What we have not told of them yet is no news any more, nor what we were asked for.
+            self.outbox.forget_flows();
+            self.pass.forget_wanted();
             self.aged = Some(self.pass.next_round());
             self.pass.want_soon(now);
         }
@@ -425,9 +469,6 @@ impl Replicator {
             self.pass.doom_unknown(now, buckets);
         }
         self.tidy |= self.serves(stream) && *buckets == BucketSet::all();
-        if let Some(incoming) = self.incoming.get_mut(&from) {
-            incoming.wanted = None;
-        }
     }
 
     /// Copies of which the owner has said nothing for too long.
@@ -469,28 +510,5 @@ impl Replicator {
             replica::write(&Item::Ack(ack), &self.settings.names, &mut body);
             out.push(Effect::Send(body));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_knows_what_has_come_in_any_order() {
-        let mut window = Window { base: 1, bits: [0; WORDS] };
-        assert!(window.take(3) && window.take(1) && !window.take(3) && !window.take(1));
-        assert_eq!((window.base, window.words()), (2, vec![2]));
-        assert!(window.take(2));
-        assert_eq!((window.base, window.words()), (4, vec![]));
-        assert!(window.take(200) && window.take(4));
-        window.advance(150);
-        assert_eq!(window.base, 150);
-        assert!(!window.take(149) && !window.take(200) && window.take(151));
-        window.advance(200);
-        assert_eq!((window.base, window.words()), (201, vec![]));
-        assert!(window.take(201 + 5000));
-        assert_eq!(window.base, 201 + 5000 - 1023);
-        assert!(!window.take(201));
     }
 }

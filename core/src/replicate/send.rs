@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, mark};
-use super::{Effect, ROOM, Replicator};
+use super::renumber::rekey;
+use super::{Effect, ROOM, Replicator, stream_of};
 use crate::flow::{FlowHash, ValueDigest};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::{Instant, earliest};
@@ -30,13 +31,15 @@ pub const SILENT_AFTER: u32 = 16;
 pub const DEFERRED_FOR: Duration = Duration::from_secs(2);
 /// Changes that are due within the same such span go out together.
 pub const TOGETHER: Duration = Duration::from_millis(2);
+/// When what was lost is due: before everything else.
+const RETOLD_AT: Instant = Instant::ZERO;
 /// A packet is lost when this many later ones have been acknowledged.
 pub const OVERTAKEN_BY: u64 = 8;
 /// A packet is lost when nothing was heard of it for this long.
 pub const ACK_WITHIN: Duration = Duration::from_millis(250);
 
 /// What is to be told of a flow.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) enum Change {
     /// What it is now.
     Flow { bytes: Vec<u8>, digest: ValueDigest },
@@ -45,7 +48,7 @@ pub(super) enum Change {
 }
 
 /// Who reads our stream.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Reader {
     /// Its process.
     pub incarnation: Incarnation,
@@ -64,7 +67,7 @@ impl Reader {
 }
 
 /// A packet that was sent.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 struct Sent {
     number: u64,
     at: Instant,
@@ -77,7 +80,7 @@ struct Sent {
 }
 
 /// A flow of a reading of the table.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Read {
     pub name: FlowHash,
     pub digest: ValueDigest,
@@ -87,16 +90,18 @@ pub(super) struct Read {
 }
 
 /// What waits to be sent, and what was sent and may have to be told again.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Outbox {
     number: u64,
     changes: BTreeMap<FlowHash, (Instant, Change)>,
     due: BTreeSet<(Instant, FlowHash)>,
     /// Flows of a reading of the table.
     bulk: VecDeque<Read>,
-    /// Values that are no flows and are in the stream once: ends of readings, changes of owners.
+    /// Ends of readings: values that are no flows and are in the stream once.
     words: VecDeque<Vec<u8>>,
     adopted: Vec<NodeId>,
+    /// The packets in which that was said last.
+    adopted_in: BTreeMap<NodeId, u64>,
     /// The sums are to be told with the next packet.
     sums: bool,
     /// The details of these groups are to be told, a bit each.
@@ -115,6 +120,7 @@ impl Outbox {
             bulk: VecDeque::new(),
             words: VecDeque::new(),
             adopted: Vec::new(),
+            adopted_in: BTreeMap::new(),
             sums: false,
             details: 0,
             sent: VecDeque::new(),
@@ -204,6 +210,17 @@ impl Outbox {
         }
     }
 
+    /// Says it again, unless it is under way.
+    pub fn say_adopted_again(&mut self, node: NodeId) {
+        let said = self.adopted_in.get(&node).is_some_and(|number| {
+            let mut sent = self.sent.iter();
+            sent.any(|sent| sent.number == *number && sent.waits.contains(&node))
+        });
+        if !said {
+            self.say_adopted(node);
+        }
+    }
+
     pub fn say_sums(&mut self) {
         self.sums = true;
     }
@@ -212,7 +229,7 @@ impl Outbox {
         self.details |= groups;
     }
 
-    /// Puts a value that is no flow into the stream.
+    /// Puts the end of a reading into the stream.
     pub fn say(&mut self, value: Vec<u8>) {
         self.words.push_back(value);
     }
@@ -224,6 +241,14 @@ impl Outbox {
     /// Takes back what was read of a flow and is not told yet: few wait at any time.
     pub fn forget_read(&mut self, name: FlowHash) {
         self.bulk.retain(|read| read.name != name);
+    }
+
+    /// Takes back all that is not told yet.
+    pub fn forget_flows(&mut self) {
+        self.changes.clear();
+        self.due.clear();
+        self.bulk.clear();
+        self.words.clear();
     }
 
     /// Whether a reading of the table has to wait for acknowledgements.
@@ -239,6 +264,7 @@ impl Outbox {
         };
         self.sent.iter_mut().for_each(|sent| new(&mut sent.waits));
         new(&mut self.adopted);
+        rekey(&mut self.adopted_in, &place);
         self.settle();
     }
 
@@ -264,7 +290,10 @@ impl Outbox {
 impl Replicator {
     /// Sends everything that is due, grouped into packets.
     pub(super) fn flush(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        // What is told of flows that were taken over is newer than that.
+        self.flush_adopted(now, out);
         self.flush_changes(now, out);
+        self.flush_sums(now, out);
         self.flush_words(now, out);
         // Whole packets, until the last flow was read.
         let all = !self.pass.is_running();
@@ -319,7 +348,9 @@ impl Replicator {
             Change::Gone { bytes, loose } => {
                 let kind = if *loose { DISOWNED } else { GONE };
                 tlv::write(values, kind, |out| out.extend_from_slice(bytes));
-                self.index.remove(name);
+                if self.index.get(name).is_some_and(|entry| entry.stream == self.stream()) {
+                    self.index.remove(name);
+                }
             }
         }
     }
@@ -337,27 +368,30 @@ impl Replicator {
         self.index.put(name, Entry { digest, number, stream: self.stream(), marks });
     }
 
-    fn flush_words(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    fn flush_adopted(&mut self, now: Instant, out: &mut Vec<Effect>) {
         for node in std::mem::take(&mut self.outbox.adopted) {
             let mut value = Vec::new();
             replica::write(&Item::Adopted(node), &self.settings.names, &mut value);
-            self.outbox.words.push_back(value);
+            self.send(now, false, value, out);
+            self.outbox.adopted_in.insert(node, self.outbox.number);
         }
-        self.flush_sums(now, out);
-        // Behind the flows that were read before them.
-        while let Some(value) = self.outbox.words.front()
-            && (self.outbox.bulk.is_empty() || value.first() != Some(&replica::SWEPT))
+    }
+
+    /// Ends of readings, behind the flows that were read before them.
+    fn flush_words(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        while self.outbox.bulk.is_empty()
+            && let Some(value) = self.outbox.words.pop_front()
         {
-            if let Some(value) = self.outbox.words.pop_front() {
-                self.send(now, false, value, out);
-            }
+            self.send(now, false, value, out);
         }
     }
 
     /// Sums are those of all packets before them: changes that are due went out just now.
     fn flush_sums(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut value = Vec::new();
-        if std::mem::take(&mut self.outbox.sums) {
+        // Behind all that is told again: readers take sums as a sign that it has come.
+        let retells = self.outbox.due.first().is_some_and(|(due, _)| *due == RETOLD_AT);
+        if !retells && std::mem::take(&mut self.outbox.sums) {
             let sums = Item::Sums(Box::new(self.index.group_sums(self.stream())));
             replica::write(&sums, &self.settings.names, &mut value);
             let broken: Vec<NodeId> =
@@ -466,7 +500,7 @@ impl Replicator {
             }
         }
         self.outbox.settle();
-        self.tell_again(now, lost);
+        self.tell_again(lost);
         self.flush(now, out);
     }
 
@@ -484,29 +518,30 @@ impl Replicator {
             }
         }
         self.outbox.settle();
-        self.tell_again(now, lost);
+        self.tell_again(lost);
     }
 
     /// Tells the flows of lost packets as they were told last, if they were not told since.
-    fn tell_again(&mut self, now: Instant, lost: Vec<(u64, Vec<u8>)>) {
+    fn tell_again(&mut self, lost: Vec<(u64, Vec<u8>)>) {
         for (number, values) in lost {
             self.counters.lost += 1;
             for value in tlv::Reader::new(&values).map_while(Result::ok) {
-                self.tell_value_again(now, number, value);
+                self.tell_value_again(number, value);
             }
         }
     }
 
-    fn tell_value_again(&mut self, now: Instant, number: u64, value: tlv::Tlv<'_>) {
+    fn tell_value_again(&mut self, number: u64, value: tlv::Tlv<'_>) {
         let key = match value.kind {
             FLOW => flow_bytes::decode(value.value).map(|flow| flow.key),
             GONE | DISOWNED => flow_bytes::decode_key(value.value),
             // Sums and details are asked for anew; what is said once is said again.
-            replica::SWEPT | replica::ADOPTED => {
+            replica::SWEPT => {
                 let mut word = Vec::with_capacity(value.value.len() + tlv::HEAD_LEN);
                 tlv::write(&mut word, value.kind, |out| out.extend_from_slice(value.value));
                 return self.outbox.say(word);
             }
+            replica::ADOPTED => return self.say_adopted_again(value),
             _ => return,
         };
         let Ok(key) = key else { return };
@@ -514,17 +549,25 @@ impl Replicator {
         if self.outbox.has(name) {
             return;
         }
-        let known = self.index.get(name).filter(|entry| entry.stream == self.stream());
+        let known = self.index.get(name);
+        let ours = |entry: &Entry| entry.stream == self.stream() && entry.number == low(number);
         let bytes = value.value.to_vec();
         let change = match (value.kind, known) {
-            (FLOW, Some(entry)) if entry.number == low(number) => {
-                Change::Flow { bytes, digest: entry.digest }
-            }
+            (FLOW, Some(entry)) if ours(&entry) => Change::Flow { bytes, digest: entry.digest },
             (GONE | DISOWNED, None) => Change::Gone { bytes, loose: value.kind == DISOWNED },
             _ => return,
         };
         self.counters.retold += 1;
-        self.outbox.change(now, name, change);
+        self.outbox.change(RETOLD_AT, name, change);
+    }
+
+    /// Says again whose flows are ours, unless that has changed meanwhile.
+    fn say_adopted_again(&mut self, value: tlv::Tlv<'_>) {
+        let node = value.value.first_chunk().map(|hash| u32::from_be_bytes(*hash));
+        let Some(node) = node.and_then(|hash| self.settings.names.node(hash)) else { return };
+        if self.serving && !self.serves(stream_of(node)) {
+            self.outbox.say_adopted(node);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Nodes with tables, a wire that loses, doubles and reorders, and what must be true at rest.
 
+mod stale;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 

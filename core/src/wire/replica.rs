@@ -66,7 +66,7 @@ impl From<tlv::Truncated> for Reject {
 }
 
 /// A set of buckets.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct BucketSet(Box<[u64; BUCKETS / 64]>);
 
 impl Default for BucketSet {

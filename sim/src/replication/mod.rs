@@ -3,6 +3,7 @@
 //!
 //! A state of a flow has its serial in its mark, so that everybody can see which one is older.
 
+pub mod exhaustive;
 pub mod planted;
 pub mod report;
 pub mod walk;

@@ -1,6 +1,7 @@
 //! Defects planted on purpose: wrappers around the machine that change what goes in or comes out.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use evergate_core::flow::FlowKey;
 use evergate_core::ident::NodeId;
@@ -49,7 +50,7 @@ impl Defect {
 }
 
 /// The machine of the product, and what is wrong with it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Actor {
     /// The machine itself.
     pub machine: Replicator,
@@ -64,6 +65,12 @@ impl Actor {
     pub fn new(settings: Settings, now: Instant, defect: Option<Defect>) -> Actor {
         let names = settings.names.clone();
         Actor { machine: Replicator::new(settings, now), names, defect, given: BTreeMap::new() }
+    }
+
+    /// Hashes what decides what it does from now on.
+    pub fn hash_state(&self, state: &mut impl Hasher) {
+        self.machine.hash(state);
+        self.given.hash(state);
     }
 
     /// Changes a packet that has come, and says which flows are deleted on its word.

@@ -223,11 +223,11 @@ fn rest(world: &mut World) {
     world.wire.weather = Weather::default();
     world.mischief = Mischief::default();
     world.run(SETTLED);
-    let before = lost(world);
+    let before = world.lost();
     busy(world, Duration::from_millis(500));
     world.run(REST);
-    if lost(world) != before {
-        let what = format!("{} packets count as lost, none was", lost(world) - before);
+    if world.lost() != before {
+        let what = format!("{} packets count as lost, none was", world.lost() - before);
         world.break_law(Law::LittleAgain, what);
     }
     if let Some(what) = world.difference() {
@@ -238,9 +238,4 @@ fn rest(world: &mut World) {
     }
     world.tally.rests += 1;
     world.forget_history();
-}
-
-fn lost(world: &World) -> u64 {
-    let counters = world.hosts.iter().filter_map(|host| host.actor.as_ref());
-    counters.map(|actor| actor.machine.counters.lost).sum()
 }

@@ -1,6 +1,6 @@
 //! The wire between the nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use evergate_core::Instant;
@@ -23,7 +23,7 @@ pub struct Weather {
 }
 
 /// A packet under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Packet {
     /// Who has sent it.
     pub from: usize,
@@ -31,19 +31,23 @@ pub struct Packet {
     pub to: usize,
     /// Of which process it is.
     pub incarnation: Incarnation,
-    /// In whose time of service it was sent.
+    /// In which time of service its sender served last.
     pub tenure: u64,
     /// Its body.
     pub body: Vec<u8>,
 }
 
 /// All packets under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Wire {
     /// How bad it is now.
     pub weather: Weather,
     /// Directions that are cut.
     pub cut: Vec<(usize, usize)>,
+    /// Packets wait in [`Wire::queue`] until somebody takes them.
+    pub by_hand: bool,
+    /// Packets that wait to be taken.
+    pub queue: VecDeque<Packet>,
     under_way: BTreeMap<(Instant, u64), Packet>,
     count: u64,
 }
@@ -53,6 +57,10 @@ impl Wire {
     pub fn send(&mut self, now: Instant, dice: &mut Dice, packet: Packet) -> bool {
         if self.cut.contains(&(packet.from, packet.to)) || dice.chance(self.weather.loss) {
             return false;
+        }
+        if self.by_hand {
+            self.queue.push_back(packet);
+            return true;
         }
         if dice.chance(self.weather.twice) {
             self.add(now, dice, packet.clone());

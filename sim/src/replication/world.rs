@@ -3,11 +3,12 @@
 mod host;
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use evergate_core::flow::{Flow, FlowKey, tcp};
 use evergate_core::ident::{Incarnation, NodeId};
-use evergate_core::replicate::{Effect, Input, Sight};
+use evergate_core::replicate::{Effect, Input, Sight, is_open};
 use evergate_core::time::earliest;
 use evergate_core::wire::replica::{Body, FLOW, GONE};
 use evergate_core::wire::tlv;
@@ -37,7 +38,7 @@ pub struct Mischief {
 }
 
 /// A world.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     /// The time.
     pub now: Instant,
@@ -95,6 +96,7 @@ impl World {
             defect,
         };
         (0..nodes).for_each(|at| world.boot(at));
+        world.hosts[0].tenure = world.tenure;
         world.serve(0, true);
         world
     }
@@ -166,6 +168,7 @@ impl World {
         heir.live = live.into_iter().filter(|key| heir.table.contains_key(key)).collect();
         self.server = to;
         self.tenure += 1;
+        self.hosts[to].tenure = self.tenure;
         // What the former server's kernel alone has seen end goes on here until it expires.
         self.gone.clear();
     }
@@ -212,7 +215,25 @@ impl World {
         self.now = end;
     }
 
-    fn deliver(&mut self, packet: Packet) {
+    /// Lets time pass until a machine or a reading of a table goes on.
+    pub fn advance(&mut self) {
+        let next = self.hosts.iter().filter_map(|host| host.deadline(self.now)).min();
+        self.now = next.map_or(self.now, |next| next.max(self.now));
+        for at in 0..self.hosts.len() {
+            self.tick(at);
+            self.read_on(at);
+        }
+    }
+
+    /// Hashes what decides what happens from now on, and what laws compare it with.
+    pub fn hash_state(&self, state: &mut impl Hasher) {
+        self.hosts.iter().for_each(|host| host.hash_state(state));
+        (self.now, &self.wire.queue, self.server, self.split).hash(state);
+        (self.tenure, self.serial, self.births, &self.gone, &self.applied).hash(state);
+    }
+
+    /// Hands a packet to the node to which it was sent.
+    pub fn deliver(&mut self, packet: Packet) {
         let Packet { from, to, incarnation, tenure, body } = packet;
         let mut out = Vec::new();
         let Some(actor) = &mut self.hosts[to].actor else { return };
@@ -224,6 +245,9 @@ impl World {
     /// Hands a fact to the machine of a node.
     pub fn feed(&mut self, at: usize, input: Input) {
         let mut out = Vec::new();
+        if let Input::Changed(flow) | Input::Dumped(flow) = &input {
+            self.hosts[at].note_heard(flow);
+        }
         let Some(actor) = &mut self.hosts[at].actor else { return };
         actor.handle(self.now, input, &mut out);
         self.carry_out(at, self.tenure, out);
@@ -244,7 +268,7 @@ impl World {
             return;
         };
         debug_assert!(actor.deadline().is_some());
-        let piece = 1 + self.dice.place(24);
+        let piece = if self.wire.by_hand { 1 } else { 1 + self.dice.place(24) };
         for _ in 0..piece {
             let host = &mut self.hosts[at];
             let Some((read_at, read)) = host.dump.filter(|(read_at, _)| *read_at <= self.now)
@@ -273,7 +297,10 @@ impl World {
                     self.check_put(at, tenure, &flow);
                     self.put(at, flow);
                 }
-                Effect::Replace(flow) => self.put(at, flow),
+                Effect::Replace(flow) => {
+                    self.check_replaced(at, &flow);
+                    self.put(at, flow);
+                }
                 Effect::Delete(key) => {
                     self.write(|| format!("node {at}: delete {}", host::name(&key)));
                     self.delete(at, key);
@@ -291,7 +318,8 @@ impl World {
     fn transmit(&mut self, from: usize, body: &[u8]) {
         let host = &mut self.hosts[from];
         host.note_sent(body_flows(body));
-        let (incarnation, tenure) = (host.incarnation, self.tenure);
+        // What a former server says is of the time when it served.
+        let (incarnation, tenure) = (host.incarnation, host.tenure);
         for to in (0..self.hosts.len()).filter(|to| *to != from) {
             let packet = Packet { from, to, incarnation, tenure, body: body.to_vec() };
             self.tally.sent += 1;
@@ -315,9 +343,11 @@ impl World {
             let what = format!("node {at} deletes {}", host::name(&key));
             self.break_law(Law::LivesStay, what);
         }
-        self.hosts[at].table.remove(&key);
+        // An end that is told twice is still one.
+        let had = self.hosts[at].table.remove(&key).is_some();
         // The flow was gone at least once since the state that this copy had.
-        if let Some((_, applied)) = self.applied.get_mut(&(at, key))
+        if had
+            && let Some((_, applied)) = self.applied.get_mut(&(at, key))
             && let Some(gone) =
                 self.gone.get(&key).and_then(|gone| gone.iter().find(|it| **it > *applied))
         {
@@ -331,11 +361,10 @@ impl World {
         }
         let new = (tenure, flow.mark);
         let host = &self.hosts[at];
-        if let Some(own) = host.table.get(&flow.key)
-            && host.owns(at, &flow.key)
-            && flow.mark < own.mark
+        if let Some(own) = host.own_state(at, &flow.key)
+            && flow.mark < own
         {
-            let what = format!("node {at} takes {} over its own {}", flow.mark, own.mark);
+            let what = format!("node {at} takes {} over its own {own}", flow.mark);
             return self.break_law(Law::NeverBack, what);
         }
         let known = self.applied.entry((at, flow.key)).or_insert(new);
@@ -345,6 +374,15 @@ impl World {
             return self.break_law(Law::NeverBack, what);
         }
         *known = new;
+    }
+
+    /// What is made anew is what the table has.
+    fn check_replaced(&mut self, at: usize, flow: &Flow) {
+        let has = self.hosts[at].table.get(&flow.key).map_or(0, |flow| flow.mark);
+        if flow.mark < has {
+            let what = format!("node {at} makes {} anew over {has}", host::show(flow));
+            self.break_law(Law::NeverBack, what);
+        }
     }
 
     fn check_retold(&mut self, at: usize) {
@@ -413,6 +451,10 @@ impl World {
         if silent {
             self.tally.faults += 1;
         } else {
+            let ends = !matches!(&input, Input::Changed(flow) if is_open(flow));
+            if ends && at == self.server && self.hosts[at].actor.is_some() {
+                self.applied.insert((at, flow.key), (self.tenure, self.serial));
+            }
             self.feed(at, input);
         }
     }
@@ -439,6 +481,12 @@ impl World {
             }
         }
         None
+    }
+
+    /// How many packets machines have taken for lost.
+    pub fn lost(&self) -> u64 {
+        let actors = self.hosts.iter().filter_map(|host| host.actor.as_ref());
+        actors.map(|actor| actor.machine.counters.lost).sum()
     }
 
     /// A copy that does not say that it is whole.

@@ -1,6 +1,7 @@
 //! A node: its machine, and the table of its kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Bound;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const MEDDLED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 const KEY: HashKey = HashKey([1, 2]);
 
 /// A node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Host {
     /// Its machine, while its process lives.
     pub actor: Option<Actor>,
@@ -37,6 +38,10 @@ pub struct Host {
     pub live: BTreeSet<FlowKey>,
     /// Whether it says that it serves.
     pub serves: bool,
+    /// The newest state of each flow that its kernel has told its machine.
+    heard: BTreeMap<FlowKey, u32>,
+    /// When it served last: the number of that time of service.
+    pub(super) tenure: u64,
     /// Nodes that it takes for dead, though they may live.
     pub blind: Vec<usize>,
     /// When the next piece of the table is read, and what was read last.
@@ -53,6 +58,8 @@ impl Host {
             table: BTreeMap::new(),
             live: BTreeSet::new(),
             serves: false,
+            heard: BTreeMap::new(),
+            tenure: 0,
             blind: Vec::new(),
             dump: None,
             sizes: BTreeMap::new(),
@@ -77,9 +84,19 @@ impl Host {
             protect_after: Duration::ZERO,
             read_every: Duration::from_secs(5),
         };
+        self.heard.clear();
         self.actor = Some(Actor::new(settings, now, defect));
         (self.incarnation, self.serves, self.dump) = (incarnation, false, None);
         self.sizes.clear();
+    }
+
+    /// Hashes what decides what happens here from now on.
+    pub(super) fn hash_state(&self, state: &mut impl Hasher) {
+        if let Some(actor) = &self.actor {
+            actor.hash_state(state);
+        }
+        (&self.table, &self.live, &self.heard, self.serves, self.tenure, &self.blind, self.dump)
+            .hash(state);
     }
 
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
@@ -109,9 +126,19 @@ impl Host {
     }
 
     /// Whether packets of a flow pass here and the machine knows it.
-    pub(super) fn owns(&self, at: usize, key: &FlowKey) -> bool {
+    fn owns(&self, at: usize, key: &FlowKey) -> bool {
         let owner = self.actor.as_ref().and_then(|actor| actor.machine.owner(key));
         self.live.contains(key) && owner == Some(NodeId::at(at))
+    }
+
+    /// The newest state of a flow whose packets pass here, of which the machine has heard: what comes
+    /// without an event it cannot know.
+    pub(super) fn own_state(&self, at: usize, key: &FlowKey) -> Option<u32> {
+        self.heard.get(key).copied().filter(|_| self.owns(at, key))
+    }
+
+    pub(super) fn note_heard(&mut self, flow: &Flow) {
+        self.heard.insert(flow.key, flow.mark);
     }
 
     pub(super) fn note_sent(&mut self, flows: Option<usize>) {
