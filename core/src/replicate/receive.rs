@@ -185,7 +185,7 @@ impl Replicator {
         let names = self.settings.names.clone();
         for item in body.items(&names) {
             match item {
-                Ok(item) => self.take_item(now, from, body.number, item, out),
+                Ok(item) => self.take_item(now, from, &body, item, out),
                 Err(_) => {
                     self.counters.refused += 1;
                     break;
@@ -215,10 +215,11 @@ impl Replicator {
         &mut self,
         now: Instant,
         from: NodeId,
-        number: u64,
+        body: &Body<'_>,
         item: Item<'_>,
         out: &mut Vec<Effect>,
     ) {
+        let number = body.number;
         match item {
             Item::Flow(bytes) => self.take_flow(now, from, number, bytes, out),
             Item::Gone(bytes) => self.take_gone(now, from, number, bytes, false, out),
@@ -234,7 +235,7 @@ impl Replicator {
                 }
             }
             Item::Details(group, sums) => {
-                if self.is_comparable(from, number) {
+                if self.is_comparable(from, body.as_of()) {
                     self.compare_buckets(now, from, group, &sums, out);
                 }
             }

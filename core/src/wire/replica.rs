@@ -12,8 +12,8 @@
 //! ```
 //!
 //! A packet with flows, sums or the like is numbered; the numbers of a process count up from 1. One
-//! that only acknowledges or asks has number 0. `oldest` is the lowest number that may still be
-//! repaired: what is missing below it does not come any more. Nodes travel as hashes of their names.
+//! that only acknowledges, asks or gives details has number 0. `oldest` is the lowest number that may still be
+//! repaired: what is missing below it does not come any more; with number 0, the newest one that was sent. Nodes travel as hashes of their names.
 
 use super::bytes::Bytes;
 use super::cause::causes;
@@ -213,7 +213,8 @@ fn words(words: &[u64], out: &mut Vec<u8>) {
 pub struct Body<'a> {
     /// Its number; 0 where it has none.
     pub number: u64,
-    /// The lowest number that may still be repaired.
+    /// The lowest number that may still be repaired; of a body without a number, the newest one that was
+    /// sent.
     pub oldest: u64,
     /// Its values.
     pub values: &'a [u8],
@@ -226,6 +227,11 @@ impl<'a> Body<'a> {
         let number = rest.u64().ok_or(Reject::Truncated)?;
         let oldest = rest.u64().ok_or(Reject::Truncated)?;
         Ok(Body { number, oldest, values: rest.0 })
+    }
+
+    /// The newest number when it was sent: sums in it are those of all packets up to that one.
+    pub fn as_of(&self) -> u64 {
+        if self.number > 0 { self.number } else { self.oldest }
     }
 
     /// The values in their order; those that are unknown, or name an unknown node, are skipped.
