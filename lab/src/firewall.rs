@@ -11,6 +11,7 @@ use crate::error::{LabError, Result};
 use crate::ftp;
 use crate::lab::Lab;
 use crate::netns::Namespace;
+use crate::shell;
 use crate::topology::{Gateway, Topology, VIRTUAL_WAN, VIRTUAL_WAN6};
 
 /// The table that holds all of it.
@@ -88,6 +89,11 @@ impl Firewall {
         }
         if self.nat != Nat::None {
             topology.remove_way_back()?;
+        }
+        if self.ftp {
+            // The ruleset loads the helper where it is a module, but not its part that translates. A
+            // kernel that has both built in knows no such module.
+            drop(shell::run("modprobe", &["-q", "nf_nat_ftp"]));
         }
         topology.add_client_twin()?;
         topology.gateways().into_iter().try_for_each(|gateway| self.load(topology.gateway(gateway)))

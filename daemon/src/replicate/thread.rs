@@ -277,6 +277,7 @@ impl Work {
 
     /// What a connection expects is a part of it, so it has changed.
     fn take_expected(&mut self, expected: &Expected) {
+        self.whole.expects(&expected.master);
         let (injector, zones) = (&mut self.desk.doors.injector, &self.desk.policy.zones);
         let master = look_master(injector, expected, zones);
         if let Some(flow) = master.filter(|it| self.concerns(it)) {
@@ -421,10 +422,12 @@ impl Work {
             self.feed(Input::Refused(key));
         }
         for operation in operations {
-            if let Operation::Put(flow, _) = operation
-                && flow.has_helper()
-                && self.desk.doors.injector.set_expectations(flow).is_err()
-            {
+            let Operation::Put(flow, _) = operation else { continue };
+            if !flow.has_helper() {
+                continue;
+            }
+            self.whole.expects(&flow.key.original);
+            if self.desk.doors.injector.set_expectations(flow).is_err() {
                 // The next reading of the table finds the difference, and it is told again.
                 *self.dropped.entry("expectation_refused").or_default() += 1;
             }

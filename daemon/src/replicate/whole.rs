@@ -22,7 +22,10 @@ const RELATED_MAX: usize = 1024;
 pub(super) struct Whole {
     /// What some connection has had and later news of it lacks.
     told_once: Present,
-    /// The connections that expect others, by their original direction, as of the present list.
+    /// A list is being read.
+    is_listing: bool,
+    /// The connections that expect others, by their original direction, or have done so since the
+    /// present list began.
     expecting: BTreeSet<Tuple>,
     /// Connections of the present list that wait for their masters.
     related: Vec<FlowKey>,
@@ -51,8 +54,16 @@ impl Whole {
 
     /// A list of the table begins.
     pub fn begin_list(&mut self, injector: &mut Injector) {
+        self.is_listing = true;
         self.related.clear();
         self.expecting = injector.expecting().unwrap_or_default();
+    }
+
+    /// A connection expects something from now on; the present list must not miss it.
+    pub fn expects(&mut self, master: &Tuple) {
+        if self.is_listing && self.expecting.len() < LISTED_MAX {
+            self.expecting.insert(*master);
+        }
     }
 
     /// A connection of the list; `None` where it comes at the end of it.
@@ -72,6 +83,7 @@ impl Whole {
 
     /// What has waited for the end of the list, as it is now.
     pub fn end_list(&mut self, injector: &mut Injector) -> Vec<Flow> {
+        self.is_listing = false;
         self.expecting.clear();
         let related = std::mem::take(&mut self.related);
         related.iter().filter_map(|key| look(injector, key)).collect()
