@@ -12,7 +12,7 @@ use evergate_core::replicate::{Effect, Input, LEASE, PASS_EVERY, Replicator, Set
 use evergate_core::{Instant, Machine};
 
 use super::listing::{Reading, Standing as Seen};
-use super::whole::{Whole, look, look_master};
+use super::whole::{Whole, look, look_master, masters_first};
 use super::wire::Wire;
 use super::{Doors, Identity, Mail, PeerStanding, Policy, Standing, View, lock};
 use crate::kernel::conntrack::decode::{Expected, Message, News, What, is_complete};
@@ -397,11 +397,8 @@ impl Work {
         while !self.operations.is_empty() {
             let mut operations = std::mem::take(&mut self.operations);
             self.wanted.clear();
-            let is_related =
-                |it: &Operation| matches!(it, Operation::Put(flow, _) if flow.has_master());
-            operations.sort_by_key(is_related);
-            let (masters, related) =
-                operations.split_at(operations.partition_point(|it| !is_related(it)));
+            let split = masters_first(&mut operations);
+            let (masters, related) = operations.split_at(split);
             for operations in [masters, related].into_iter().filter(|part| !part.is_empty()) {
                 self.apply(operations);
             }
