@@ -32,6 +32,8 @@ const LIMIT: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 const SUBSYSTEM: u16 = 1 << 8;
 /// Deletes an entry; all of them if none is named.
 const DELETE: u16 = SUBSYSTEM | 2;
+/// Deletes what a connection expects, likewise.
+const EXPECTATION_DELETE: u16 = 2 << 8 | 2;
 /// Makes an entry.
 const NEW: u16 = SUBSYSTEM;
 /// This is a request.
@@ -63,6 +65,13 @@ pub fn flush(namespace: &Namespace) -> Result<()> {
     let all = message(DELETE, WITH_ANSWER, 0, &[]);
     let ask = || open().and_then(|socket| ask(&socket, &all));
     namespace.enter(ask)?.map_err(LabError::io("flush the table of connections"))
+}
+
+/// Forgets whatever connections expect.
+pub fn forget_expectations(namespace: &Namespace) -> Result<()> {
+    let all = message(EXPECTATION_DELETE, WITH_ANSWER, 0, &[]);
+    let ask = || open().and_then(|socket| ask(&socket, &all));
+    namespace.enter(ask)?.map_err(LabError::io("forget what connections expect"))
 }
 
 fn open() -> std::io::Result<OwnedFd> {

@@ -12,10 +12,14 @@ use crate::error::{LabError, Result};
 use crate::ftp;
 use crate::lab::Lab;
 use crate::netns::Namespace;
+use crate::shell;
 use crate::topology::{Gateway, Topology, VIRTUAL_WAN, VIRTUAL_WAN6};
 
 /// The table that holds all of it.
 const TABLE: &str = "evergate_lab";
+/// The set of refused packets where FTP is read along, and how a packet is told.
+const REFUSED: &str = "refused_packets";
+const PACKET: &str = "iifname . meta protocol . meta l4proto . ct state . th sport . th dport";
 /// No connection is picked up in the middle, and windows are checked: what has no state is invalid.
 const SYSCTLS: [(&str, &str); 2] =
     [("netfilter/nf_conntrack_tcp_loose", "0"), ("netfilter/nf_conntrack_tcp_be_liberal", "0")];
@@ -90,6 +94,11 @@ impl Firewall {
         if self.nat != Nat::None {
             topology.remove_way_back()?;
         }
+        if self.ftp {
+            // The ruleset loads the helper where it is a module, but not its part that translates. A
+            // kernel that has both built in knows no such module.
+            drop(shell::run("modprobe", &["-q", "nf_nat_ftp"]));
+        }
         topology.add_client_twin()?;
         topology.gateways().into_iter().try_for_each(|gateway| self.load(topology.gateway(gateway)))
     }
@@ -104,19 +113,26 @@ impl Firewall {
         for counter in ["invalid", "invalid_input", "refused"] {
             let _ = writeln!(text, "  counter {counter} {{ }}");
         }
-        let begins = if self.ftp { format!("tcp dport {} ", ftp::PORT) } else { String::new() };
+        let (begins, note) = match self.ftp {
+            true => (
+                format!("tcp dport {} ", ftp::PORT),
+                format!("add @{REFUSED} {{ {PACKET} }}\n    "),
+            ),
+            false => (String::new(), String::new()),
+        };
         let _ = write!(
             text,
             "  chain forward {{\n    type filter hook forward priority filter; policy drop;\n    \
              ct state invalid counter name \"invalid\" drop\n    \
              ct state established,related accept\n    \
              iifname \"lan\" oifname \"wan\" {begins}ct state new accept\n    \
-             counter name \"refused\"\n  }}\n",
+             {note}counter name \"refused\"\n  }}\n",
         );
         if self.ftp {
             let _ = write!(
                 text,
-                "  ct helper ftp {{ type \"ftp\" protocol tcp; }}\n  \
+                "  set {REFUSED} {{ typeof {PACKET}; flags dynamic; size 64; timeout 1h; }}\n  \
+                 ct helper ftp {{ type \"ftp\" protocol tcp; }}\n  \
                  chain helpers {{\n    type filter hook prerouting priority filter;\n    \
                  tcp dport {} ct helper set \"ftp\"\n  }}\n",
                 ftp::PORT
@@ -173,6 +189,11 @@ pub fn drops(gateway: &Namespace) -> Result<Drops> {
         invalid_input: packets("invalid_input")?,
         refused: packets("refused")?,
     })
+}
+
+/// The packets that a gateway has refused where FTP is read along, as `nft` shows them.
+pub fn refused_packets(gateway: &Namespace) -> Result<String> {
+    gateway.run("nft", &["list", "set", "inet", TABLE, REFUSED], "")
 }
 
 /// What the gateways' kernels tell of connections.

@@ -15,7 +15,7 @@ use evergate_core::{Instant, Machine};
 
 use super::fence::Fence;
 use super::listing::{Reading, Standing as Seen};
-use super::whole::{Whole, look, look_master};
+use super::whole::{Whole, look, look_master, masters_first};
 use super::wire::Wire;
 use super::{Configured, Doors, Identity, Mail, PeerStanding, Policy, Standing, View, Way, lock};
 use crate::kernel::conntrack::decode::{Expected, Message, News, What, is_complete};
@@ -338,6 +338,7 @@ impl Work {
 
     /// What a connection expects is a part of it, so it has changed.
     fn take_expected(&mut self, expected: &Expected) {
+        self.whole.expects(&expected.master);
         let (injector, zones) = (&mut self.desk.doors.injector, &self.desk.policy.zones);
         let master = look_master(injector, expected, zones);
         if let Some(flow) = master.filter(|it| self.concerns(it)) {
@@ -458,11 +459,8 @@ impl Work {
         while !self.operations.is_empty() {
             let mut operations = std::mem::take(&mut self.operations);
             self.wanted.clear();
-            let is_related =
-                |it: &Operation| matches!(it, Operation::Put(flow, _) if flow.has_master());
-            operations.sort_by_key(is_related);
-            let (masters, related) =
-                operations.split_at(operations.partition_point(|it| !is_related(it)));
+            let split = masters_first(&mut operations);
+            let (masters, related) = operations.split_at(split);
             for operations in [masters, related].into_iter().filter(|part| !part.is_empty()) {
                 self.apply(operations);
             }
@@ -483,10 +481,12 @@ impl Work {
             self.feed(Input::Refused(key));
         }
         for operation in operations {
-            if let Operation::Put(flow, _) = operation
-                && flow.has_helper()
-                && self.desk.doors.injector.set_expectations(flow).is_err()
-            {
+            let Operation::Put(flow, _) = operation else { continue };
+            if !flow.has_helper() {
+                continue;
+            }
+            self.whole.expects(&flow.key.original);
+            if self.desk.doors.injector.set_expectations(flow).is_err() {
                 // The next reading of the table finds the difference, and it is told again.
                 *self.dropped.entry("expectation_refused").or_default() += 1;
             }

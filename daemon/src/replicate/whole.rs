@@ -11,7 +11,7 @@ use evergate_core::flow::{Flow, FlowKey, Tuple, Zones};
 use evergate_core::replicate::is_open;
 
 use crate::kernel::conntrack::decode::{Expected, Message, Present, is_complete};
-use crate::kernel::conntrack::injector::{Injector, LISTED_MAX};
+use crate::kernel::conntrack::injector::{Injector, LISTED_MAX, Operation};
 
 /// Connections of a list that others have expected wait until their masters were read; so many at
 /// most, and what comes beyond is taken as it comes.
@@ -22,7 +22,10 @@ const RELATED_MAX: usize = 1024;
 pub(super) struct Whole {
     /// What some connection has had and later news of it lacks.
     told_once: Present,
-    /// The connections that expect others, by their original direction, as of the present list.
+    /// A list is being read.
+    is_listing: bool,
+    /// The connections that expect others, by their original direction, or have done so since the
+    /// present list began.
     expecting: BTreeSet<Tuple>,
     /// Connections of the present list that wait for their masters.
     related: Vec<FlowKey>,
@@ -51,8 +54,16 @@ impl Whole {
 
     /// A list of the table begins.
     pub fn begin_list(&mut self, injector: &mut Injector) {
+        self.is_listing = true;
         self.related.clear();
         self.expecting = injector.expecting().unwrap_or_default();
+    }
+
+    /// A connection expects something from now on; the present list must not miss it.
+    pub fn expects(&mut self, master: &Tuple) {
+        if self.is_listing && self.expecting.len() < LISTED_MAX {
+            self.expecting.insert(*master);
+        }
     }
 
     /// A connection of the list; `None` where it comes at the end of it.
@@ -72,10 +83,19 @@ impl Whole {
 
     /// What has waited for the end of the list, as it is now.
     pub fn end_list(&mut self, injector: &mut Injector) -> Vec<Flow> {
+        self.is_listing = false;
         self.expecting.clear();
         let related = std::mem::take(&mut self.related);
         related.iter().filter_map(|key| look(injector, key)).collect()
     }
+}
+
+/// Puts connections that others have expected behind all else, which keeps its order; gives where they
+/// begin. Their masters must be there before them.
+pub(super) fn masters_first(operations: &mut [Operation]) -> usize {
+    let is_related = |it: &Operation| matches!(it, Operation::Put(flow, _) if flow.has_master());
+    operations.sort_by_key(is_related);
+    operations.partition_point(|it| !is_related(it))
 }
 
 /// A connection as the table has it, with all that it expects.
@@ -156,6 +176,26 @@ mod tests {
         assert!(!whole.is_whole(&plain(tcp::ESTABLISHED)));
         assert!(whole.is_whole(&plain(tcp::CLOSE)));
         assert!(whole.is_whole(&news(tcp::ESTABLISHED, labels(), Present::LABELS)));
+    }
+
+    #[test]
+    fn masters_are_put_before_what_they_have_expected_and_nothing_else_moves() {
+        let numbered = |port, extra| {
+            let mut flow = news(tcp::ESTABLISHED, extra, Present::STATUS).flow;
+            flow.key.original.part = Part::Ports { source: port, target: 1 };
+            flow
+        };
+        let related = |port| {
+            let master = Some(numbered(3, None).key.original);
+            Operation::Put(numbered(port, Some(Extra { master, ..Extra::default() })), 1)
+        };
+        let master = Operation::Put(numbered(3, None), 1);
+        let (gone, renewed) = (numbered(4, None).key, numbered(5, None).key);
+        let (gone, renewed) = (Operation::Delete(gone), Operation::SetTimeout(renewed, 1));
+        let mut operations =
+            [related(1), gone.clone(), related(2), master.clone(), renewed.clone()];
+        assert_eq!(masters_first(&mut operations), 3);
+        assert_eq!(operations, [gone, master, renewed, related(1), related(2)]);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::conntrack;
 use crate::control::GROUP;
-use crate::error::Result;
-use crate::firewall::Firewall;
+use crate::error::{LabError, Result};
+use crate::firewall::{Firewall, refused_packets};
 use crate::ftp::{self, Agreed, FtpServer, Mode, Session, Transfer};
 use crate::lab::Lab;
 use crate::netns::Namespace;
@@ -78,6 +78,11 @@ fn alone(bed: &Bed) -> Result<()> {
             session.finish(transfer)?;
         }
         refuses_others(&lab, target)?;
+        let mut session = Session::open(&lab.topology.client, target, Mode::Passive)?;
+        let Agreed::Passive(address) = session.agree()? else { continue };
+        conntrack::forget_expectations(gateway)?;
+        let opens = ftp::opens(&lab.topology.client, address)?;
+        claim(!opens, || "a file needs no expectation".to_owned())?;
     }
     Ok(())
 }
@@ -172,7 +177,12 @@ fn trial(
         println!(
             "      turn {turn}: {copies} expectations on the standby; invalid {invalid}, refused {refused}"
         );
-        claim(refused == 0, || format!("{refused} packets were refused as not expected"))?;
+        if refused > 0 {
+            let gateways = lab.gateways().into_iter().map(|gateway| lab.topology.gateway(gateway));
+            let packets: Vec<String> = gateways.map(refused_packets).collect::<Result<_>>()?;
+            let text = format!("{refused} packets were refused: {}", packets.join(" "));
+            return Err(LabError::Claim(text));
+        }
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ fn marks(bed: &Bed) -> Result<()> {
     let config = Config::example().with("replicate", "marks", "[\"0x1/0xf\"]");
     let (lab, active) = bed.stateful(config, Firewall::snat())?;
     let rules = format!(
-        "table inet marks {{\n  chain all {{\n    type filter hook prerouting priority mangle;\n    \
+        "table inet marks {{\n  chain marking {{\n    type filter hook prerouting priority mangle;\n    \
          tcp dport {PORT} ct mark set 0x21\n    meta l4proto udp ct mark set 0x22\n  }}\n}}\n"
     );
     for gateway in lab.gateways() {

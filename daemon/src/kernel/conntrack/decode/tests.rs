@@ -142,6 +142,36 @@ fn what_is_not_about_a_connection_or_lacks_a_part_says_so() {
 }
 
 #[test]
+fn an_expectation_has_its_master_its_mask_and_what_nat_must_know() {
+    let bytes = bytes(recorded::EXPECTATION);
+    let mut news = NewsOf::new(&bytes);
+    let Some(Ok(News::Expectation(told))) = news.next() else { panic!("not an expectation") };
+    assert!(news.next().is_none());
+    assert!(told.is_there);
+    assert_eq!(told.master, ports("10.0.0.1", "192.0.2.2", protocol::TCP, 1000, 21));
+    let one = &told.expectation;
+    assert_eq!(one.tuple, ports("10.0.0.1", "192.0.2.2", protocol::TCP, 0, 4000));
+    assert_eq!((one.mask.source, one.mask.port), ([255; 4].into(), 0));
+    let nat = one.nat.unwrap();
+    assert_eq!((nat.address, nat.port, nat.reply), ([10, 0, 0, 1].into(), 4001, true));
+    assert_eq!(one.function, b"nat-follow-master");
+    assert_eq!((one.class, one.flags, one.timeout), (0, 0, 300));
+}
+
+#[test]
+fn every_cut_and_every_changed_byte_of_an_expectation_is_read_without_a_panic() {
+    let whole = bytes(recorded::EXPECTATION);
+    for position in 0..whole.len() {
+        assert!(!NewsOf::new(&whole[..position]).any(|news| news.is_ok()), "{position}");
+        for value in [0, 1, 4, 0x7f, 0xff] {
+            let mut changed = whole.clone();
+            changed[position] = value;
+            NewsOf::new(&changed).for_each(drop);
+        }
+    }
+}
+
+#[test]
 fn every_cut_and_every_changed_byte_is_read_without_a_panic() {
     for hex in recorded::ALL {
         let whole = bytes(hex);
