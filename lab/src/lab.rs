@@ -238,7 +238,9 @@ impl Lab {
         companion.iter().for_each(Running::terminate);
         let ended = clock::wait_for("the daemon to end", STOP_LIMIT, LOOK, || {
             running.reap();
-            companion.iter_mut().for_each(|one| drop(one.reap()));
+            for one in &mut companion {
+                one.reap();
+            }
             Ok(self.daemon_processes(gateway)?.is_empty().then_some(()))
         });
         if let Err(error) = ended {
