@@ -238,7 +238,7 @@ impl Lab {
         companion.iter().for_each(Running::terminate);
         let ended = clock::wait_for("the daemon to end", STOP_LIMIT, LOOK, || {
             running.reap();
-            for one in &mut companion {
+            if let Some(one) = &mut companion {
                 one.reap();
             }
             Ok(self.daemon_processes(gateway)?.is_empty().then_some(()))
