@@ -288,7 +288,8 @@ impl Conntrackd {
         if self.open && (!self.outbox.is_full() || self.outbox.has(name)) {
             return self.outbox.put(due, name, pending);
         }
-        // Nobody listens, or too much waits: all is told later.
+        // Nobody listens, or too much waits: all is told later, and an end that waits is none any more.
+        self.outbox.withdraw(name);
         self.counters.deferred += u64::from(self.open);
         self.bulk_wanted = true;
         self.own(name, pending.digest, 0);
