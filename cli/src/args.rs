@@ -75,6 +75,9 @@ pub enum Verb {
     Flows(Flows),
     /// Check a configuration without a daemon: 0 good, 1 warnings, 2 errors
     Check(Check),
+    /// Translate a file of another program: TOML to standard output, a report to standard error
+    #[command(subcommand)]
+    Import(Import),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print one new key line for the key file of a cluster
@@ -158,6 +161,23 @@ pub struct Check {
     pub path: PathBuf,
 }
 
+/// `import`.
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// The conntrackd.conf of a box that becomes one of ours: 0 exact, 1 with changes, 2 unreadable
+    Conntrackd(ImportConntrackd),
+}
+
+/// `import conntrackd`.
+#[derive(Debug, ClapArgs)]
+pub struct ImportConntrackd {
+    /// The file, often /etc/conntrackd/conntrackd.conf
+    pub file: PathBuf,
+    /// The name of the node that keeps conntrackd
+    #[arg(long, value_name = "NODE", default_value = "peer", value_parser = node_name)]
+    pub peer: String,
+}
+
 /// `firewall`.
 #[derive(Debug, ClapArgs)]
 pub struct Firewall {
@@ -184,6 +204,15 @@ pub struct Completions {
 pub struct Man {
     /// The directory; made if it is not there
     pub directory: PathBuf,
+}
+
+/// A name that stands in the header of a table without quotes.
+fn node_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !text.is_empty() && text.len() <= 63 && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err("letters, digits, `-` and `_`, 63 at most".to_owned())
 }
 
 /// Three plain words, so that the printed rules hold nothing but what is meant.

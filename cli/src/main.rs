@@ -9,6 +9,7 @@ mod client;
 mod context;
 mod duration;
 mod failure;
+mod import;
 mod verbs;
 mod view;
 

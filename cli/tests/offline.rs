@@ -159,6 +159,42 @@ fn a_lone_node_beside_a_foreign_one_needs_vrrp_only() {
 }
 
 #[test]
+fn a_peer_with_conntrackd_is_let_in_on_its_link_alone() {
+    let scratch = Scratch::new();
+    let pair = PAIR
+        .replace("key_file = \"cluster.key\"\n", "")
+        .replace("priority = 100", "foreign = true")
+        + "\n[replicate.conntrackd]\npeer = \"gw2\"\nlink = \"sync\"\n";
+    let run = evergate(&["firewall", "--config", &scratch.write("c.toml", &pair)]);
+    assert!(run.text.contains("iifname \"sync\" udp dport 3780 accept"), "{run:?}");
+    let named = format!("{pair}address = \"10.93.0.2\"\n");
+    let run = evergate(&["firewall", "--config", &scratch.write("c.toml", &named)]);
+    let rule = "iifname \"sync\" ip saddr 10.93.0.2 udp dport 3780 accept";
+    assert!(run.text.contains(rule), "{run:?}");
+}
+
+#[test]
+fn an_import_writes_toml_and_tells_what_became_of_each_line() {
+    let scratch = Scratch::new();
+    let exact = "Sync {\n  Mode NOTRACK {\n    DisableExternalCache On\n  }\n  Multicast {\n    \
+                 IPv4_address 225.0.0.50\n    Group 3780\n    Interface sync\n  }\n}\n";
+    let run = evergate(&["import", "conntrackd", "--peer", "gw2", &scratch.write("a", exact)]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.text.contains("[replicate.conntrackd]\npeer = \"gw2\"\n"), "{run:?}");
+    let other = exact.replace("Mode NOTRACK", "Mode ALARM");
+    let file = scratch.write("b", &other);
+    let run = evergate(&["import", "conntrackd", &file]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let run = evergate(&["--json", "import", "conntrackd", &file]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.text.contains("\"line\":2,\"text\":\"Mode ALARM\""), "{run:?}");
+    let run = evergate(&["import", "conntrackd", &scratch.write("c", "Stats { }")]);
+    assert_eq!(run.code, 2, "{run:?}");
+    let run = evergate(&["import", "conntrackd", "/no/such/file"]);
+    assert_eq!(run.code, 2, "{run:?}");
+}
+
+#[test]
 fn an_interface_name_cannot_add_to_the_rules() {
     let scratch = Scratch::new();
     let strange = PAIR.replace("interface = \"lan\"", "interface = 'l\"; flush'");

@@ -238,8 +238,8 @@ impl Lab {
         companion.iter().for_each(Running::terminate);
         let ended = clock::wait_for("the daemon to end", STOP_LIMIT, LOOK, || {
             running.reap();
-            if let Some(companion) = &mut companion {
-                companion.reap();
+            if let Some(one) = &mut companion {
+                one.reap();
             }
             Ok(self.daemon_processes(gateway)?.is_empty().then_some(()))
         });

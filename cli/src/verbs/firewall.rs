@@ -32,6 +32,8 @@ struct Needs {
     vrrp_from: BTreeSet<(String, IpAddr)>,
     /// Heartbeats and replication.
     own: BTreeSet<String>,
+    /// Replication of a peer that runs conntrackd: interface, speaker if it is known, port.
+    conntrackd: Option<(String, Option<IpAddr>, u16)>,
 }
 
 /// 0, or 2 if the configuration has errors or leaves open which node is meant.
@@ -99,6 +101,11 @@ fn needs(config: &Config, node: &str) -> Needs {
         needs.own.extend(config.links.values().filter_map(|link| here(&link.interface)));
         needs.own.extend(config.paths().iter().filter_map(|path| here(path.interface)));
     }
+    let conntrackd = config.replicate.as_ref().and_then(|file| file.conntrackd.as_ref());
+    needs.conntrackd = conntrackd.and_then(|plan| {
+        let interface = config.links.get(&plan.link)?.interface.get(node)?;
+        Some((interface.clone(), plan.address, plan.port))
+    });
     needs
 }
 
@@ -132,7 +139,9 @@ impl Needs {
 /// more than is meant.
 fn quotable(needs: &Needs) -> Result<(), Failure> {
     let from = needs.vrrp_from.iter().map(|(interface, _)| interface);
-    let mut all = needs.vrrp_ipv4.iter().chain(&needs.vrrp_ipv6).chain(&needs.own).chain(from);
+    let conntrackd = needs.conntrackd.iter().map(|(interface, ..)| interface);
+    let multicast = needs.vrrp_ipv4.iter().chain(&needs.vrrp_ipv6);
+    let mut all = multicast.chain(&needs.own).chain(from).chain(conntrackd);
     let strange = |c: char| !c.is_ascii_graphic() || "\"\\*".contains(c);
     match all.find(|name| name.contains(strange)) {
         None => Ok(()),
@@ -168,6 +177,16 @@ fn rules(needs: &Needs, port: u16) -> Vec<String> {
         rules.push(format!(
             "iifname {} udp dport {port} accept comment \"evergate: heartbeats, replication\"",
             set(&needs.own)
+        ));
+    }
+    if let Some((interface, peer, port)) = &needs.conntrackd {
+        let speaker = match peer {
+            Some(peer) if peer.is_ipv4() => format!("ip saddr {peer} "),
+            Some(peer) => format!("ip6 saddr {peer} "),
+            None => String::new(),
+        };
+        rules.push(format!(
+            "iifname \"{interface}\" {speaker}udp dport {port} accept comment \"evergate: conntrackd\""
         ));
     }
     rules

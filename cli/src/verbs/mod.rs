@@ -6,6 +6,7 @@ mod completions;
 mod events;
 mod firewall;
 mod flows;
+mod import;
 mod key;
 mod man;
 mod reload;
@@ -45,6 +46,7 @@ pub fn run(verb: Verb, context: &mut Context) -> Ended {
         Verb::Verify => verify::run(context),
         Verb::Flows(which) => flows::run(context, which),
         Verb::Check(what) => check::run(context, &what.path),
+        Verb::Import(what) => import::run(context, what),
         Verb::Schema => schema::run(context),
         Verb::Key => key::run(context),
         Verb::Firewall(what) => firewall::run(context, &what),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Conntrackd, Effect, LEASE, OURS, Read, STRICT_AFTER, THEIRS, TOLD_AGAIN_SECONDS, What,
+    Conntrackd, Effect, LEASE, Mode, OURS, Read, STRICT_AFTER, THEIRS, TOLD_AGAIN_SECONDS, What,
     has_scales, is_open, seconds,
 };
 use crate::flow::{Flow, FlowHash};
@@ -58,8 +58,8 @@ pub(super) struct Rounds {
     number: u32,
     asked_at: Option<Instant>,
     due: Option<Instant>,
-    /// Flows have come since.
-    answered: bool,
+    /// So many flows have come since.
+    answers: usize,
     /// Messages have not come since.
     spoiled: bool,
     /// The last two questions with a whole answer, the older first.
@@ -80,7 +80,7 @@ impl Rounds {
 
     /// A flow has come.
     pub fn note_answer(&mut self) {
-        self.answered = true;
+        self.answers += 1;
     }
 
     /// Messages have not come: what was not named may live all the same.
@@ -102,12 +102,13 @@ impl Rounds {
         self.due
     }
 
-    fn begin(&mut self, now: Instant) {
-        if self.number > 0 && self.answered && !self.spoiled {
+    /// `copies`: how many there are. An answer that does not name half of them is taken for none.
+    fn begin(&mut self, now: Instant, copies: usize) {
+        if self.answers > 0 && self.answers * 2 >= copies && !self.spoiled {
             self.whole = [self.whole[1], self.number];
         }
         self.number += 1;
-        (self.answered, self.spoiled) = (false, false);
+        (self.answers, self.spoiled) = (0, false);
         self.asked_at = Some(now);
         self.due = Some(now + ASK_EVERY);
     }
@@ -117,7 +118,9 @@ impl Conntrackd {
     /// Asks the peer for all of its flows, where it is time.
     pub(super) fn ask(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if self.open && self.rounds.deadline().is_some_and(|due| due <= now) {
-            self.rounds.begin(now);
+            self.rounds.begin(now, self.index.count(THEIRS));
+            // Without acknowledgements the peer may lack what nobody knows of.
+            self.bulk_wanted |= self.settings.mode == Mode::Notrack && self.own_flows() > 0;
             self.counters.asked += 1;
             self.session.say(now, What::Control(Control::Resync), out);
         }

@@ -244,6 +244,38 @@ fn without_acknowledgements_what_is_lost_is_asked_for() {
 }
 
 #[test]
+fn without_acknowledgements_everything_is_told_again_now_and_then() {
+    let mut world = World::open(Mode::Notrack, 0);
+    world.packets(0, flow(1));
+    world.loss = 100;
+    world.packets(0, flow(2));
+    world.run(50);
+    world.loss = 0;
+    world.run(1_500);
+    assert!(!world.sides[1].kernel.contains_key(&flow(2).key), "nobody knows of the loss");
+    for side in &mut world.sides {
+        side.machine.session.hear_for_tests(world.now + ASK_EVERY);
+    }
+    world.now += ASK_EVERY;
+    world.run(1_500);
+    assert_eq!(world.keys(1), world.keys(0));
+}
+
+#[test]
+fn a_flow_that_begins_again_while_nobody_listens_is_told() {
+    let mut world = World::open(Mode::Ftfw, 0);
+    world.packets(0, flow(1));
+    world.run(50);
+    world.loss = 100;
+    world.run(6_000);
+    world.ends(0, &flow(1));
+    world.packets(0, Flow { mark: 5, ..flow(1) });
+    world.loss = 0;
+    world.run(4_000);
+    assert_eq!(world.sides[1].kernel[&flow(1).key].mark, 5);
+}
+
+#[test]
 fn a_table_that_was_there_before_is_told_whole_and_at_a_pace() {
     let mut world = World::new(Mode::Ftfw, 0);
     for number in 0..20_000 {

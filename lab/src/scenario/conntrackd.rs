@@ -4,20 +4,24 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::stateful::{CALM, addresses, judge, virtual_address};
+use super::stateful_flows::{plan as flow_plan, translated};
 use super::{Bed, Needs, Scenario, claim};
 use crate::clock;
 use crate::config::Config;
 use crate::conntrackd::{ConntrackdConfig, Mode, Transport};
 use crate::error::{LabError, Result};
 use crate::fault::Fault;
+use crate::filter::Loss;
 use crate::firewall::Firewall;
+use crate::idle::cpu_seconds;
 use crate::lab::{Lab, Subject};
-use crate::load::{Load, LoadPlan};
+use crate::load::{FlowKind, Flows, Load, LoadPlan};
+use crate::node::Part;
 use crate::peer::PeerConfig;
 use crate::topology::{
     CLIENT, CLIENT_TWIN, CLIENT6, CLIENT6_TWIN, GW1, GW2, Gateway, SERVER, SERVER6, Segment,
 };
-use crate::wait::SYNC_LIMIT;
+use crate::wait::{READY_LIMIT, SYNC_LIMIT};
 use crate::wire::Wire;
 
 /// A move that waits for adverts takes about four of them; twice that.
@@ -26,6 +30,12 @@ const MOVE: Duration = Duration::from_secs(9);
 const SPEAK: Duration = Duration::from_secs(25);
 /// Connections of each family.
 const CONNECTIONS: usize = 300;
+/// Flows of UDP from each of the client's two addresses.
+const FLOWS: u16 = 100;
+/// Time for what was lost to be noticed and told again, more than once.
+const REPAIR: Duration = Duration::from_secs(5);
+/// The share of a processor that a core may need with connections that say little.
+const CALM_SHARE: f64 = 0.05;
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -62,6 +72,31 @@ pub const SCENARIOS: &[Scenario] = &[
         "conntrackd-to-and-fro",
         "the same connections live while theirs is stopped and comes back, twice",
         to_and_fro,
+    ),
+    scenario(
+        "conntrackd-migration",
+        "a pair is migrated box by box; the same connections live from the first step to the last",
+        migration,
+    ),
+    scenario(
+        "conntrackd-loss",
+        "300 connections live through a power cut although every fifth datagram between both is lost",
+        lossy,
+    ),
+    scenario(
+        "conntrackd-restart",
+        "the standby's daemon is killed and started again; connections live through a power cut",
+        restarted,
+    ),
+    scenario(
+        "conntrackd-udp",
+        "flows of UDP behind SNAT keep their ports through a power cut, both ways",
+        |bed| [GW2, GW1].into_iter().try_for_each(|ours| udp(bed, ours)),
+    ),
+    scenario(
+        "conntrackd-calm",
+        "with 300 connections that say little our core needs next to no processor time",
+        calm,
     ),
 ];
 
@@ -175,11 +210,137 @@ fn to_and_fro(bed: &Bed) -> Result<()> {
     })
 }
 
+/// The steps of docs/conntrackd.md: ours on the standby, then alone, then with both boxes of ours.
+fn migration(bed: &Bed) -> Result<()> {
+    let pair = Pair::new(GW2, FTFW, false);
+    trial(bed, &pair, false, "migration", |lab, pair, load| {
+        pair.wait_known(lab, false, CONNECTIONS)?;
+        lab.stop(GW1)?;
+        lab.wait_holder(GW2, MOVE)?;
+        wait_spoken(load)?;
+        let ours = Subject::Evergate(Config::example());
+        lab.stop(GW2)?;
+        lab.start(GW2, &ours)?;
+        lab.wait_holder(GW2, MOVE)?;
+        wait_spoken(load)?;
+        lab.start(GW1, &ours)?;
+        lab.wait_holder(GW1, READY_LIMIT)?;
+        lab.wait_in_sync(SYNC_LIMIT)?;
+        wait_spoken(load)
+    })
+}
+
+/// Both lose datagrams of each other from before the first connection to the takeover.
+fn lossy(bed: &Bed) -> Result<()> {
+    let loss = Loss { permille: 200, ..Loss::all(Segment::Sync) };
+    for ours in [GW2, GW1] {
+        let pair = Pair::new(ours, FTFW, false);
+        let lossy = |lab: &mut Lab, pair: &Pair, load: &Load| {
+            pair.wait_known(lab, pair.ours == GW1, CONNECTIONS)?;
+            // What was lost last is noticed with the next sign of life, and may be lost again.
+            clock::sleep(REPAIR);
+            let counters = lab.control(pair.ours)?.status()?.map(|s| s.replication.counters);
+            let lost = counters.and_then(|all| all.get("packets_lost").copied()).unwrap_or(0);
+            claim(lost > 0, || "nothing was lost".to_owned())?;
+            lab.inflict(&Fault::Power(GW1))?;
+            lab.wait_holder(GW2, MOVE)?;
+            wait_spoken(load)
+        };
+        let way = if ours == GW2 { "theirs to ours" } else { "ours to theirs" };
+        trial_after(
+            bed,
+            &pair,
+            false,
+            way,
+            |lab| lab.inflict(&Fault::Lost(loss.clone())).map(drop),
+            lossy,
+        )?;
+    }
+    Ok(())
+}
+
+/// A new process of the standby, theirs or ours, is told everything anew.
+fn restarted(bed: &Bed) -> Result<()> {
+    for ours in [GW2, GW1] {
+        let pair = Pair::new(ours, FTFW, false);
+        let way = if ours == GW2 { "ours restarted" } else { "theirs restarted" };
+        trial(bed, &pair, false, way, |lab, pair, load| {
+            pair.wait_known(lab, pair.ours == GW1, CONNECTIONS)?;
+            lab.destroy(GW2)?;
+            // Its lock goes with the last of its processes.
+            clock::sleep(CALM);
+            pair.start(lab, GW2)?;
+            if pair.ours == GW2 {
+                pair.wait_known(lab, false, CONNECTIONS)?;
+            } else {
+                // conntrackd is told all that there is within a second of its greeting.
+                clock::sleep(REPAIR);
+                pair.wait_known(lab, true, CONNECTIONS)?;
+            }
+            lab.inflict(&Fault::Power(GW1))?;
+            lab.wait_holder(GW2, MOVE)?;
+            wait_spoken(load)
+        })?;
+    }
+    Ok(())
+}
+
+fn udp(bed: &Bed, ours: Gateway) -> Result<()> {
+    // With its cache conntrackd commits after the address has moved: who speaks in between gets another port.
+    let pair = Pair::new(ours, ConntrackdConfig { external_cache: false, ..FTFW }, false);
+    let mut lab = bed.stateful_lab(Firewall::snat())?;
+    pair.begin(&mut lab)?;
+    let plan = flow_plan(FlowKind::Udp, FLOWS);
+    let flows = Flows::start(&lab.topology, &plan)?;
+    clock::sleep(CALM * 2);
+    pair.wait_known(&lab, ours == GW1, 2 * usize::from(FLOWS))?;
+    lab.inflict(&Fault::Power(GW1))?;
+    lab.wait_holder(GW2, MOVE)?;
+    clock::sleep(REPAIR);
+    let report = flows.stop();
+    println!("      ours on {ours}: UDP {report:?}");
+    let good = report.silent == 0 && report.corrupted == 0 && report.moved == 0;
+    claim(good, || format!("{report:?}\n{}", replication(&lab, &pair)))?;
+    translated(&report, virtual_address(plan.target) == Vec::from_iter(report.seen_from.clone()))
+}
+
+fn calm(bed: &Bed) -> Result<()> {
+    for ours in [GW2, GW1] {
+        let pair = Pair::new(ours, FTFW, false);
+        let mut lab = bed.stateful_lab(Firewall::snat())?;
+        pair.begin(&mut lab)?;
+        let load = Load::begin(&lab.topology, &plan(false))?;
+        pair.wait_known(&lab, ours == GW1, CONNECTIONS)?;
+        clock::sleep(CALM * 2);
+        let core = lab.daemon_processes(ours)?.into_iter().find(|(_, part)| *part == Part::Core);
+        let (pid, _) = core.ok_or_else(|| LabError::Claim("there is no core".to_owned()))?;
+        let (before, start) = (cpu_seconds(pid), clock::now());
+        clock::sleep(CALM * 5);
+        let share = (cpu_seconds(pid) - before) / start.elapsed().as_secs_f64();
+        println!("      ours on {ours}: {:.1} % of a processor", share * 100.0);
+        claim(share < CALM_SHARE, || format!("{:.1} % of a processor", share * 100.0))?;
+        load.stop();
+    }
+    Ok(())
+}
+
 fn trial(
     bed: &Bed,
     pair: &Pair,
     ipv6: bool,
     way: &str,
+    act: impl FnOnce(&mut Lab, &Pair, &Load) -> Result<()>,
+) -> Result<()> {
+    trial_after(bed, pair, ipv6, way, |_| Ok(()), act)
+}
+
+/// Something happens once both sides know each other, and something after the connections are open.
+fn trial_after(
+    bed: &Bed,
+    pair: &Pair,
+    ipv6: bool,
+    way: &str,
+    first: impl FnOnce(&mut Lab) -> Result<()>,
     act: impl FnOnce(&mut Lab, &Pair, &Load) -> Result<()>,
 ) -> Result<()> {
     let mut lab = bed.stateful_lab(Firewall::snat())?;
@@ -188,6 +349,7 @@ fn trial(
         LabError::Claim(format!("{way}: {error}\n{}{}", lab.log_tails(), replication(lab, pair)))
     };
     pair.begin(&mut lab).map_err(|error| told(&lab, &error))?;
+    first(&mut lab)?;
     let wire = Wire::start(&lab.topology)?;
     let load = Load::begin(&lab.topology, &plan)?;
     clock::sleep(CALM);
