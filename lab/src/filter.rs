@@ -56,7 +56,9 @@ impl Loss {
                 let dice = format!("numgen random mod 1000 < {some}");
                 return vec![
                     format!("{head} meta length > {LARGE} counter name \"offered_{from}\""),
-                    format!("{head} meta length > {LARGE} {dice} counter name \"lost_{from}\" drop"),
+                    format!(
+                        "{head} meta length > {LARGE} {dice} counter name \"lost_{from}\" drop"
+                    ),
                     format!("{head} meta length <= {LARGE} {dice} drop"),
                 ];
             }

@@ -99,7 +99,7 @@ enum Verb {
     },
     /// Measures replication: processor time and memory, lag, round trips, resync and power cut with many states.
     BenchReplicate {
-        /// Only this part: processor, states, lag or round-trip; may be repeated.
+        /// Only this part: processor, conntrackd, states, lag or round-trip; may be repeated.
         #[arg(long = "part", value_parser = section)]
         parts: Vec<Section>,
         /// New connections a second.
@@ -213,8 +213,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::BenchReplicate { parts, per_second, seconds, states, json, lab } => {
             let sections = if parts.is_empty() { Section::ALL.to_vec() } else { parts };
             let lab = lab.options();
-            let options =
-                ReplicateOptions { sections, per_second, seconds, states, json, lab };
+            let options = ReplicateOptions { sections, per_second, seconds, states, json, lab };
             bench_replicate::measure(&options)
         }
         Verb::Idle { seconds, json, lab } => {

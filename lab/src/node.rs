@@ -68,7 +68,7 @@ pub fn part_of(process: &Process) -> Option<Part> {
                 _ => Part::Guardian,
             })
         }
-        "keepalived" => Some(Part::Core),
+        "keepalived" | "conntrackd" => Some(Part::Core),
         _ => None,
     }
 }

@@ -7,8 +7,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc::{
-    AF_PACKET, ETH_P_ALL, SCHED_FIFO, SO_ATTACH_FILTER, SOL_SOCKET, SYS_pidfd_getfd, SYS_pidfd_open, sched_param,
-    sched_setscheduler, setsockopt, sock_filter, sock_fprog, sockaddr, sockaddr_ll, socklen_t, syscall,
+    AF_PACKET, ETH_P_ALL, SCHED_FIFO, SO_ATTACH_FILTER, SOL_SOCKET, SYS_pidfd_getfd,
+    SYS_pidfd_open, sched_param, sched_setscheduler, setsockopt, sock_filter, sock_fprog, sockaddr,
+    sockaddr_ll, socklen_t, syscall,
 };
 use nix::sys::socket::{LinkAddr, SockaddrLike};
 

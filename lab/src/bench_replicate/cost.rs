@@ -60,11 +60,7 @@ pub(super) fn comers(per_second: u32, hold: Duration) -> Result<LoadPlan> {
 }
 
 /// The cost of connections that come and go with our daemons, beyond that of a calm pair.
-pub(super) fn churn(
-    options: &ReplicateOptions,
-    name: &str,
-    hold: Duration,
-) -> Result<Vec<Value>> {
+pub(super) fn churn(options: &ReplicateOptions, name: &str, hold: Duration) -> Result<Vec<Value>> {
     let (lab, active) = pair(options, Config::example())?;
     churn_through(&lab, active, options, name, hold)
 }

@@ -108,8 +108,7 @@ impl Lag {
 
 fn subscribe() -> nix::Result<OwnedFd> {
     let protocol = SockProtocol::NetlinkNetFilter;
-    let socket =
-        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
+    let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     setsockopt(&socket, RcvBufForce, &ROOM)?;
     setsockopt(&socket, ReceiveTimeout, &TimeVal::milliseconds(PATIENCE_MS))?;
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;

@@ -106,8 +106,7 @@ pub fn set_timeouts(namespace: &Namespace, seconds: u32) -> Result<usize> {
             requests.push(message(NEW, WITH_ANSWER, tuple[0], &body));
         }
     })?;
-    let change =
-        || open().and_then(|socket| requests.iter().try_for_each(|one| ask(&socket, one)));
+    let change = || open().and_then(|socket| requests.iter().try_for_each(|one| ask(&socket, one)));
     namespace.enter(change)?.map_err(LabError::io("set timeouts by hand"))?;
     Ok(requests.len())
 }
@@ -194,7 +193,8 @@ mod tests {
     use super::*;
 
     fn table(flows: &[(&str, &str)]) -> Table {
-        let one = |(tuple, value): &(&str, &str)| (tuple.as_bytes().into(), value.as_bytes().into());
+        let one =
+            |(tuple, value): &(&str, &str)| (tuple.as_bytes().into(), value.as_bytes().into());
         Table { flows: flows.iter().map(one).collect(), timeouts: Vec::new() }
     }
 

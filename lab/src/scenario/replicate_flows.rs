@@ -109,7 +109,10 @@ fn quiet_udp(bed: &Bed, span: Duration, renew: bool) -> Result<()> {
     claim(news < report.flows as u64, || format!("{news} flows told: they were not quiet"))?;
     let good = report.silent + report.moved == 0 && report.corrupted == 0;
     claim(good && report.answered > 0, || format!("{report:?}"))?;
-    translated(&report, virtual_address(flow_plan.target) == Vec::from_iter(report.seen_from.clone()))
+    translated(
+        &report,
+        virtual_address(flow_plan.target) == Vec::from_iter(report.seen_from.clone()),
+    )
 }
 
 /// Short flows that another process makes, while the daemon has no room for the news of them.
@@ -130,9 +133,10 @@ fn lost_news(bed: &Bed, flows: u32) -> Result<()> {
     let took = start.elapsed();
     let settled = lab.wait_equal(active, REST_LIMIT)?;
     let stay = Table::read(lab.topology.gateway(active))?.len();
-    let lost = clock::wait_for("lost news to be told", SYNC_LIMIT, Duration::from_millis(100), || {
-        Ok(Some(lab.counted(active, "news_lost")?).filter(|lost| *lost > 0))
-    })?;
+    let lost =
+        clock::wait_for("lost news to be told", SYNC_LIMIT, Duration::from_millis(100), || {
+            Ok(Some(lab.counted(active, "news_lost")?).filter(|lost| *lost > 0))
+        })?;
     println!(
         "      {flows} flows in {:.1} s, {lost} pieces of news lost, {} found by reading, {stay} stay; equal after {:.1} s",
         took.as_secs_f64(),
