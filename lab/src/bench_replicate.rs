@@ -25,8 +25,6 @@ use crate::wait::{READY_LIMIT, SYNC_LIMIT};
 const SETTLE: Duration = Duration::from_secs(3);
 /// How long a closed connection keeps its state here, in seconds: else a long run would fill the table.
 const TIME_WAIT_S: &str = "10";
-/// Tables with all states: those of a pair, and of the one before, which the kernel clears in its own time.
-const TABLES: u64 = 4;
 /// Beyond those that are made: our own traffic and what is being closed.
 const ROOM: u64 = 100_000;
 
@@ -122,6 +120,7 @@ fn run(
         }
         Section::States => {
             states(options, tell)?;
+            make_room(options)?;
             let (lab, active) = pair(options, Config::example())?;
             tell(cost::memory(&lab, active, options, Family::V6)?);
         }
@@ -136,14 +135,20 @@ fn run(
 
 /// One pair with many states: their memory, a resync of all, a power cut.
 fn states(options: &ReplicateOptions, tell: &mut dyn FnMut(Vec<Value>)) -> Result<()> {
-    if !conntrack::make_room(u64::from(options.states) * TABLES + ROOM)? {
-        return Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()));
-    }
+    make_room(options)?;
     let (mut lab, active) = pair(options, Config::example())?;
     tell(cost::memory(&lab, active, options, Family::V4)?);
     tell(vec![takeover::resync(&mut lab, active, options)?]);
     tell(vec![takeover::power_cut(&mut lab, active)?]);
     Ok(())
+}
+
+/// Room for all states; it ends with the lab that is built next.
+fn make_room(options: &ReplicateOptions) -> Result<()> {
+    if conntrack::make_room(u64::from(options.states) * 2 + ROOM)? {
+        return Ok(());
+    }
+    Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()))
 }
 
 /// A stateful pair of gateways of which both are ready; gives who is active.
