@@ -1,6 +1,7 @@
 //! What replication costs and gives: processor time and memory of the daemons, how far a copy is behind, how fast
 //! a new one is whole, and what is there at a power cut.
 
+mod beside;
 mod cost;
 mod lag;
 mod takeover;
@@ -32,6 +33,8 @@ const ROOM: u64 = 100_000;
 pub enum Section {
     /// Processor time for each connection.
     Processor,
+    /// The same of conntrackd in the same lab, if its package can be fetched.
+    Conntrackd,
     /// Memory for each state, a resync and a power cut with all of them.
     States,
     /// How far the standby is behind.
@@ -42,12 +45,14 @@ pub enum Section {
 
 impl Section {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Processor, Self::States, Self::Lag, Self::RoundTrip];
+    pub const ALL: [Self; 5] =
+        [Self::Processor, Self::Conntrackd, Self::States, Self::Lag, Self::RoundTrip];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Processor => "processor",
+            Self::Conntrackd => "conntrackd",
             Self::States => "states",
             Self::Lag => "lag",
             Self::RoundTrip => "round-trip",
@@ -86,9 +91,10 @@ pub fn measure(options: &ReplicateOptions) -> Result<bool> {
     let mut all = Vec::new();
     for section in &options.sections {
         screen.live(&format!("   {}", section.name()));
-        let rows = run(*section, options)?;
-        rows.iter().for_each(|row| print(&mut screen, row));
-        all.extend(rows);
+        run(*section, options, &mut |rows| {
+            rows.iter().for_each(|row| print(&mut screen, row));
+            all.extend(rows);
+        })?;
     }
     let good = all.iter().all(|row| row["failed"].as_u64().unwrap_or(0) == 0);
     if options.json {
@@ -97,38 +103,52 @@ pub fn measure(options: &ReplicateOptions) -> Result<bool> {
     Ok(good)
 }
 
-fn run(section: Section, options: &ReplicateOptions) -> Result<Vec<Value>> {
+/// Measures a part and tells each figure as soon as it is known.
+fn run(
+    section: Section,
+    options: &ReplicateOptions,
+    tell: &mut dyn FnMut(Vec<Value>),
+) -> Result<()> {
     match section {
         Section::Processor => {
-            let mut rows = cost::churn(options, "short", Duration::ZERO)?;
-            rows.extend(cost::churn(options, "1 s", Duration::from_secs(1))?);
-            Ok(rows)
+            tell(cost::churn(options, "short", Duration::ZERO)?);
+            tell(cost::churn(options, "1 s", Duration::from_secs(1))?);
+        }
+        Section::Conntrackd => {
+            tell(beside::churn(options, "short", Duration::ZERO)?);
+            tell(beside::churn(options, "1 s", Duration::from_secs(1))?);
         }
         Section::States => {
-            let mut rows = states(options)?;
+            states(options, tell)?;
+            make_room(options)?;
             let (lab, active) = pair(options, Config::example())?;
-            rows.extend(cost::memory(&lab, active, options, Family::V6)?);
-            Ok(rows)
+            tell(cost::memory(&lab, active, options, Family::V6)?);
         }
         Section::Lag => {
-            let mut rows = lag::lag(options, None)?;
-            rows.extend(lag::lag(options, Some("0ms"))?);
-            Ok(rows)
+            tell(lag::lag(options, None)?);
+            tell(lag::lag(options, Some("0ms"))?);
         }
-        Section::RoundTrip => lag::round_trip(options),
+        Section::RoundTrip => tell(lag::round_trip(options)?),
     }
+    Ok(())
 }
 
 /// One pair with many states: their memory, a resync of all, a power cut.
-fn states(options: &ReplicateOptions) -> Result<Vec<Value>> {
-    if !conntrack::make_room(u64::from(options.states) * 2 + ROOM)? {
-        return Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()));
-    }
+fn states(options: &ReplicateOptions, tell: &mut dyn FnMut(Vec<Value>)) -> Result<()> {
+    make_room(options)?;
     let (mut lab, active) = pair(options, Config::example())?;
-    let mut rows = cost::memory(&lab, active, options, Family::V4)?;
-    rows.push(takeover::resync(&mut lab, active, options)?);
-    rows.push(takeover::power_cut(&mut lab, active)?);
-    Ok(rows)
+    tell(cost::memory(&lab, active, options, Family::V4)?);
+    tell(vec![takeover::resync(&mut lab, active, options)?]);
+    tell(vec![takeover::power_cut(&mut lab, active)?]);
+    Ok(())
+}
+
+/// Room for all states; it ends with the lab that is built next.
+fn make_room(options: &ReplicateOptions) -> Result<()> {
+    if conntrack::make_room(u64::from(options.states) * 2 + ROOM)? {
+        return Ok(());
+    }
+    Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()))
 }
 
 /// A stateful pair of gateways of which both are ready; gives who is active.
@@ -136,11 +156,7 @@ fn pair(options: &ReplicateOptions, config: Config) -> Result<(Lab, Gateway)> {
     let replicates = config.to_toml().contains("[replicate]");
     let stateful = Some(Firewall::snat());
     let mut lab = Lab::build(Options { stateful, ..options.lab.clone() })?;
-    for gateway in lab.gateways() {
-        let namespace = lab.topology.gateway(gateway);
-        namespace.sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", TIME_WAIT_S)?;
-        Lag::prepare(namespace)?;
-    }
+    prepare(&lab)?;
     lab.start_all(&Subject::Evergate(config))?;
     let active = lab.wait_ready(READY_LIMIT)?;
     if replicates {
@@ -148,6 +164,16 @@ fn pair(options: &ReplicateOptions, config: Config) -> Result<(Lab, Gateway)> {
     }
     clock::sleep(SETTLE);
     Ok((lab, active))
+}
+
+/// What every lab of a measurement has beside its ruleset.
+fn prepare(lab: &Lab) -> Result<()> {
+    for gateway in lab.gateways() {
+        let namespace = lab.topology.gateway(gateway);
+        namespace.sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", TIME_WAIT_S)?;
+        Lag::prepare(namespace)?;
+    }
+    Ok(())
 }
 
 fn role(gateway: Gateway, active: Gateway) -> &'static str {

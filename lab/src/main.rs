@@ -99,7 +99,7 @@ enum Verb {
     },
     /// Measures replication: processor time and memory, lag, round trips, resync and power cut with many states.
     BenchReplicate {
-        /// Only this part: processor, states, lag or round-trip; may be repeated.
+        /// Only this part: processor, conntrackd, states, lag or round-trip; may be repeated.
         #[arg(long = "part", value_parser = section)]
         parts: Vec<Section>,
         /// New connections a second.

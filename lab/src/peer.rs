@@ -1,4 +1,6 @@
-//! keepalived as a peer.
+//! The peers, keepalived and conntrackd.
+
+mod conntrackd;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -7,6 +9,8 @@ use std::process::Command;
 use crate::error::{LabError, Result};
 use crate::package::Packaged;
 use crate::topology::Gateway;
+
+pub use conntrackd::Conntrackd;
 
 /// A keepalived that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]

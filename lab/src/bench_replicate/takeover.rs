@@ -8,7 +8,7 @@ use super::cost::comers;
 use super::{ReplicateOptions, lag};
 use crate::clock::{self, ms};
 use crate::conntrack::{self, Table};
-use crate::error::{LabError, Result};
+use crate::error::Result;
 use crate::fault::Fault;
 use crate::lab::Lab;
 use crate::load::Load;
@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const BESIDE: u32 = 500;
 /// How long each of them stays.
 const HOLD: Duration = Duration::from_millis(500);
+/// How long what ends may take to be gone from both tables.
+const OVER_LIMIT: Duration = Duration::from_secs(15);
 /// News from before the standby is back has nobody to go to.
 const BEFORE: Duration = Duration::from_secs(2);
 
@@ -58,8 +60,8 @@ pub(super) fn resync(lab: &mut Lab, active: Gateway, options: &ReplicateOptions)
 /// Cuts all cables of the active gateway at once and looks at the standby's table at once.
 pub(super) fn power_cut(lab: &mut Lab, active: Gateway) -> Result<Value> {
     let standby = active.other();
-    // What came and went beside the states is over.
-    lab.wait_equal(active, RESYNC_LIMIT)?;
+    // What came and went beside the states is over; if tables differ even so, the figures tell.
+    let _ = lab.wait_equal(active, OVER_LIMIT);
     let before = Table::read(lab.topology.gateway(active))?;
     lab.inflict(&Fault::Isolated(active))?;
     let at = clock::now();
@@ -71,14 +73,10 @@ pub(super) fn power_cut(lab: &mut Lab, active: Gateway) -> Result<Value> {
     let took_ms = ms(at.elapsed());
     let copy = Table::read(lab.topology.gateway(standby))?;
     let difference = before.against(&copy);
-    if !difference.is_none() {
-        return Err(LabError::Claim(format!(
-            "after the power cut the copy differs: {difference:?}"
-        )));
-    }
     Ok(json!({
         "what": "power cut", "states": before.len(), "counted": counted,
         "counted_after_ms": looked_ms, "address_after_ms": took_ms,
         "missing": difference.missing, "extra": difference.extra, "differing": difference.differing,
+        "failed": difference.missing + difference.differing,
     }))
 }
