@@ -29,6 +29,9 @@ pub(super) const GONE_MAX: usize = 65_536;
 /// Ends of readings of a peer that wait for what was told before them; the sums show it where more do.
 const SWEEPS_MAX: usize = 16;
 
+/// No process sends so many packets: a higher number is a defect of the sender's software.
+const NUMBER_MAX: u64 = u64::MAX >> 1;
+
 /// The end of a reading: what was not told since it began is gone.
 #[derive(Clone, Hash, Debug)]
 struct Sweep {
@@ -151,7 +154,8 @@ impl Replicator {
         bytes: &[u8],
         out: &mut Vec<Effect>,
     ) {
-        let Ok(body) = Body::read(bytes) else {
+        let possible = |body: &Body<'_>| body.number.max(body.oldest) <= NUMBER_MAX;
+        let Some(body) = Body::read(bytes).ok().filter(possible) else {
             self.counters.refused += 1;
             return;
         };

@@ -491,7 +491,8 @@ impl Replicator {
             })
         };
         let highest = ack.bits.iter().rposition(|word| *word != 0).map_or(ack.base, |at| {
-            ack.base + 64 * at as u64 + u64::from(63 - ack.bits[at].leading_zeros())
+            let ahead = 64 * at as u64 + u64::from(63 - ack.bits[at].leading_zeros());
+            ack.base.saturating_add(ahead)
         });
         let mut lost = Vec::new();
         for sent in &mut self.outbox.sent {

@@ -30,6 +30,9 @@ impl Window {
 
     /// Numbers below this one do not come any more.
     pub fn advance(&mut self, base: u64) {
+        if base.saturating_sub(self.base) >= ACK_BITS as u64 {
+            *self = Window { base, bits: [0; WORDS] };
+        }
         while self.base < base {
             self.shift((base - self.base).min(64));
         }
@@ -86,5 +89,12 @@ mod tests {
         assert!(window.take(201 + 5000));
         assert_eq!(window.base, 201 + 5000 - 1023);
         assert!(!window.take(201));
+    }
+
+    #[test]
+    fn a_number_far_ahead_takes_no_time() {
+        let mut window = Window::default();
+        assert!(window.take(u64::MAX - 1) && window.take(u64::MAX - 5));
+        assert_eq!(window.base, u64::MAX - 1024);
     }
 }

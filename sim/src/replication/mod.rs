@@ -19,7 +19,8 @@ pub enum Law {
     /// At rest the copies are what the owner has, and say so. What a lossy wire alone has lost is
     /// told again before any comparison of tables.
     CopiesEqual,
-    /// A copy never goes back to a state that is older than one it had of the same owner.
+    /// A copy never goes back: to an older state, to the word of a former owner, to before an end.
+    /// And who serves takes nothing older over what its own kernel has told.
     NeverBack,
     /// The machine deletes no flow whose packets pass this node.
     LivesStay,

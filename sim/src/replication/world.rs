@@ -165,6 +165,7 @@ impl World {
         self.write(|| format!("packets pass node {to}"));
         let live = std::mem::take(&mut self.hosts[self.server].live);
         let heir = &mut self.hosts[to];
+        heir.forget_heard();
         heir.live = live.into_iter().filter(|key| heir.table.contains_key(key)).collect();
         self.server = to;
         self.tenure += 1;
@@ -359,14 +360,12 @@ impl World {
         if self.split {
             return;
         }
-        let new = (tenure, flow.mark);
         let host = &self.hosts[at];
-        if let Some(own) = host.own_state(at, &flow.key)
-            && flow.mark < own
-        {
+        if let Some(own) = host.own_state(at, &flow.key).filter(|own| flow.mark < *own) {
             let what = format!("node {at} takes {} over its own {own}", flow.mark);
             return self.break_law(Law::NeverBack, what);
         }
+        let new = (tenure, flow.mark);
         let known = self.applied.entry((at, flow.key)).or_insert(new);
         if new < *known {
             let what =
@@ -415,6 +414,7 @@ impl World {
         let flow = host::with_state(&opened(number, self.serial), tcp::TIME_WAIT);
         let host = &mut self.hosts[at];
         if host.live.remove(&flow.key) {
+            host.note_end(&flow.key);
             host.table.insert(flow.key, flow.clone());
             self.gone.entry(flow.key).or_default().push(self.serial);
             self.say(at, &flow, Input::Changed(flow.clone()));
@@ -427,6 +427,7 @@ impl World {
         let key = key_of(number);
         let host = &mut self.hosts[at];
         host.live.remove(&key);
+        host.note_end(&key);
         if let Some(flow) = host.table.remove(&key) {
             self.gone.entry(key).or_default().push(self.serial);
             self.say(at, &flow, Input::Gone(key));

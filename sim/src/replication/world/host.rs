@@ -138,7 +138,19 @@ impl Host {
     }
 
     pub(super) fn note_heard(&mut self, flow: &Flow) {
-        self.heard.insert(flow.key, flow.mark);
+        if is_open(flow) {
+            self.heard.insert(flow.key, flow.mark);
+        } else {
+            self.heard.remove(&flow.key);
+        }
+    }
+
+    pub(super) fn note_end(&mut self, key: &FlowKey) {
+        self.heard.remove(key);
+    }
+
+    pub(super) fn forget_heard(&mut self) {
+        self.heard.clear();
     }
 
     pub(super) fn note_sent(&mut self, flows: Option<usize>) {
