@@ -19,7 +19,7 @@ use crate::topology::{Gateway, Topology, VIRTUAL_WAN, VIRTUAL_WAN6};
 const TABLE: &str = "evergate_lab";
 /// The set of refused packets where FTP is read along, and how a packet is told.
 const REFUSED: &str = "refused_packets";
-const PACKET: &str = "iifname . meta protocol . meta l4proto . ct state . th sport . th dport";
+const PACKET: &str = "iif . meta protocol . ct state . tcp sport . tcp dport . tcp flags";
 /// No connection is picked up in the middle, and windows are checked: what has no state is invalid.
 const SYSCTLS: [(&str, &str); 2] =
     [("netfilter/nf_conntrack_tcp_loose", "0"), ("netfilter/nf_conntrack_tcp_be_liberal", "0")];
@@ -53,7 +53,7 @@ pub struct Firewall {
     /// What is not forwarded.
     pub input: Input,
     /// The gateway reads along with FTP, and nothing else may begin: what is not FTP or expected by it is
-    /// refused.
+    /// refused, and counted if it is TCP.
     pub ftp: bool,
 }
 
@@ -116,7 +116,7 @@ impl Firewall {
         let (begins, note) = match self.ftp {
             true => (
                 format!("tcp dport {} ", ftp::PORT),
-                format!("add @{REFUSED} {{ {PACKET} }}\n    "),
+                format!("meta l4proto != tcp drop\n    add @{REFUSED} {{ {PACKET} }}\n    "),
             ),
             false => (String::new(), String::new()),
         };
