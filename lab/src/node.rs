@@ -106,11 +106,15 @@ impl Running {
         let file = directory.join("keepalived.conf");
         fs::write(&file, config.to_text(gateway))
             .map_err(LabError::io("write a configuration of keepalived"))?;
+        let pids = ["keepalived.pid", "vrrp.pid"].map(|name| directory.join(name));
+        // One that was killed leaves them, and their numbers may be somebody else's by now.
+        pids.iter().for_each(|left| drop(fs::remove_file(left)));
+        let [pid, vrrp_pid] = pids;
         let mut command = keepalived.command();
         command.args(["--dont-fork", "--log-console", "--log-detail", "--vrrp"]);
         command.arg("--use-file").arg(&file);
-        command.arg("--pid").arg(directory.join("keepalived.pid"));
-        command.arg("--vrrp_pid").arg(directory.join("vrrp.pid"));
+        command.arg("--pid").arg(pid);
+        command.arg("--vrrp_pid").arg(vrrp_pid);
         Self::start(namespace, command, directory)
     }
 

@@ -162,10 +162,12 @@ impl Conntrackd {
     }
 
     fn see_copy(&mut self, name: FlowHash, entry: Entry, flow: &Flow, out: &mut Vec<Effect>) {
-        let marks = entry.marks & !(mark::SEEN | mark::AGED) | self.pass.seen;
+        // Nobody else can see its packets while the peer is not there: what the kernel knows stands.
+        let renewed = if self.open { mark::AGED } else { 0 };
+        let marks = entry.marks & !(mark::SEEN | renewed) | self.pass.seen;
         self.index.put(name, Entry { marks, ..entry });
         let left = Duration::from_secs(u64::from(flow.timeout));
-        if entry.marks & mark::AGED != 0 {
+        if entry.marks & renewed != 0 {
             out.push(Effect::Replace(flow.clone()));
         } else if self.rounds.keeps(entry.number) && (left > LEASE || left < LEASE / 2) {
             out.push(Effect::Renew(flow.key));

@@ -321,6 +321,22 @@ fn who_takes_over_has_real_timeouts_and_checks_again_later() {
 }
 
 #[test]
+fn who_ends_alone_leaves_its_flows_as_they_are() {
+    let mut world = World::open(Mode::Ftfw, 0);
+    world.packets(0, flow(1));
+    world.loss = 100;
+    world.run(6_000);
+    world.feed(0, Input::Serving(false));
+    world.now += Duration::from_millis(1);
+    let mut out = Vec::new();
+    world.sides[0].machine.tick(world.now, &mut out);
+    world.sides[0].machine.handle(world.now, Input::Dumped(flow(1)), &mut out);
+    let touched =
+        |effect: &Effect| matches!(effect, Effect::Replace(_) | Effect::Delete(_) | Effect::Put(_));
+    assert!(!out.iter().any(touched), "{out:?}");
+}
+
+#[test]
 fn windows_without_scales_are_not_checked_again() {
     let mut world = World::open(Mode::Ftfw, 0);
     let state = State::Tcp { state: tcp::ESTABLISHED, flags: [0; 2], scales: [0; 2] };

@@ -84,8 +84,6 @@ struct Work {
     operations: Vec<Operation>,
     /// Where the newest wish for a flow stands among them.
     wanted: BTreeMap<FlowKey, usize>,
-    /// Flows to be made again once they are gone.
-    anew: Vec<Flow>,
     dropped: BTreeMap<&'static str, u64>,
     stood_at: Instant,
     /// When news is read next; `None` while the listener itself calls.
@@ -123,7 +121,6 @@ impl Work {
             reading: None,
             operations: Vec::new(),
             wanted: BTreeMap::new(),
-            anew: Vec::new(),
             dropped: BTreeMap::new(),
             stood_at: now,
             news_at: None,
@@ -353,10 +350,7 @@ impl Work {
                     self.feed(Input::Refused(flow.key));
                 }
                 Effect::Put(flow) => self.operate(flow.key, Operation::Put(flow, lease())),
-                Effect::Replace(flow) => {
-                    self.operate(flow.key, Operation::Delete(flow.key));
-                    self.anew.push(flow);
-                }
+                Effect::Replace(flow) => self.replace(flow),
                 Effect::Delete(key) => self.operate(key, Operation::Delete(key)),
                 Effect::Renew(key) => self.operations.push(Operation::SetTimeout(key, lease())),
                 Effect::Restore(flow) => {
@@ -394,6 +388,13 @@ impl Work {
         }
     }
 
+    /// Both in one call, so that the flow is never missing for longer, whatever becomes of us.
+    fn replace(&mut self, flow: Flow) {
+        self.operations.push(Operation::Delete(flow.key));
+        self.wanted.insert(flow.key, self.operations.len());
+        self.operations.push(Operation::Put(flow, lease()));
+    }
+
     /// What was wanted of the same flow before does not count any more.
     fn operate(&mut self, key: FlowKey, operation: Operation) {
         if let Some(at) = self.wanted.insert(key, self.operations.len()) {
@@ -414,9 +415,6 @@ impl Work {
                 if let Some(Operation::Put(flow, _)) = operations.get(failure.index) {
                     self.feed(Input::Refused(flow.key));
                 }
-            }
-            for flow in std::mem::take(&mut self.anew) {
-                self.operate(flow.key, Operation::Put(flow, lease()));
             }
         }
     }
