@@ -31,8 +31,9 @@ lab: setup build ## the short lab: real daemons in network namespaces
 lab-all: setup build ## the long lab
 	$(BIN)/evergate-lab test --long
 
-bench: setup build ## side by side with keepalived
+bench: setup build ## side by side with keepalived and conntrackd
 	$(BIN)/evergate-lab bench
+	$(BIN)/evergate-lab bench-replicate
 
 setup: ## installs what build, demo and tests need (Debian, Ubuntu), or names it
 	@scripts/setup.sh

@@ -8,7 +8,7 @@ mod takeover;
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clock;
 use crate::config::Config;
@@ -91,10 +91,17 @@ pub fn measure(options: &ReplicateOptions) -> Result<bool> {
     let mut all = Vec::new();
     for section in &options.sections {
         screen.live(&format!("   {}", section.name()));
-        run(*section, options, &mut |rows| {
+        let done = run(*section, options, &mut |rows| {
             rows.iter().for_each(|row| print(&mut screen, row));
             all.extend(rows);
-        })?;
+        });
+        match done {
+            Err(error @ LabError::Tool { .. }) => {
+                screen.line(&format!("   {} skipped: {error}", section.name()));
+                all.push(json!({ "what": section.name(), "skipped": error.to_string() }));
+            }
+            other => other?,
+        }
     }
     let good = all.iter().all(|row| row["failed"].as_u64().unwrap_or(0) == 0);
     if options.json {

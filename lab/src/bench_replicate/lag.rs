@@ -53,8 +53,8 @@ pub(super) fn start(lab: &Lab, active: Gateway) -> Result<Lag> {
 pub(super) fn to_json(name: &str, report: &LagReport, failed: u64) -> Value {
     json!({
         "what": name, "connections": report.lags_ms.len(), "alone": report.alone,
-        "p50_ms": report.percentile(50.0), "p99_ms": report.percentile(99.0),
-        "worst_ms": report.percentile(100.0), "kernel_times": report.exact, "failed": failed,
+        "p50_ms": report.percentile(50), "p99_ms": report.percentile(99),
+        "worst_ms": report.percentile(100), "kernel_times": report.exact, "failed": failed,
     })
 }
 

@@ -1,6 +1,6 @@
 //! How far a copy is behind: the same connection in the news of two kernels, each with its kernel's time.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ const ESTABLISHED: u8 = 3;
 /// When each connection was first established in a table, in nanoseconds since 1970.
 #[derive(Default)]
 struct Seen {
-    at: HashMap<Box<[u8]>, u64>,
+    at: BTreeMap<Box<[u8]>, u64>,
     /// How many times are the kernel's own.
     by_kernel: u64,
 }
@@ -59,10 +59,9 @@ pub struct LagReport {
 
 impl LagReport {
     /// The lag that so many of a hundred do not exceed.
-    pub fn percentile(&self, percent: f64) -> Option<f64> {
-        let last = self.lags_ms.len().checked_sub(1)?;
-        let place = (last as f64 * percent / 100.0).round() as usize;
-        self.lags_ms.get(place).copied()
+    pub fn percentile(&self, percent: usize) -> Option<f64> {
+        let most = self.lags_ms.len() * percent;
+        self.lags_ms.get(most.div_ceil(100).saturating_sub(1)).copied()
     }
 }
 
@@ -149,8 +148,8 @@ mod tests {
     #[test]
     fn a_percentile_of_few_is_one_of_them() {
         let report = LagReport { lags_ms: vec![1.0, 2.0, 9.0], ..LagReport::default() };
-        assert_eq!(report.percentile(50.0), Some(2.0));
-        assert_eq!(report.percentile(99.0), Some(9.0));
-        assert_eq!(LagReport::default().percentile(50.0), None);
+        assert_eq!(report.percentile(50), Some(2.0));
+        assert_eq!(report.percentile(99), Some(9.0));
+        assert_eq!(LagReport::default().percentile(50), None);
     }
 }

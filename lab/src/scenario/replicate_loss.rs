@@ -153,8 +153,8 @@ fn paced(
     let start = clock::now();
     let mut done = 0;
     while done < total {
-        let due = start.elapsed().as_secs_f64() * f64::from(per_second);
-        let due = if due >= f64::from(total) { total } else { due as u32 };
+        let due = start.elapsed().as_millis() * u128::from(per_second) / 1000;
+        let due = u32::try_from(due).unwrap_or(total).min(total);
         if due > done {
             act(done..due)?;
             done = due;
