@@ -42,9 +42,10 @@ const LOOK: Duration = Duration::from_millis(50);
 const fn scenario(
     name: &'static str,
     shows: &'static str,
+    long: bool,
     test: fn(&Bed) -> Result<()>,
 ) -> Scenario {
-    Scenario { name, shows, needs: Needs::Conntrackd, long: false, test }
+    Scenario { name, shows, needs: Needs::Conntrackd, long, test }
 }
 
 const FTFW: ConntrackdConfig =
@@ -55,47 +56,55 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "conntrackd-ftfw",
         "300 connections behind SNAT live through a power cut, ours to theirs and theirs to ours",
+        false,
         |bed| both_ways(bed, FTFW, false),
     ),
-    scenario("conntrackd-ftfw-ipv6", "the same over IPv6, both caches and UDP", |bed| {
+    scenario("conntrackd-ftfw-ipv6", "the same over IPv6, both caches and UDP", false, |bed| {
         both_ways(bed, ConntrackdConfig { transport: Transport::Udp, ..FTFW }, true)
     }),
     scenario(
         "conntrackd-ftfw-injecting",
         "the same where conntrackd puts states into its kernel at once",
+        true,
         |bed| both_ways(bed, ConntrackdConfig { external_cache: false, ..FTFW }, false),
     ),
-    scenario("conntrackd-notrack", "the same in mode NOTRACK", |bed| {
+    scenario("conntrackd-notrack", "the same in mode NOTRACK", false, |bed| {
         both_ways(bed, ConntrackdConfig { mode: Mode::Notrack, ..FTFW }, false)
     }),
     scenario(
         "conntrackd-to-and-fro",
         "the same connections live while theirs is stopped and comes back, twice",
+        true,
         to_and_fro,
     ),
     scenario(
         "conntrackd-migration",
         "a pair is migrated box by box; the same connections live from the first step to the last",
+        false,
         migration,
     ),
     scenario(
         "conntrackd-loss",
         "300 connections live through a power cut although every fifth datagram between both is lost",
+        true,
         lossy,
     ),
     scenario(
         "conntrackd-restart",
         "the standby's daemon is killed and started again; connections live through a power cut",
+        true,
         restarted,
     ),
     scenario(
         "conntrackd-udp",
         "flows of UDP behind SNAT keep their ports through a power cut, both ways",
+        true,
         |bed| [GW2, GW1].into_iter().try_for_each(|ours| udp(bed, ours)),
     ),
     scenario(
         "conntrackd-calm",
         "with 300 connections that say little our core needs next to no processor time",
+        true,
         calm,
     ),
 ];
