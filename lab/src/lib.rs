@@ -27,6 +27,7 @@ pub mod load;
 pub mod netns;
 pub mod news;
 pub mod node;
+pub mod package;
 pub mod peer;
 pub mod privilege;
 pub mod probe;

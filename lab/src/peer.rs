@@ -1,7 +1,4 @@
-//! The peers, keepalived and conntrackd: found on this machine or unpacked aside, never installed and never
-//! started by the system.
-
-mod conntrackd;
+//! keepalived as a peer: found on this machine or unpacked aside, never installed and never started by the system.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -13,8 +10,6 @@ use crate::binaries::cache_directory;
 use crate::error::{LabError, Result};
 use crate::shell;
 use crate::topology::Gateway;
-
-pub use conntrackd::Conntrackd;
 
 /// A keepalived that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +31,7 @@ impl Keepalived {
                 return Ok(Self { program, libraries: None });
             }
         }
-        fetch("keepalived", &root)?;
+        fetch(&root)?;
         Self::unpacked(&root).ok_or_else(missing)
     }
 
@@ -61,26 +56,23 @@ impl Keepalived {
 
     fn unpacked(root: &Path) -> Option<Self> {
         let program = root.join("usr/sbin/keepalived");
-        program.is_file().then(|| Self { program, libraries: libraries_in(root) })
+        let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
+        // Packages of before and after the merge of /lib and /usr/lib.
+        let places = ["usr/lib", "lib"].map(|base| root.join(base).join(&triplet));
+        let libraries = std::env::join_paths(places).ok()?;
+        program.is_file().then_some(Self { program, libraries: Some(libraries) })
     }
-}
-
-/// Where the libraries of an unpacked package are, for the dynamic linker.
-fn libraries_in(root: &Path) -> Option<OsString> {
-    let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-    // Packages of before and after the merge of /lib and /usr/lib.
-    std::env::join_paths(["usr/lib", "lib"].map(|base| root.join(base).join(&triplet))).ok()
 }
 
 fn missing() -> LabError {
     LabError::Tool { program: "keepalived".to_owned(), package: "keepalived".to_owned() }
 }
 
-/// Downloads a package and the libraries that this machine lacks, and unpacks them without installing.
-fn fetch(name: &str, root: &Path) -> Result<()> {
-    let arguments = ["install", "--simulate", "--no-install-recommends", name];
-    let plan = shell::run("apt-get", &arguments)
-        .map_err(|_| LabError::Tool { program: name.to_owned(), package: name.to_owned() })?;
+/// Downloads keepalived and the libraries that this machine lacks, and unpacks them without installing.
+fn fetch(root: &Path) -> Result<()> {
+    let plan =
+        shell::run("apt-get", &["install", "--simulate", "--no-install-recommends", "keepalived"])
+            .map_err(|_| missing())?;
     let packages: Vec<&str> = plan
         .lines()
         .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())

@@ -1,50 +1,24 @@
 //! conntrackd, which replicates connections with a protocol of its own: both nodes run it, nothing else.
 
-use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Stdio};
 
-use super::{fetch, libraries_in};
-use crate::binaries::cache_directory;
 use crate::error::{LabError, Result};
 use crate::lab::Lab;
+use crate::package::Packaged;
 use crate::topology::{Gateway, Segment};
 
 /// A conntrackd that can be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conntrackd {
-    program: PathBuf,
-    libraries: Option<OsString>,
+#[derive(Clone, Debug)]
+pub(super) struct Conntrackd {
+    program: Packaged,
 }
 
 impl Conntrackd {
-    /// Looks for an unpacked package, then in the usual directory, then fetches the Debian package and unpacks it
-    /// aside.
+    /// On this machine, or unpacked aside.
     pub fn find() -> Result<Self> {
-        let root = cache_directory().join("conntrackd");
-        let unpacked = || {
-            let program = root.join("usr/sbin/conntrackd");
-            program.is_file().then(|| Self { program, libraries: libraries_in(&root) })
-        };
-        if let Some(found) = unpacked() {
-            return Ok(found);
-        }
-        let program = Path::new("/usr/sbin/conntrackd");
-        if program.is_file() {
-            return Ok(Self { program: program.to_owned(), libraries: None });
-        }
-        fetch("conntrackd", &root)?;
-        let package = "conntrackd".to_owned();
-        unpacked().ok_or(LabError::Tool { program: package.clone(), package })
-    }
-
-    /// Its version, as it says.
-    pub fn version(&self) -> Result<String> {
-        let output = self.command().arg("-v").output().map_err(LabError::io("start conntrackd"))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let word = text.split_whitespace().find(|word| word.starts_with('v') && word.contains('.'));
-        Ok(word.unwrap_or("unknown").to_owned())
+        Ok(Self { program: Packaged::find("conntrackd")? })
     }
 
     /// Starts it on a gateway, in FTFW mode between the first two, without an external cache: what is told goes into
@@ -56,7 +30,7 @@ impl Conntrackd {
         fs::write(&file, configuration(gateway, &directory))
             .map_err(LabError::io("write a configuration of conntrackd"))?;
         let log = fs::File::create(directory.join("log")).map_err(LabError::io("make a log"))?;
-        let mut command = self.command();
+        let mut command = self.program.command();
         command.arg("-C").arg(&file).stdin(Stdio::null());
         let out = log.try_clone().map_err(LabError::io("share a log"))?;
         command.stdout(out).stderr(log);
@@ -66,7 +40,7 @@ impl Conntrackd {
     /// What it says of its caches, for a look at whether it works.
     pub fn statistics(&self, lab: &Lab, gateway: Gateway) -> Result<String> {
         let file = lab.directory().join(format!("conntrackd-{gateway}/conntrackd.conf"));
-        let mut command = self.command();
+        let mut command = self.program.command();
         command.arg("-C").arg(&file).arg("-s").stdout(Stdio::piped());
         let output = lab
             .topology
@@ -74,14 +48,6 @@ impl Conntrackd {
             .enter(|| command.output())?
             .map_err(LabError::io("ask conntrackd"))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        if let Some(libraries) = &self.libraries {
-            command.env("LD_LIBRARY_PATH", libraries);
-        }
-        command
     }
 }
 
