@@ -2,6 +2,7 @@
 //! a new one is whole, and what is there at a power cut.
 
 mod beside;
+mod conntrackd;
 mod cost;
 mod lag;
 mod takeover;

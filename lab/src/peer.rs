@@ -1,6 +1,4 @@
-//! The peers, keepalived and conntrackd.
-
-mod conntrackd;
+//! keepalived as a peer.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -9,8 +7,6 @@ use std::process::Command;
 use crate::error::{LabError, Result};
 use crate::package::Packaged;
 use crate::topology::Gateway;
-
-pub use conntrackd::Conntrackd;
 
 /// A keepalived that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]

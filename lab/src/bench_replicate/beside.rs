@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::conntrackd::Conntrackd;
 use super::{ReplicateOptions, SETTLE, cost, prepare};
 use crate::clock;
 use crate::conntrack;
 use crate::error::{LabError, Result};
 use crate::firewall::Firewall;
 use crate::lab::{Lab, Options};
-use crate::peer::Conntrackd;
 use crate::topology::{GW1, GW2, VIRTUAL_LAN, VIRTUAL_WAN};
 
 /// Processor time for each connection of conntrackd, beyond that of a calm pair.

@@ -10,22 +10,15 @@ use crate::package::Packaged;
 use crate::topology::{Gateway, Segment};
 
 /// A conntrackd that can be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conntrackd(Packaged);
+#[derive(Clone, Debug)]
+pub(super) struct Conntrackd {
+    program: Packaged,
+}
 
 impl Conntrackd {
-    /// Finds or fetches it.
+    /// On this machine, or unpacked aside.
     pub fn find() -> Result<Self> {
-        Packaged::find("conntrackd").map(Self)
-    }
-
-    /// Its version, as it says.
-    pub fn version(&self) -> Result<String> {
-        let output =
-            self.0.command().arg("-v").output().map_err(LabError::io("start conntrackd"))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let word = text.split_whitespace().find(|word| word.starts_with('v') && word.contains('.'));
-        Ok(word.unwrap_or("unknown").to_owned())
+        Ok(Self { program: Packaged::find("conntrackd")? })
     }
 
     /// Starts it on a gateway, in FTFW mode between the first two, without an external cache: what is told goes into
@@ -37,7 +30,7 @@ impl Conntrackd {
         fs::write(&file, configuration(gateway, &directory))
             .map_err(LabError::io("write a configuration of conntrackd"))?;
         let log = fs::File::create(directory.join("log")).map_err(LabError::io("make a log"))?;
-        let mut command = self.0.command();
+        let mut command = self.program.command();
         command.arg("-C").arg(&file).stdin(Stdio::null());
         let out = log.try_clone().map_err(LabError::io("share a log"))?;
         command.stdout(out).stderr(log);
@@ -47,7 +40,7 @@ impl Conntrackd {
     /// What it says of its caches, for a look at whether it works.
     pub fn statistics(&self, lab: &Lab, gateway: Gateway) -> Result<String> {
         let file = lab.directory().join(format!("conntrackd-{gateway}/conntrackd.conf"));
-        let mut command = self.0.command();
+        let mut command = self.program.command();
         command.arg("-C").arg(&file).arg("-s").stdout(Stdio::piped());
         let output = lab
             .topology
