@@ -43,6 +43,8 @@ pub(super) struct Pass {
     /// Buckets that peers want to be told now, and with the next pass.
     telling: Wanted,
     next: Wanted,
+    /// What the newest pass that has ended was to tell.
+    told: Wanted,
     doomed: Doomed,
     /// What was doomed while this pass was under way: it may have been behind it.
     late: Doomed,
@@ -75,6 +77,7 @@ impl Pass {
             first: 0,
             telling: Wanted::default(),
             next: Wanted::default(),
+            told: Wanted::default(),
             doomed: Doomed::default(),
             late: Doomed::default(),
             differ: 0,
@@ -106,6 +109,11 @@ impl Pass {
 
     pub fn want_soon(&mut self, now: Instant) {
         self.due = self.due.min(now);
+    }
+
+    /// Whether the newest pass that has ended has told all flows of these buckets.
+    pub fn has_told(&self, buckets: &BucketSet) -> bool {
+        buckets.is_within(&self.told)
     }
 
     /// A peer wants to be told all flows of these buckets.
@@ -306,6 +314,7 @@ impl Replicator {
             out.push(Effect::Note(Note::Divergent { flows: self.pass.differ }));
         }
         let told = std::mem::take(&mut self.pass.telling);
+        self.pass.told = told.clone();
         if !told.is_empty() {
             let mut value = Vec::new();
             let swept = Item::Swept(self.pass.first, told);

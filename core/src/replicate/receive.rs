@@ -244,7 +244,12 @@ impl Replicator {
                 }
             }
             Item::Ask(node, groups) if node == self.settings.me => self.outbox.say_details(groups),
-            Item::Want(node, buckets) if node == self.settings.me => self.pass.tell(now, &buckets),
+            // Who asks again while the end of what it asked for is on its way has only to wait.
+            Item::Want(node, buckets) if node == self.settings.me => {
+                if !(self.pass.has_told(&buckets) && self.outbox.has_sweep()) {
+                    self.pass.tell(now, &buckets);
+                }
+            }
             Item::Swept(first, buckets) => {
                 if let Some(incoming) = self.incoming.get_mut(&from) {
                     let sweep = Sweep { number, first, buckets, proven_by: None };

@@ -18,8 +18,9 @@ use crate::wire::tlv;
 /// Packets that are kept for readers that have not acknowledged them; the oldest makes room, and
 /// who lacks it compares sums and asks for what differs.
 pub const PACKETS_KEPT: usize = 4_096;
-/// Packets from a whole reading of the table that may be under way at once.
-pub const BULK_WINDOW: usize = 64;
+/// Packets from a whole reading of the table that may be under way at once: changes wait behind what
+/// they take in the receiver's kernel, some milliseconds.
+pub const BULK_WINDOW: usize = 32;
 /// Changes that wait to be told; what comes beyond is found by reading the table, which is paced.
 pub const CHANGES_MAX: usize = 65_536;
 /// Packets that may be under way while changes are told, so that a burst does not drown the receiver.
@@ -249,6 +250,13 @@ impl Outbox {
         self.due.clear();
         self.bulk.clear();
         self.words.clear();
+    }
+
+    /// Whether the end of a reading is not sent yet, or not acknowledged.
+    pub fn has_sweep(&self) -> bool {
+        let sweep = |value: &[u8]| value.first() == Some(&replica::SWEPT);
+        let under_way = |sent: &Sent| !sent.waits.is_empty() && sweep(&sent.values);
+        self.words.iter().any(|value| sweep(value)) || self.sent.iter().any(under_way)
     }
 
     /// Whether a reading of the table has to wait for acknowledgements.

@@ -98,6 +98,11 @@ impl BucketSet {
         self.0.iter().all(|word| *word == 0)
     }
 
+    /// Whether every bucket of it is in another set.
+    pub fn is_within(&self, other: &BucketSet) -> bool {
+        self.0.iter().zip(other.0.iter()).all(|(word, more)| word & !more == 0)
+    }
+
     /// Adds all buckets of another set.
     pub fn extend(&mut self, other: &BucketSet) {
         self.0.iter_mut().zip(other.0.iter()).for_each(|(word, more)| *word |= more);

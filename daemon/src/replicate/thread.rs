@@ -39,8 +39,9 @@ pub(super) const PRIORITY: i32 = crate::privilege::CORE_PRIORITY - 1;
 const NEWS_PER_TURN_MAX: usize = 256;
 /// Letters likewise.
 const LETTERS_PER_TURN_MAX: usize = 256;
-/// Datagrams of peers likewise.
-const HEARD_PER_TURN_MAX: usize = 256;
+/// Datagrams of peers likewise, about 35 connections each: few, so that what they say is in the kernel's
+/// table, and acknowledged, before more is read.
+const HEARD_PER_TURN_MAX: usize = 16;
 /// Datagrams of a list likewise, about 130 connections each.
 const CHUNKS_PER_TURN_MAX: usize = 4;
 /// While there is news, it is read so often and not each time that there is some: a wake-up costs more
