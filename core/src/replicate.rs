@@ -32,6 +32,7 @@ use crate::wire::replica::{BODY_MAX, BucketSet};
 mod compare;
 mod ended;
 pub mod index;
+mod offer;
 mod owners;
 mod receive;
 mod renumber;
@@ -144,7 +145,9 @@ pub enum Effect {
     Send(Vec<u8>),
     /// Make the kernel's entry be like this, with the lease as its timeout.
     Put(Flow),
-    /// The same, but as new: what the kernel remembers of it is of the past.
+    /// The same, unless the kernel has it already: then tell what it has, as [`Input::Changed`].
+    Add(Flow),
+    /// The same as [`Effect::Put`], but as new: what the kernel remembers of it is of the past.
     Replace(Flow),
     /// Take it out of the kernel's table.
     Delete(FlowKey),

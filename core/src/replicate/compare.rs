@@ -243,13 +243,23 @@ impl Replicator {
         } else if self.pass.telling.contains(bucket_of(name)) {
             let mut bytes = Vec::with_capacity(64);
             if super::encode(flow, &mut bytes) {
-                self.outbox.tell_bulk(Read { name, digest, bytes, known: Some(entry) });
+                self.outbox.tell_bulk(Read {
+                    name,
+                    digest,
+                    bytes,
+                    known: Some(entry),
+                    offer: false,
+                });
             }
         }
     }
 
     fn review_copy(&mut self, name: FlowHash, entry: Entry, flow: &Flow, out: &mut Vec<Effect>) {
-        self.index.set_marks(name, entry.marks & !(mark::SEEN | mark::AGED) | self.pass.seen);
+        let cleared = mark::SEEN | mark::AGED | mark::OFFER;
+        self.index.set_marks(name, entry.marks & !cleared | self.pass.seen);
+        if entry.marks & mark::OFFER != 0 {
+            self.offer(name, flow);
+        }
         let owner = NodeId(u16::from(entry.stream));
         let aged = entry.marks & mark::AGED != 0;
         if self.settings.key.value(flow) != entry.digest {
@@ -285,7 +295,7 @@ impl Replicator {
         if self.readers.is_empty() {
             self.outbox.change(now, name, Change::Flow { bytes, digest });
         } else {
-            self.outbox.tell_bulk(Read { name, digest, bytes, known: None });
+            self.outbox.tell_bulk(Read { name, digest, bytes, known: None, offer: false });
         }
     }
 

@@ -52,6 +52,10 @@ pub mod mark {
     pub const LOOSE: u8 = 0x10;
     /// Its sequence numbers are not checked in our kernel for the rest of its life.
     pub const LENIENT: u8 = 0x20;
+    /// It was ours until another node adopted it, and that node has not told it since.
+    pub const FORMER: u8 = 0x40;
+    /// It is to be offered to its owner with the next pass.
+    pub const OFFER: u8 = 0x80;
 }
 
 /// A used or free place. `name` is 0 where it is free.

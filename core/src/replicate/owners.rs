@@ -62,10 +62,14 @@ impl Replicator {
     /// The flows of a stream belong to another one from now on. What packets of that stream with
     /// numbers below `number` say of them is older.
     pub(super) fn change_owner(&mut self, from: Stream, to: Stream, number: u32, marks: u8) {
+        // Only to the process that has adopted them: with another one they may have ended since.
+        let cleared = mark::FORMER | mark::OFFER;
         self.index.walk(|_, entry| {
             let theirs = entry.stream == from;
             Some(match theirs {
-                true => Entry { stream: to, number, marks: entry.marks | marks, ..entry },
+                true => {
+                    Entry { stream: to, number, marks: entry.marks & !cleared | marks, ..entry }
+                }
                 false => entry,
             })
         });

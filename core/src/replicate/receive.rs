@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::compare::older;
 use super::index::{Entry, Stream, bucket_of, mark};
-use super::send::{Change, low};
+use super::offer::offered;
+use super::send::low;
 use super::window::Window;
 use super::{Effect, Note, Replicator, stream_of};
 use crate::flow::{Flow, FlowHash, FlowKey};
@@ -228,6 +229,7 @@ impl Replicator {
             Item::Flow(bytes) => self.take_flow(now, from, number, bytes, out),
             Item::Gone(bytes) => self.take_gone(now, from, number, bytes, false, out),
             Item::Disowned(bytes) => self.take_gone(now, from, number, bytes, true, out),
+            Item::Offer(bytes) => self.take_offer(now, bytes, out),
             Item::Ack(ack) => self.take_ack(now, from, &ack, out),
             Item::Sums(sums) => {
                 if let Some(incoming) = self.incoming.get_mut(&from) {
@@ -366,13 +368,8 @@ impl Replicator {
         bytes: &[u8],
         out: &mut Vec<Effect>,
     ) {
-        let (name, digest) = (self.settings.key.name(&flow.key), self.settings.key.value(&flow));
-        let marks = self.pass.seen_mark() | mark::LEASED | mark::LIBERAL;
-        self.index.put(name, Entry { digest, number: 0, stream: self.stream(), marks });
-        out.push(Effect::Put(flow));
-        self.outbox.change(now, name, Change::Flow { bytes: bytes.to_vec(), digest });
-        self.adopted_at = Some(now);
-        self.pass.want_soon(now);
+        let name = self.settings.key.name(&flow.key);
+        self.take_in(now, name, flow, bytes, out);
         self.correct(from);
     }
 
@@ -450,7 +447,7 @@ impl Replicator {
         }
         // Our kernel has seen packets of them and will not see the next ones: when they come back,
         // their sequence numbers would look wrong.
-        let marks = if ours { mark::AGED } else { 0 };
+        let marks = if ours { mark::AGED | mark::FORMER } else { 0 };
         self.change_owner(stream_of(from), stream_of(by), low(number), marks);
         if ours {
             // What we have not told of them yet is no news any more, nor what we were asked for.
@@ -469,10 +466,15 @@ impl Replicator {
             let stale = entry.stream == stream
                 && buckets.contains(bucket_of(name))
                 && older(entry.number, first);
-            if stale {
-                pass.doom(now, name);
+            if !stale {
+                return Some(entry);
             }
-            (!stale).then_some(entry)
+            let offered = offered(entry);
+            match offered {
+                Some(_) => pass.want_soon(now),
+                None => pass.doom(now, name),
+            }
+            offered
         });
         // What a former process of ours has left in the kernel, and nobody has told, is stale too.
         if !self.serving {

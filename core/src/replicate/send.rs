@@ -88,6 +88,8 @@ pub(super) struct Read {
     pub bytes: Vec<u8>,
     /// What was known of it when it was read: what was told since then is newer.
     pub known: Option<Entry>,
+    /// Its owner may not know it, see [`super::offer`].
+    pub offer: bool,
 }
 
 /// What waits to be sent, and what was sent and may have to be told again.
@@ -430,13 +432,16 @@ impl Replicator {
             if values.len() + read.bytes.len() + tlv::HEAD_LEN > ROOM - replica::HEAD_LEN {
                 break;
             }
-            let Some(Read { name, digest, bytes, known }) = self.outbox.bulk.pop_front() else {
+            let Some(Read { name, digest, bytes, known, offer }) = self.outbox.bulk.pop_front()
+            else {
                 break;
             };
             // What has changed since it was read waits for its own turn, or was told already.
             let told = |entry: Entry| (entry.stream, entry.number);
             let same = self.index.get(name).map(told) == known.map(told);
-            if same && !self.outbox.has(name) {
+            if same && offer {
+                tlv::write(&mut values, replica::OFFER, |out| out.extend_from_slice(&bytes));
+            } else if same && !self.outbox.has(name) {
                 self.append(name, &Change::Flow { bytes, digest }, &mut values);
             }
         }
@@ -554,6 +559,7 @@ impl Replicator {
                 return self.outbox.say(word);
             }
             replica::ADOPTED => return self.say_adopted_again(value),
+            replica::OFFER => return self.offer_again(value),
             _ => return,
         };
         let Ok(key) = key else { return };

@@ -1,5 +1,6 @@
 //! Nodes with tables, a wire that loses, doubles and reorders, and what must be true at rest.
 
+mod owners;
 mod stale;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -162,7 +163,11 @@ impl World {
                     let incarnation = host.incarnation;
                     self.transmit(at, incarnation, &body);
                 }
-                Effect::Put(flow) => {
+                Effect::Add(flow) if host.table.contains_key(&flow.key) => {
+                    let held = host.table[&flow.key].clone();
+                    self.feed(at, Input::Changed(held));
+                }
+                Effect::Put(flow) | Effect::Add(flow) => {
                     let timeout = u32::try_from(LEASE.as_secs()).unwrap();
                     host.table.insert(flow.key, Flow { timeout, ..flow });
                 }
@@ -488,92 +493,4 @@ fn what_a_former_process_has_left_goes_though_no_sums_differ() {
     world.packet(0, &flow(1));
     world.run(10_000 * MS);
     assert!(world.equal(0, 1) && world.synced(1, 0));
-}
-
-#[test]
-fn a_group_that_moves_alone_takes_its_flows_along() {
-    let mut world = World::new(2);
-    (1..=4).for_each(|number| world.packet(0, &flow(number)));
-    world.run(2000 * MS);
-    // One of two groups moves to node 1, with flows 1 and 2.
-    world.serve(1, true);
-    world.feed(0, Input::Released);
-    world.packet(1, &Flow { mark: 7, ..flow(1) });
-    world.packet(0, &Flow { mark: 8, ..flow(3) });
-    world.run(1000 * MS);
-    assert_eq!(world.owners(&flow(1)), [1, 1], "its packets have told who has it");
-    assert!(world.host(0).lenient >= 2, "those that may come back with other numbers");
-    assert_eq!(world.owners(&flow(2)), [0, 0], "nothing has told that it has moved");
-    // The former node forgets what it sees no more; what it still serves is closed.
-    world.expire(0, &flow(2));
-    world.expire(0, &flow(3));
-    world.run(500 * MS);
-    assert_eq!(world.host(1).table.get(&flow(1).key).map(|flow| flow.mark), Some(7));
-    assert!(world.host(1).table.contains_key(&flow(2).key), "it lives on where it may be served");
-    assert!(!world.host(1).table.contains_key(&flow(3).key), "closed by the node that served it");
-    world.run(5000 * MS);
-    assert_eq!(world.owners(&flow(2)), [1, 1]);
-    assert!(world.host(1).restored > 0);
-    assert!(world.synced(0, 1) && world.synced(1, 0) && world.equal(0, 1));
-}
-
-#[test]
-fn a_flow_that_a_group_has_taken_along_comes_back_with_it() {
-    let mut world = World::new(2);
-    (1..=2).for_each(|number| world.packet(0, &flow(number)));
-    world.run(2000 * MS);
-    for round in 0..4 {
-        let (from, to) = (round % 2, (round + 1) % 2);
-        world.serve(to, true);
-        world.feed(from, Input::Released);
-        world.packet(to, &Flow { mark: 100 + u32::try_from(round).unwrap(), ..flow(1) });
-        world.run(3000 * MS);
-        assert_eq!(world.owners(&flow(1)), [to, to]);
-        assert!(world.synced(0, 1) && world.synced(1, 0) && world.equal(0, 1));
-    }
-}
-
-#[test]
-fn nodes_get_other_numbers_and_nothing_is_told_again() {
-    let mut world = World::new(2);
-    (0..100).for_each(|number| world.packet(0, &flow(number)));
-    world.run(4000 * MS);
-    let told = world.host(0).machine.counters.told;
-    let names = Names::new(["gw2", "gw1"].into_iter(), [].into_iter(), [].into_iter()).unwrap();
-    let moved: BTreeMap<NodeId, NodeId> =
-        [(NodeId(0), NodeId(1)), (NodeId(1), NodeId(0))].into_iter().collect();
-    for at in 0..2 {
-        let me = NodeId::at(1 - at);
-        let (names, moved) = (names.clone(), moved.clone());
-        let (coalesce, protect_after) = (Duration::ZERO, Duration::ZERO);
-        let new = Reconfigured { me, names, moved, coalesce, protect_after };
-        world.feed(at, Input::Reconfigured(Box::new(new)));
-    }
-    world.hosts.swap(0, 1);
-    world.tell_sights();
-    for _ in 0..50 {
-        world.run(100 * MS);
-        assert!(world.synced(0, 1) && world.synced(1, 0));
-    }
-    assert_eq!(world.host(1).machine.counters.told, told);
-    assert_eq!(world.owners(&flow(1)), [1, 1]);
-    world.packet(1, &flow(500));
-    world.run(100 * MS);
-    assert!(world.equal(0, 1) && world.host(0).table.contains_key(&flow(500).key));
-}
-
-#[test]
-fn changes_are_not_collected_while_a_group_is_handed_over() {
-    let mut world = World::new(2);
-    world.packet(0, &flow(1));
-    assert!(!world.equal(0, 1), "collected");
-    world.feed(0, Input::HandingOver(true));
-    world.run(MS);
-    assert!(world.equal(0, 1), "what waits goes out");
-    world.packet(0, &flow(2));
-    world.run(MS);
-    assert!(world.equal(0, 1), "what comes does not wait");
-    world.feed(0, Input::HandingOver(false));
-    world.packet(0, &flow(3));
-    assert!(!world.equal(0, 1));
 }

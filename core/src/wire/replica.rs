@@ -8,7 +8,7 @@
 //!  5 details   group, one sum for each bucket in it   6 ask       node, a bit for each group
 //!  7 want      node, a bit for each bucket            8 swept     first number, a bit for each bucket
 //!  9 adopted   node                                  10 broken    nodes that have missed something
-//! 11 disowned  the name of a flow
+//! 11 disowned  the name of a flow                  12 offer     see super::flow
 //! ```
 //!
 //! A packet with flows, sums or the like is numbered; the numbers of a process count up from 1. One
@@ -45,6 +45,8 @@ pub const ADOPTED: u8 = 9;
 const BROKEN: u8 = 10;
 /// The type of a flow that its owner has forgotten, and that somebody else may serve by now.
 pub const DISOWNED: u8 = 11;
+/// The type of a flow that its owner may not know.
+pub const OFFER: u8 = 12;
 
 /// A flag of an acknowledgement: the receiver's copy is whole.
 const SYNCED: u8 = 0x01;
@@ -134,6 +136,8 @@ pub enum Item<'a> {
     /// A flow that the sender has forgotten and has seen nothing of since it let a group go: gone, unless
     /// the receiver serves. The bytes of its name.
     Disowned(&'a [u8]),
+    /// A flow that was the sender's, and that its new owner may not know. In bytes of [`super::flow`].
+    Offer(&'a [u8]),
     /// What somebody has of a stream.
     Ack(Ack),
     /// The sums of the sender's flows, as of this packet.
@@ -165,6 +169,7 @@ pub fn write(item: &Item<'_>, names: &Names, out: &mut Vec<u8>) {
     match item {
         Item::Flow(bytes) => tlv::write(out, FLOW, |out| out.extend_from_slice(bytes)),
         Item::Gone(bytes) => tlv::write(out, GONE, |out| out.extend_from_slice(bytes)),
+        Item::Offer(bytes) => tlv::write(out, OFFER, |out| out.extend_from_slice(bytes)),
         Item::Disowned(bytes) => tlv::write(out, DISOWNED, |out| out.extend_from_slice(bytes)),
         Item::Ack(ack) => {
             let Some(node) = hash(&ack.node) else { return };
@@ -254,6 +259,7 @@ fn read<'a>(tlv: Tlv<'a>, names: &Names) -> Result<Option<Item<'a>>, Reject> {
     Ok(match tlv.kind {
         FLOW => Some(Item::Flow(tlv.value)),
         GONE => Some(Item::Gone(tlv.value)),
+        OFFER => Some(Item::Offer(tlv.value)),
         DISOWNED => Some(Item::Disowned(tlv.value)),
         ACK => {
             let node = node(&mut rest)?;

@@ -86,8 +86,6 @@ struct Work {
     operations: Vec<Operation>,
     /// Where the newest wish for a flow stands among them.
     wanted: BTreeMap<FlowKey, usize>,
-    /// Flows to be made again once they are gone.
-    anew: Vec<Flow>,
     dropped: BTreeMap<&'static str, u64>,
     stood_at: Instant,
     /// When news is read next; `None` while the listener itself calls.
@@ -127,7 +125,6 @@ impl Work {
             reading: None,
             operations: Vec::new(),
             wanted: BTreeMap::new(),
-            anew: Vec::new(),
             dropped: BTreeMap::new(),
             stood_at: now,
             news_at: None,
@@ -412,9 +409,15 @@ impl Work {
                     }
                 }
                 Effect::Put(flow) => self.operate(flow.key, Operation::Put(flow, lease)),
+                Effect::Add(flow) => match look(&mut self.desk.doors.injector, &flow.key) {
+                    Some(held) => self.feed(Input::Changed(held)),
+                    None => self.operate(flow.key, Operation::Put(flow, lease)),
+                },
                 Effect::Replace(flow) => {
+                    // In one call where that is possible: what is gone must not stay so if we end here.
                     self.operate(flow.key, Operation::Delete(flow.key));
-                    self.anew.push(flow);
+                    self.wanted.insert(flow.key, self.operations.len());
+                    self.operations.push(Operation::Put(flow, lease));
                 }
                 Effect::Delete(key) => self.operate(key, Operation::Delete(key)),
                 Effect::Renew(key) => self.operations.push(Operation::SetTimeout(key, lease)),
@@ -464,9 +467,6 @@ impl Work {
             let (masters, related) = operations.split_at(split);
             for operations in [masters, related].into_iter().filter(|part| !part.is_empty()) {
                 self.apply(operations);
-            }
-            for flow in std::mem::take(&mut self.anew) {
-                self.operate(flow.key, Operation::Put(flow, lease()));
             }
         }
     }

@@ -293,7 +293,11 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Send(body) => self.transmit(at, &body),
-                Effect::Put(flow) => {
+                Effect::Add(flow) if self.hosts[at].table.contains_key(&flow.key) => {
+                    let held = self.hosts[at].table[&flow.key].clone();
+                    self.feed(at, Input::Changed(held));
+                }
+                Effect::Put(flow) | Effect::Add(flow) => {
                     self.write(|| format!("node {at}: put {}", host::show(&flow)));
                     self.check_put(at, tenure, &flow);
                     self.put(at, flow);

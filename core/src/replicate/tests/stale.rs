@@ -94,7 +94,7 @@ impl Bench {
     /// The marks of what the kernel was told to have, since this was asked last.
     fn put(&mut self) -> Vec<u32> {
         let mark = |effect: Effect| match effect {
-            Effect::Put(flow) => Some(flow.mark),
+            Effect::Put(flow) | Effect::Add(flow) => Some(flow.mark),
             _ => None,
         };
         std::mem::take(&mut self.out).into_iter().filter_map(mark).collect()
@@ -337,7 +337,7 @@ fn the_last_word_of_who_serves_no_more_on_an_unknown_flow_makes_it_ours_and_he_i
     bench.feed(Input::Serving(true));
     bench.out.clear();
     bench.hear_flow(ONE, 1, &marked(2));
-    assert!(bench.out.contains(&Effect::Put(marked(2))));
+    assert!(bench.out.contains(&Effect::Add(marked(2))));
     assert_eq!(bench.machine.owner(&flow(7).key), Some(NodeId::at(ME)));
     let said = bench.said();
     assert!(said.contains(&replica::ADOPTED) && said.contains(&replica::FLOW));

@@ -1,0 +1,77 @@
+//! What is lost with a takeover by a node that had not everything: its former owner still has it.
+//!
+//! Who was ours until somebody adopted it, and is not told by its new owner in a whole reading, is offered
+//! once: the new owner takes what it does not know and has not seen end. Otherwise a node that comes up
+//! empty and takes over for a moment would end every connection of the cluster.
+
+use super::index::{Entry, mark};
+use super::send::{Change, Read};
+use super::{Effect, Replicator, encode};
+use crate::flow::{Flow, FlowHash};
+use crate::time::Instant;
+use crate::wire::flow as flow_bytes;
+use crate::wire::tlv;
+
+/// What becomes of a copy that its owner has not told in a whole reading.
+pub(super) fn offered(entry: Entry) -> Option<Entry> {
+    (entry.marks & mark::FORMER != 0)
+        .then_some(Entry { marks: entry.marks & !mark::FORMER | mark::OFFER, ..entry })
+}
+
+impl Replicator {
+    /// A pass has come to a copy that is to be offered.
+    pub(super) fn offer(&mut self, name: FlowHash, flow: &Flow) {
+        let mut bytes = Vec::with_capacity(64);
+        if encode(flow, &mut bytes) {
+            let (digest, known) = (self.settings.key.value(flow), self.index.get(name));
+            self.outbox.tell_bulk(Read { name, digest, bytes, known, offer: true });
+        }
+    }
+
+    /// A packet with an offer was lost.
+    pub(super) fn offer_again(&mut self, value: tlv::Tlv<'_>) {
+        let Ok(flow) = flow_bytes::decode(value.value) else { return };
+        let name = self.settings.key.name(&flow.key);
+        if self.index.get(name).is_some_and(|entry| entry.stream != self.stream()) {
+            self.counters.retold += 1;
+            self.offer(name, &flow);
+        }
+    }
+
+    /// A former owner has a flow that we may not know.
+    pub(super) fn take_offer(&mut self, now: Instant, bytes: &[u8], out: &mut Vec<Effect>) {
+        let Ok(flow) = flow_bytes::decode(bytes) else {
+            self.counters.refused += 1;
+            return;
+        };
+        if !self.serving {
+            return;
+        }
+        let name = self.settings.key.name(&flow.key);
+        let known = self.index.get(name).is_some() || self.outbox.has(name);
+        if known || self.ended.contains(name) {
+            self.counters.collided += 1;
+            return;
+        }
+        self.take_in(now, name, flow, bytes, out);
+    }
+
+    /// A flow that we did not have is ours from now on.
+    pub(super) fn take_in(
+        &mut self,
+        now: Instant,
+        name: FlowHash,
+        flow: Flow,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
+        let digest = self.settings.key.value(&flow);
+        let marks = self.pass.seen_mark() | mark::LEASED | mark::LIBERAL;
+        self.index.put(name, Entry { digest, number: 0, stream: self.stream(), marks });
+        // Packets of it may have passed here of which nothing was told.
+        out.push(Effect::Add(flow));
+        self.outbox.change(now, name, Change::Flow { bytes: bytes.to_vec(), digest });
+        self.adopted_at = Some(now);
+        self.pass.want_soon(now);
+    }
+}
