@@ -2,6 +2,7 @@
 
 use super::decode::{Frames, Message, decode};
 use super::encode;
+use super::here::Here;
 use crate::kernel::error::NetlinkError;
 use crate::kernel::netlink_socket::{DATAGRAM_MAX, NetlinkSocket};
 use crate::kernel::requests::{read_verdict, receive};
@@ -22,6 +23,7 @@ pub struct Dump {
     ended: bool,
     interrupted: bool,
     unreadable: usize,
+    _here: Here,
 }
 
 impl Dump {
@@ -30,11 +32,13 @@ impl Dump {
     pub fn start() -> Result<Self, NetlinkError> {
         let socket = NetlinkSocket::for_requests(libc::NETLINK_NETFILTER)
             .map_err(|error| NetlinkError::from_call(&error))?;
+        // The first part is read while it is asked for.
+        let here = Here::stay();
         let mut requests = Requests::default();
         encode::list(&mut requests, SEQUENCE);
         socket.send(requests.bytes()).map_err(|error| NetlinkError::from_call(&error))?;
         let buffer = vec![0; DATAGRAM_MAX].into_boxed_slice();
-        Ok(Self { socket, buffer, ended: false, interrupted: false, unreadable: 0 })
+        Ok(Self { socket, buffer, ended: false, interrupted: false, unreadable: 0, _here: here })
     }
 
     /// Reads one datagram, of about 130 connections, into `sink`; false if that was the end. All

@@ -15,6 +15,7 @@ pub mod decode;
 pub mod dump;
 pub mod encode;
 pub mod filter;
+mod here;
 pub mod injector;
 pub mod listener;
 pub mod table;
