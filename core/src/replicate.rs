@@ -231,7 +231,7 @@ pub struct Progress {
     /// Flows that the peer has not confirmed.
     pub backlog: usize,
     /// For how long it lacks something: since the oldest packet that it has not confirmed was sent, or the
-    /// oldest change was due. Confirmations come together, up to [`receive::ACK_DELAY`] later. `None` where the
+    /// oldest change was due. Confirmations come together, up to 10 ms later. `None` where the
     /// peer's protocol does not tell.
     pub lag: Option<Duration>,
 }
