@@ -23,7 +23,7 @@ fn run(scenario: &str) -> Option<String> {
 #[test]
 fn the_wiring_carries_what_it_should_and_every_fault_cuts_what_it_says() {
     if let Some(said) = run("lab-") {
-        assert!(said.contains("7 passed, 0 failed"), "{said}");
+        assert!(said.contains("8 passed, 0 failed"), "{said}");
     }
 }
 
