@@ -10,7 +10,7 @@ use super::{Law, Tally, Violation};
 use crate::report::THREADS;
 
 /// The seeds of the walks are 0 to one below this.
-pub const SEEDS: u64 = 600;
+pub const SEEDS: u64 = 400;
 /// More states than this, and a small world counts as one that does not close.
 pub const STATES_MAX: usize = 400_000;
 /// How many worlds a defect is looked for in before it counts as missed.
