@@ -23,7 +23,7 @@ use crate::wire::replica::{self, BucketSet, Item};
 /// How long an answer may take before it is asked for again.
 pub const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// The pause before the next pass where one is wanted.
-const PASS_SOON: Duration = Duration::from_millis(100);
+pub(super) const PASS_SOON: Duration = Duration::from_millis(100);
 /// Flows that wait to be found in the kernel's table and deleted; more are found by the next sums.
 const DOOMED_MAX: usize = 1 << 20;
 

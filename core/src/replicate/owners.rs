@@ -1,5 +1,6 @@
 //! Whose a flow is: what changes when peers come, go, serve or serve no more.
 
+use super::compare::PASS_SOON;
 use super::index::{Entry, Stream, mark};
 use super::receive::Incoming;
 use super::send::Reader;
@@ -54,7 +55,8 @@ impl Replicator {
             self.change_owner(stream_of(node), me, 0, mark::LEASED | mark::LIBERAL);
             self.outbox.say_adopted(node);
             self.adopted_at = Some(now);
-            self.pass.want_soon(now);
+            // Not at once: a reading takes milliseconds, and addresses wait for this thread.
+            self.pass.want_soon(now + PASS_SOON);
             out.push(Effect::Note(Note::Adopted { from: node, flows }));
         }
     }
