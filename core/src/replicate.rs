@@ -36,6 +36,7 @@ mod offer;
 mod owners;
 mod receive;
 mod renumber;
+mod repair;
 mod send;
 #[cfg(test)]
 mod tests;

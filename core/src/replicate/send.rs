@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use super::index::{BUCKETS_PER_GROUP, Entry, GROUPS, mark};
 use super::renumber::rekey;
-use super::{Effect, ROOM, Replicator, stream_of};
+use super::{Effect, ROOM, Replicator};
 use crate::flow::{FlowHash, ValueDigest};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::{Instant, earliest};
-use crate::wire::flow as flow_bytes;
-use crate::wire::replica::{self, Ack, DISOWNED, FLOW, GONE, Item};
+use crate::wire::replica::{self, DISOWNED, FLOW, GONE, Item};
 use crate::wire::tlv;
 
 /// Packets that are kept for readers that have not acknowledged them; the oldest makes room, and
@@ -33,7 +32,7 @@ pub const DEFERRED_FOR: Duration = Duration::from_secs(2);
 /// Changes that are due within the same such span go out together.
 pub const TOGETHER: Duration = Duration::from_millis(2);
 /// When what was lost is due: before everything else.
-const RETOLD_AT: Instant = Instant::ZERO;
+pub(super) const RETOLD_AT: Instant = Instant::ZERO;
 /// A packet is lost when this many later ones have been acknowledged.
 pub const OVERTAKEN_BY: u64 = 8;
 /// A packet is lost when nothing was heard of it for this long.
@@ -69,15 +68,15 @@ impl Reader {
 
 /// A packet that was sent.
 #[derive(Clone, Hash, Debug)]
-struct Sent {
-    number: u64,
-    at: Instant,
+pub(super) struct Sent {
+    pub number: u64,
+    pub at: Instant,
     /// From a reading of the table: paced.
-    bulk: bool,
+    pub bulk: bool,
     /// Who has not acknowledged it.
-    waits: Vec<NodeId>,
+    pub waits: Vec<NodeId>,
     /// Its values.
-    values: Vec<u8>,
+    pub values: Vec<u8>,
 }
 
 /// A flow of a reading of the table.
@@ -109,7 +108,7 @@ pub(super) struct Outbox {
     sums: bool,
     /// The details of these groups are to be told, a bit each.
     details: u64,
-    sent: VecDeque<Sent>,
+    pub sent: VecDeque<Sent>,
     /// Changes are due at once.
     urgent: bool,
 }
@@ -283,7 +282,7 @@ impl Outbox {
         self.settle();
     }
 
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         while self.sent.front().is_some_and(|sent| sent.waits.is_empty()) {
             self.sent.pop_front();
         }
@@ -479,112 +478,6 @@ impl Replicator {
                 }
             }
             self.outbox.settle();
-        }
-    }
-
-    /// A reader says what it has.
-    pub(super) fn take_ack(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        ack: &Ack,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(reader) = self.readers.get_mut(&from) else { return };
-        if ack.node != self.settings.me || ack.incarnation != self.settings.incarnation {
-            return;
-        }
-        reader.synced = ack.synced;
-        reader.missed = 0;
-        let has = |number: u64| {
-            let ahead = number.checked_sub(ack.base);
-            ahead.is_none_or(|bit| {
-                let word = usize::try_from(bit / 64).ok().and_then(|at| ack.bits.get(at));
-                word.is_some_and(|word| word & 1 << (bit % 64) != 0)
-            })
-        };
-        let highest = ack.bits.iter().rposition(|word| *word != 0).map_or(ack.base, |at| {
-            let ahead = 64 * at as u64 + u64::from(63 - ack.bits[at].leading_zeros());
-            ack.base.saturating_add(ahead)
-        });
-        let mut lost = Vec::new();
-        for sent in &mut self.outbox.sent {
-            if has(sent.number) {
-                sent.waits.retain(|node| *node != from);
-            } else if sent.waits.contains(&from) && sent.number + OVERTAKEN_BY <= highest {
-                sent.waits.clear();
-                lost.push((sent.number, std::mem::take(&mut sent.values)));
-            }
-        }
-        self.outbox.settle();
-        self.tell_again(lost);
-        self.flush(now, out);
-    }
-
-    /// Packets of which nothing was heard for too long.
-    pub(super) fn find_lost(&mut self, now: Instant) {
-        let mut lost = Vec::new();
-        for sent in self.outbox.sent.iter_mut().take_while(|sent| sent.at + ACK_WITHIN <= now) {
-            if !sent.waits.is_empty() {
-                for node in sent.waits.drain(..) {
-                    if let Some(reader) = self.readers.get_mut(&node) {
-                        reader.missed += 1;
-                    }
-                }
-                lost.push((sent.number, std::mem::take(&mut sent.values)));
-            }
-        }
-        self.outbox.settle();
-        self.tell_again(lost);
-    }
-
-    /// Tells the flows of lost packets as they were told last, if they were not told since.
-    fn tell_again(&mut self, lost: Vec<(u64, Vec<u8>)>) {
-        for (number, values) in lost {
-            self.counters.lost += 1;
-            for value in tlv::Reader::new(&values).map_while(Result::ok) {
-                self.tell_value_again(number, value);
-            }
-        }
-    }
-
-    fn tell_value_again(&mut self, number: u64, value: tlv::Tlv<'_>) {
-        let key = match value.kind {
-            FLOW => flow_bytes::decode(value.value).map(|flow| flow.key),
-            GONE | DISOWNED => flow_bytes::decode_key(value.value),
-            // Sums and details are asked for anew; what is said once is said again.
-            replica::SWEPT => {
-                let mut word = Vec::with_capacity(value.value.len() + tlv::HEAD_LEN);
-                tlv::write(&mut word, value.kind, |out| out.extend_from_slice(value.value));
-                return self.outbox.say(word);
-            }
-            replica::ADOPTED => return self.say_adopted_again(value),
-            replica::OFFER => return self.offer_again(value),
-            _ => return,
-        };
-        let Ok(key) = key else { return };
-        let name = self.settings.key.name(&key);
-        if self.outbox.has(name) {
-            return;
-        }
-        let known = self.index.get(name);
-        let ours = |entry: &Entry| entry.stream == self.stream() && entry.number == low(number);
-        let bytes = value.value.to_vec();
-        let change = match (value.kind, known) {
-            (FLOW, Some(entry)) if ours(&entry) => Change::Flow { bytes, digest: entry.digest },
-            (GONE | DISOWNED, None) => Change::Gone { bytes, loose: value.kind == DISOWNED },
-            _ => return,
-        };
-        self.counters.retold += 1;
-        self.outbox.change(RETOLD_AT, name, change);
-    }
-
-    /// Says again whose flows are ours, unless that has changed meanwhile.
-    fn say_adopted_again(&mut self, value: tlv::Tlv<'_>) {
-        let node = value.value.first_chunk().map(|hash| u32::from_be_bytes(*hash));
-        let Some(node) = node.and_then(|hash| self.settings.names.node(hash)) else { return };
-        if self.serving && !self.serves(stream_of(node)) {
-            self.outbox.say_adopted(node);
         }
     }
 }
