@@ -17,7 +17,7 @@ use crate::topology::{Gateway, VIRTUAL_WAN};
 /// How long a resync may take before it is given up.
 const RESYNC_LIMIT: Duration = Duration::from_secs(60);
 /// Time between two looks at the standby's table.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(20);
 /// Connections that come and go in a second meanwhile: the live news.
 const BESIDE: u32 = 500;
 /// How long each of them stays.

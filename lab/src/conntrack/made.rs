@@ -16,6 +16,8 @@ const PORTS: u32 = 50_000;
 const LIFETIME_S: u32 = 3600;
 /// The port of the servers.
 const SERVER_PORT: u16 = 443;
+/// The first two bytes of the IPv4 addresses of all clients, which nobody else has.
+pub(super) const CLIENTS_V4: u16 = 0x0a64;
 
 /// Of which family they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +98,10 @@ impl Family {
         let [_, _, high, low] = (number / PORTS).to_be_bytes();
         let port = u16::try_from(10_000 + number % PORTS).unwrap_or(0);
         let [client, server, outside] = match self {
-            Self::V4 => [vec![10, 100, high, low], vec![10, 94, high, low], vec![10, 92, 0, 1]],
+            Self::V4 => {
+                let [ten, hundred] = CLIENTS_V4.to_be_bytes();
+                [vec![ten, hundred, high, low], vec![10, 94, high, low], vec![10, 92, 0, 1]]
+            }
             Self::V6 => {
                 let address = |net: [u8; 2], host: [u8; 2]| [&net[..], &[0; 12], &host].concat();
                 let (client, server) = ([0xfd, 0x9a], [0xfd, 0x94]);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use nix::libc::{SKF_AD_NLATTR, SKF_AD_NLATTR_NEST, SKF_AD_OFF, sock_filter};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt,
     socket, sockopt::RcvBufForce, sockopt::ReceiveTimeout,
@@ -13,13 +14,17 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::SUBSYSTEM;
+use super::made::CLIENTS_V4;
 use super::table::{attributes, head, tcp_state};
 use crate::clock;
 use crate::error::{LabError, Result};
 use crate::netns::Namespace;
+use crate::sys::attach_filter;
 
 /// The groups of what begins and of what changes.
 const GROUPS: u32 = 0x1 | 0x2;
+/// Where the attributes of a piece of news begin.
+const BEHIND_HEADERS: u32 = 20;
 /// Room for news in the kernel, in bytes.
 const ROOM: usize = 64 << 20;
 /// How long to wait for news before looking whether to stop, in milliseconds.
@@ -110,8 +115,41 @@ fn subscribe() -> nix::Result<OwnedFd> {
     let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     setsockopt(&socket, RcvBufForce, &ROOM)?;
     setsockopt(&socket, ReceiveTimeout, &TimeVal::milliseconds(PATIENCE_MS))?;
+    attach_filter(&socket, &without_made())?;
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
     Ok(socket)
+}
+
+/// Lets pass what is not of connections that were made by hand: a million copies of them are news too, and to
+/// read it would take the processor from those who are measured.
+fn without_made() -> Vec<sock_filter> {
+    const LOAD_NUMBER: u16 = 0x00;
+    const LOAD_INDEX: u16 = 0x01;
+    const LOAD_WORD: u16 = 0x20;
+    const LOAD_HALF_AT_INDEX: u16 = 0x48;
+    const IF_EQUAL: u16 = 0x15;
+    const INDEX: u16 = 0x07;
+    const RETURN: u16 = 0x06;
+    let find = (SKF_AD_OFF + SKF_AD_NLATTR).cast_unsigned();
+    let find_within = (SKF_AD_OFF + SKF_AD_NLATTR_NEST).cast_unsigned();
+    // Code, lines to skip if so, if not, and the value. CTA_TUPLE_ORIG, CTA_TUPLE_IP and CTA_IP_V4_SRC are 1 each.
+    let lines: [(u16, u8, u8, u32); 14] = [
+        (LOAD_NUMBER, 0, 0, BEHIND_HEADERS),
+        (LOAD_INDEX, 0, 0, 1),
+        (LOAD_WORD, 0, 0, find),
+        (IF_EQUAL, 9, 0, 0),
+        (LOAD_WORD, 0, 0, find_within),
+        (IF_EQUAL, 7, 0, 0),
+        (LOAD_WORD, 0, 0, find_within),
+        (IF_EQUAL, 5, 0, 0),
+        (INDEX, 0, 0, 0),
+        (LOAD_HALF_AT_INDEX, 0, 0, 4), // behind the attribute's own header
+        (IF_EQUAL, 1, 0, u32::from(CLIENTS_V4)),
+        (RETURN, 0, 0, u32::MAX),
+        (RETURN, 0, 0, 0),
+        (RETURN, 0, 0, u32::MAX),
+    ];
+    lines.map(|(code, jt, jf, k)| sock_filter { code, jt, jf, k }).to_vec()
 }
 
 fn read(socket: &OwnedFd, stop: &AtomicBool) -> Seen {
