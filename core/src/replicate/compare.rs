@@ -17,7 +17,7 @@ use super::{
 };
 use crate::flow::{Flow, FlowHash, State, tcp};
 use crate::ident::NodeId;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::replica::{self, BucketSet, Item};
 
 /// How long an answer may take before it is asked for again.
@@ -35,6 +35,8 @@ pub(super) struct Pass {
     round: u64,
     began: Instant,
     due: Instant,
+    /// When the next one is wanted, before it is due.
+    wanted: Option<Instant>,
     /// What [`mark::SEEN`] is for flows that the newest pass has seen.
     seen: u8,
     /// Our newest packet when it began, and the newest one of each peer.
@@ -72,6 +74,7 @@ impl Pass {
             round: 0,
             began: now,
             due: now,
+            wanted: None,
             seen: 0,
             numbers: BTreeMap::new(),
             first: 0,
@@ -94,7 +97,7 @@ impl Pass {
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        (!self.running).then_some(self.due)
+        (!self.running).then(|| self.wanted.map_or(self.due, |wanted| wanted.min(self.due)))
     }
 
     /// The mark of a flow that need not be seen by the present pass any more.
@@ -107,8 +110,15 @@ impl Pass {
         rekey(&mut self.numbers, place);
     }
 
-    pub fn want_soon(&mut self, now: Instant) {
-        self.due = self.due.min(now);
+    /// A pass is wanted; one that is under way does not count: it may have read the place already.
+    pub fn want_soon(&mut self, at: Instant) {
+        self.wanted = earliest(self.wanted, Some(at));
+    }
+
+    /// What was wanted meanwhile comes after a pause that is as long as the pass that has ended.
+    fn pause(&mut self, now: Instant) {
+        let pause = PASS_SOON.max(now.since(self.began));
+        self.wanted = self.wanted.map(|at| at.max(now + pause));
     }
 
     /// Whether the newest pass that has ended has told all flows of these buckets.
@@ -182,7 +192,7 @@ pub(super) fn older(number: u32, than: u32) -> bool {
 impl Replicator {
     /// Begins a pass when it is time.
     pub(super) fn begin_pass(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        if self.pass.running || self.pass.due > now {
+        if self.pass.deadline().is_none_or(|at| at > now) {
             return;
         }
         let mut numbers: BTreeMap<Stream, u32> =
@@ -190,6 +200,7 @@ impl Replicator {
         numbers.insert(self.stream(), low(self.outbox.number()));
         let pass = &mut self.pass;
         (pass.running, pass.began, pass.numbers, pass.differ) = (true, now, numbers, 0);
+        pass.wanted = None;
         pass.round += 1;
         pass.seen ^= mark::SEEN;
         pass.telling = std::mem::take(&mut pass.next);
@@ -314,8 +325,10 @@ impl Replicator {
             // Nothing can be said of what was not read; what a peer wants is told another time.
             let again = std::mem::take(&mut self.pass.telling);
             self.pass.next.extend(&again);
-            return;
+            self.pass.want_soon(now);
+            return self.pass.pause(now);
         }
+        self.pass.pause(now);
         self.forget_unseen();
         self.pass.doomed = std::mem::take(&mut self.pass.late);
         if self.pass.differ > 0 {
