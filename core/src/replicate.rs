@@ -31,6 +31,7 @@ use crate::wire::replica::{BODY_MAX, BucketSet};
 
 mod compare;
 mod ended;
+pub mod inbox;
 pub mod index;
 mod offer;
 mod owners;
@@ -495,7 +496,12 @@ impl Machine for Replicator {
 
     fn deadline(&self) -> Option<Instant> {
         let incoming = self.incoming.values().filter_map(Incoming::deadline).min();
-        let moments = [self.outbox.deadline(), incoming, Some(self.sums_at), self.pass.deadline()];
+        let moments = [
+            self.outbox.deadline(self.patience()),
+            incoming,
+            Some(self.sums_at),
+            self.pass.deadline(),
+        ];
         moments.into_iter().fold(None, earliest)
     }
 }

@@ -1,7 +1,9 @@
 //! What a reader has missed: its flows are told anew, as they are now.
 
+use std::time::Duration;
+
 use super::index::Entry;
-use super::send::{ACK_WITHIN, Change, OVERTAKEN_BY, RETOLD_AT, low};
+use super::send::{ACK_WITHIN, ACK_WITHIN_MAX, Change, OVERTAKEN_BY, RETOLD_AT, low};
 use super::{Effect, Replicator, stream_of};
 use crate::ident::NodeId;
 use crate::time::Instant;
@@ -23,7 +25,7 @@ impl Replicator {
             return;
         }
         reader.synced = ack.synced;
-        reader.missed = 0;
+        reader.missed_at = None;
         let has = |number: u64| {
             let ahead = number.checked_sub(ack.base);
             ahead.is_none_or(|bit| {
@@ -35,14 +37,29 @@ impl Replicator {
             let ahead = 64 * at as u64 + u64::from(63 - ack.bits[at].leading_zeros());
             ack.base.saturating_add(ahead)
         });
+        let mut oldest = None;
         let mut lost = Vec::new();
-        for sent in &mut self.outbox.sent {
-            if has(sent.number) {
+        let (mut bulk_has_come, mut later_bulk) = (false, 0);
+        for sent in self.outbox.sent.iter_mut().rev() {
+            let come = has(sent.number);
+            let overtaken = if sent.bulk {
+                bulk_has_come |= come;
+                later_bulk += u64::from(bulk_has_come);
+                later_bulk > OVERTAKEN_BY
+            } else {
+                sent.number + OVERTAKEN_BY <= highest
+            };
+            if come {
+                oldest = sent.waits.contains(&from).then_some(sent.at).or(oldest);
                 sent.waits.retain(|node| *node != from);
-            } else if sent.waits.contains(&from) && sent.number + OVERTAKEN_BY <= highest {
+            } else if overtaken && sent.waits.contains(&from) {
                 sent.waits.clear();
                 lost.push((sent.number, std::mem::take(&mut sent.values)));
             }
+        }
+        lost.reverse();
+        if let Some(at) = oldest {
+            reader.patience = (now.since(at) * 2).clamp(ACK_WITHIN, ACK_WITHIN_MAX);
         }
         self.outbox.settle();
         self.tell_again(lost);
@@ -51,19 +68,30 @@ impl Replicator {
 
     /// Packets of which nothing was heard for too long.
     pub(super) fn find_lost(&mut self, now: Instant) {
+        let patience = self.patience();
         let mut lost = Vec::new();
-        for sent in self.outbox.sent.iter_mut().take_while(|sent| sent.at + ACK_WITHIN <= now) {
+        for sent in self.outbox.sent.iter_mut().take_while(|sent| sent.at + patience <= now) {
             if !sent.waits.is_empty() {
                 for node in sent.waits.drain(..) {
                     if let Some(reader) = self.readers.get_mut(&node) {
-                        reader.missed += 1;
+                        reader.missed_at.get_or_insert(now);
                     }
                 }
                 lost.push((sent.number, std::mem::take(&mut sent.values)));
             }
         }
+        if !lost.is_empty() {
+            // Late or lost: whoever is late comes to be waited for.
+            let silent = self.readers.values_mut().filter(|reader| reader.missed_at.is_some());
+            silent.for_each(|it| it.patience = (it.patience * 2).min(ACK_WITHIN_MAX));
+        }
         self.outbox.settle();
         self.tell_again(lost);
+    }
+
+    /// How long any reader may take to acknowledge a packet.
+    pub(super) fn patience(&self) -> Duration {
+        self.readers.values().map(|reader| reader.patience).max().unwrap_or(ACK_WITHIN)
     }
 
     /// Tells the flows of lost packets as they were told last, if they were not told since.

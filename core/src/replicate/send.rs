@@ -11,32 +11,36 @@ use super::{Effect, ROOM, Replicator};
 use crate::flow::{FlowHash, ValueDigest};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::{Instant, earliest};
-use crate::wire::replica::{self, DISOWNED, FLOW, GONE, Item};
+use crate::wire::replica::{self, BODY_MAX, DISOWNED, FLOW, GONE, Item};
 use crate::wire::tlv;
 
 /// Packets that are kept for readers that have not acknowledged them; the oldest makes room, and
 /// who lacks it compares sums and asks for what differs.
 pub const PACKETS_KEPT: usize = 4_096;
-/// Packets from a whole reading of the table that may be under way at once: changes wait behind what
-/// they take in the receiver's kernel, some milliseconds.
-pub const BULK_WINDOW: usize = 32;
+/// Packets from a whole reading of the table that may be under way at once. Changes do not wait behind them:
+/// the receiver takes them first, see [`super::inbox`].
+pub const BULK_WINDOW: usize = 128;
 /// Changes that wait to be told; what comes beyond is found by reading the table, which is paced.
 pub const CHANGES_MAX: usize = 65_536;
-/// Packets that may be under way while changes are told, so that a burst does not drown the receiver.
-pub const LIVE_WINDOW: usize = 512;
-/// A reader that has missed so many packets in a row, with no word in between, is not waited for until
-/// it says something.
-pub const SILENT_AFTER: u32 = 16;
+/// Packets with changes that may be under way, so that a burst does not drown the receiver: what they take in
+/// its kernel must be over long before [`ACK_WITHIN`].
+pub const LIVE_WINDOW: usize = 256;
+/// A reader that has missed something and says nothing for so long is not waited for until it does.
+pub const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// The pause before the table is read because of changes that could not wait.
 pub const DEFERRED_FOR: Duration = Duration::from_secs(2);
 /// Changes that are due within the same such span go out together.
 pub const TOGETHER: Duration = Duration::from_millis(2);
 /// When what was lost is due: before everything else.
 pub(super) const RETOLD_AT: Instant = Instant::ZERO;
-/// A packet is lost when this many later ones have been acknowledged.
+/// A packet is lost when this many later ones have been acknowledged: later ones of their kind for those from a
+/// reading, which the receiver takes last.
 pub const OVERTAKEN_BY: u64 = 8;
-/// A packet is lost when nothing was heard of it for this long.
+/// A packet is lost when nothing was heard of it for this long, or twice as long as others took: a reader that
+/// is busy must not be told everything once more.
 pub const ACK_WITHIN: Duration = Duration::from_millis(250);
+/// The longest that it may take.
+pub const ACK_WITHIN_MAX: Duration = Duration::from_secs(2);
 
 /// What is to be told of a flow.
 #[derive(Clone, Hash, Debug)]
@@ -56,13 +60,15 @@ pub(super) struct Reader {
     pub synced: bool,
     /// It has missed a packet that was not kept.
     pub broken: bool,
-    /// Packets that it has missed since it last said anything.
-    pub missed: u32,
+    /// When it missed something first since it last said anything.
+    pub missed_at: Option<Instant>,
+    /// How long it may take to acknowledge a packet.
+    pub patience: Duration,
 }
 
 impl Reader {
     pub fn new(incarnation: Incarnation) -> Reader {
-        Reader { incarnation, synced: false, broken: false, missed: 0 }
+        Reader { incarnation, synced: false, broken: false, missed_at: None, patience: ACK_WITHIN }
     }
 }
 
@@ -164,9 +170,10 @@ impl Outbox {
         self.lacked(node).map(flows).sum::<usize>() + self.pending()
     }
 
-    /// For how long the oldest packet that a reader lacks is under way, or the oldest change overdue.
+    /// For how long the oldest packet with changes that a reader lacks is under way, or the oldest change
+    /// overdue.
     pub fn lag(&self, node: NodeId, now: Instant) -> Duration {
-        let sent = self.lacked(node).next().map(|sent| sent.at);
+        let sent = self.lacked(node).find(|sent| !sent.bulk).map(|sent| sent.at);
         let due = self.due.first().map(|(due, _)| *due);
         earliest(sent, due).map_or(Duration::ZERO, |since| now.since(since))
     }
@@ -262,8 +269,12 @@ impl Outbox {
 
     /// Whether a reading of the table has to wait for acknowledgements.
     pub fn is_congested(&self, readers: &BTreeMap<NodeId, Reader>) -> bool {
-        let under_way = self.sent.iter().filter(|sent| sent.bulk && !sent.waits.is_empty());
-        !readers.is_empty() && (under_way.count() >= BULK_WINDOW || self.bulk.len() > 1_000)
+        !readers.is_empty() && (self.under_way(true) >= BULK_WINDOW || self.bulk.len() > 1_000)
+    }
+
+    /// Packets with changes, or from a reading, that somebody has not acknowledged.
+    fn under_way(&self, bulk: bool) -> usize {
+        self.sent.iter().filter(|sent| sent.bulk == bulk && !sent.waits.is_empty()).count()
     }
 
     /// Nodes have other numbers; who has none is not waited for.
@@ -288,10 +299,11 @@ impl Outbox {
         }
     }
 
-    pub fn deadline(&self) -> Option<Instant> {
-        let open = self.sent.len() < LIVE_WINDOW;
+    /// When a change is due, or a packet lost that nobody has acknowledged for so long.
+    pub fn deadline(&self, patience: Duration) -> Option<Instant> {
+        let open = self.under_way(false) < LIVE_WINDOW;
         let due = self.due.first().map(|(due, _)| *due).filter(|_| open);
-        let lost = self.sent.front().map(|sent| sent.at + ACK_WITHIN);
+        let lost = self.sent.front().map(|sent| sent.at + patience);
         earliest(due, lost)
     }
 }
@@ -308,20 +320,15 @@ impl Replicator {
         let all = !self.pass.is_running();
         while !self.outbox.bulk.is_empty()
             && (all || self.outbox.fills_a_packet())
-            && !self.bulk_waits()
+            && self.outbox.under_way(true) < BULK_WINDOW
         {
             self.flush_bulk(now, out);
         }
     }
 
-    fn bulk_waits(&self) -> bool {
-        let under_way = self.outbox.sent.iter().filter(|sent| sent.bulk && !sent.waits.is_empty());
-        under_way.count() >= BULK_WINDOW
-    }
-
     fn flush_changes(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut values = Vec::new();
-        while self.outbox.sent.len() < LIVE_WINDOW
+        while self.outbox.under_way(false) < LIVE_WINDOW
             && let Some((due, name)) = self
                 .outbox
                 .due
@@ -428,7 +435,8 @@ impl Replicator {
     fn flush_bulk(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut values = Vec::new();
         while let Some(read) = self.outbox.bulk.front() {
-            if values.len() + read.bytes.len() + tlv::HEAD_LEN > ROOM - replica::HEAD_LEN {
+            let room = ROOM - replica::HEAD_LEN - replica::BULK_LEN;
+            if values.len() + read.bytes.len() + tlv::HEAD_LEN > room {
                 break;
             }
             let Some(Read { name, digest, bytes, known, offer }) = self.outbox.bulk.pop_front()
@@ -453,13 +461,14 @@ impl Replicator {
     fn send(&mut self, now: Instant, bulk: bool, values: Vec<u8>, out: &mut Vec<Effect>) {
         self.outbox.number += 1;
         let number = self.outbox.number;
-        let mut body = Vec::with_capacity(replica::HEAD_LEN + values.len());
-        replica::begin(number, self.outbox.oldest().min(number), &mut body);
+        let mut body = Vec::with_capacity(BODY_MAX);
+        let begin = if bulk { replica::begin_bulk } else { replica::begin };
+        begin(number, self.outbox.oldest().min(number), &mut body);
         body.extend_from_slice(&values);
         out.push(Effect::Send(body));
         let mut waits = Vec::new();
         for (node, reader) in &mut self.readers {
-            if reader.missed < SILENT_AFTER {
+            if reader.missed_at.is_none_or(|at| now < at + SILENT_AFTER) {
                 waits.push(*node);
             } else {
                 reader.broken = true;

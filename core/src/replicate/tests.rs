@@ -1,11 +1,13 @@
 //! Nodes with tables, a wire that loses, doubles and reorders, and what must be true at rest.
 
 mod owners;
+mod repair;
 mod stale;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::inbox::Inbox;
 use super::*;
 use crate::flow::{FlowKey, Part, Tuple, Zones, protocol, status};
 use crate::wire::fixtures::Dice;
@@ -21,6 +23,8 @@ struct Host {
     table: BTreeMap<FlowKey, Flow>,
     /// What is left to read of a dump, if one is under way.
     dump: Option<VecDeque<Flow>>,
+    /// What has come and is not taken yet.
+    inbox: Inbox,
     serves: bool,
     incarnation: Incarnation,
     notes: Vec<Note>,
@@ -103,6 +107,7 @@ impl World {
             machine,
             table,
             dump: None,
+            inbox: Inbox::default(),
             serves: false,
             incarnation,
             notes: Vec::new(),
@@ -215,8 +220,11 @@ impl World {
             let arrived = self.wire.len();
             for _ in 0..arrived {
                 let Some((to, from, incarnation, body)) = self.wire.pop_front() else { break };
-                self.feed(to, Input::Packet { from, incarnation, body });
+                if let Some(host) = &mut self.hosts[to] {
+                    assert!(host.inbox.put(from, incarnation, body), "no room");
+                }
             }
+            (0..self.hosts.len()).for_each(|at| self.take_heard(at));
             for at in 0..self.hosts.len() {
                 let (now, mut out) = (self.now, Vec::new());
                 let Some(host) = &mut self.hosts[at] else { continue };
@@ -226,6 +234,18 @@ impl World {
                 self.carry_out(at, out);
                 self.read_on(at);
             }
+        }
+    }
+
+    /// Changes are taken at once, and four packets from readings in a millisecond.
+    fn take_heard(&mut self, at: usize) {
+        while let Some(packet) = self.hosts[at].as_mut().and_then(|it| it.inbox.next_change()) {
+            self.feed(at, packet);
+        }
+        for _ in 0..4 {
+            let bulk = self.hosts[at].as_mut().and_then(|it| it.inbox.next_bulk());
+            let Some(packet) = bulk else { return };
+            self.feed(at, packet);
         }
     }
 

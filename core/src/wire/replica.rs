@@ -9,6 +9,7 @@
 //!  7 want      node, a bit for each bucket            8 swept     first number, a bit for each bucket
 //!  9 adopted   node                                  10 broken    nodes that have missed something
 //! 11 disowned  the name of a flow                  12 offer     see super::flow
+//! 13 bulk      nothing
 //! ```
 //!
 //! A packet with flows, sums or the like is numbered; the numbers of a process count up from 1. One
@@ -47,6 +48,11 @@ const BROKEN: u8 = 10;
 pub const DISOWNED: u8 = 11;
 /// The type of a flow that its owner may not know.
 pub const OFFER: u8 = 12;
+
+/// The type of the first value of a packet that comes of a reading of the table: changes go first.
+const BULK: u8 = 13;
+/// The bytes of that value.
+pub const BULK_LEN: usize = tlv::HEAD_LEN;
 
 /// A flag of an acknowledgement: the receiver's copy is whole.
 const SYNCED: u8 = 0x01;
@@ -161,6 +167,17 @@ pub fn begin(number: u64, oldest: u64, out: &mut Vec<u8>) {
     out.clear();
     out.extend(number.to_be_bytes());
     out.extend(oldest.to_be_bytes());
+}
+
+/// Begins a body that comes of a reading of the table, see [`is_bulk`].
+pub fn begin_bulk(number: u64, oldest: u64, out: &mut Vec<u8>) {
+    begin(number, oldest, out);
+    tlv::write(out, BULK, |_| ());
+}
+
+/// Whether a body comes of a reading of the table: a receiver takes changes that have come after it first.
+pub fn is_bulk(body: &[u8]) -> bool {
+    body.get(HEAD_LEN) == Some(&BULK)
 }
 
 /// Appends a value. Values that name a node without a name are left out.

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evergate_core::flow::{Flow, FlowKey, HashKey};
-use evergate_core::ident::NodeId;
+use evergate_core::ident::{Incarnation, NodeId};
+use evergate_core::replicate::inbox::{INBOX_MAX, Inbox};
 use evergate_core::replicate::{
     Effect, Input, LEASE, PASS_EVERY, Reconfigured, Replicator, Settings, is_open,
 };
@@ -39,9 +40,11 @@ pub(super) const PRIORITY: i32 = crate::privilege::CORE_PRIORITY - 1;
 const NEWS_PER_TURN_MAX: usize = 256;
 /// Letters likewise.
 const LETTERS_PER_TURN_MAX: usize = 256;
-/// Datagrams of peers likewise, about 35 connections each: few, so that what they say is in the kernel's
-/// table, and acknowledged, before more is read.
-const HEARD_PER_TURN_MAX: usize = 16;
+/// Datagrams of peers that are read likewise.
+const HEARD_PER_TURN_MAX: usize = 64;
+/// Those of them that are taken, with changes and from readings of tables, about 35 connections each: few, so
+/// that what they say is in the kernel's table before more is taken.
+const TAKEN_PER_TURN_MAX: Taken = Taken { changes: 16, bulk: 4 };
 /// Datagrams of a list likewise, about 130 connections each.
 const CHUNKS_PER_TURN_MAX: usize = 4;
 /// While there is news, it is read so often and not each time that there is some: a wake-up costs more
@@ -73,6 +76,13 @@ pub(super) fn start(desk: Desk, keys: &[ClusterKey]) -> io::Result<()> {
     Ok(())
 }
 
+/// How many packets are taken at once.
+#[derive(Clone, Copy)]
+struct Taken {
+    changes: usize,
+    bulk: usize,
+}
+
 struct Work {
     desk: Desk,
     machine: Replicator,
@@ -92,7 +102,7 @@ struct Work {
     news_at: Option<Instant>,
     news_lost: u32,
     news: Vec<u8>,
-    body: Vec<u8>,
+    inbox: Inbox,
     /// Some receiver could not be opened.
     deaf: bool,
 }
@@ -130,7 +140,7 @@ impl Work {
             news_at: None,
             news_lost: 0,
             news: vec![0; DATAGRAM_MAX],
-            body: Vec::new(),
+            inbox: Inbox::default(),
             deaf: false,
             desk,
             poller,
@@ -142,7 +152,8 @@ impl Work {
         crate::privilege::raise_thread(PRIORITY);
         let mut ready = Ready::default();
         loop {
-            let busy = self.dump.is_some() && self.machine.wants_more() || self.reading.is_some();
+            let reads = self.dump.is_some() && self.machine.wants_more() || self.reading.is_some();
+            let busy = reads || !self.inbox.is_empty();
             let deadline = if busy { now() } else { self.deadline() };
             self.timer.set(Some(deadline.as_nanos()))?;
             self.poller.wait(&mut ready, None)?;
@@ -151,13 +162,14 @@ impl Work {
                 match token {
                     TOKEN_TIMER => self.timer.drain()?,
                     TOKEN_BELL => drop(self.desk.bell.drain()?),
-                    TOKEN_WIRE => self.hear(),
+                    TOKEN_WIRE => drop(self.hear()),
                     _ => heard = true,
                 }
             }
             if !self.read_mail() {
                 return Ok(());
             }
+            self.take_heard(TAKEN_PER_TURN_MAX);
             if heard {
                 self.read_news()?;
             }
@@ -191,19 +203,52 @@ impl Work {
         }
     }
 
-    /// Reads what peers have sent to the group; what is left calls again.
-    fn hear(&mut self) {
-        let mut body = std::mem::take(&mut self.body);
+    /// Reads what peers have sent to the group; what is left calls again. `false` if nothing is left.
+    fn hear(&mut self) -> bool {
         for _ in 0..HEARD_PER_TURN_MAX {
+            let mut body = Vec::new();
             match self.wire.hear(&mut body) {
-                None => break,
-                Some(Err(cause)) => *self.dropped.entry(cause).or_default() += 1,
-                Some(Ok((from, incarnation))) => {
-                    self.feed(Input::Packet { from, incarnation, body: body.clone() });
-                }
+                None => return false,
+                Some(Err(cause)) => self.drop_for(cause),
+                Some(Ok((from, incarnation))) => self.put(from, incarnation, body),
             }
         }
-        self.body = body;
+        true
+    }
+
+    fn put(&mut self, from: NodeId, incarnation: Incarnation, body: Vec<u8>) {
+        if !self.inbox.put(from, incarnation, body) {
+            self.drop_for("replica_no_room");
+        }
+    }
+
+    fn drop_for(&mut self, cause: &'static str) {
+        *self.dropped.entry(cause).or_default() += 1;
+    }
+
+    /// Takes what has come, changes first.
+    fn take_heard(&mut self, most: Taken) {
+        for _ in 0..most.changes {
+            let Some(packet) = self.inbox.next_change() else { break };
+            self.feed(packet);
+        }
+        for _ in 0..most.bulk {
+            let Some(packet) = self.inbox.next_bulk() else { break };
+            self.feed(packet);
+        }
+    }
+
+    /// Takes all that has come until now: it must be in the kernel before an address is.
+    fn take_all(&mut self) {
+        let all = Taken { changes: INBOX_MAX, bulk: INBOX_MAX };
+        for _ in 0..INBOX_MAX / HEARD_PER_TURN_MAX {
+            let more = self.hear();
+            self.take_heard(all);
+            if !more {
+                break;
+            }
+        }
+        self.settle();
     }
 
     /// Reads letters; `false` when nobody can send any more.
@@ -217,15 +262,11 @@ impl Work {
             };
             match letter {
                 Mail::Datagram { from, header, bytes } => {
-                    let mut body = std::mem::take(&mut self.body);
+                    let mut body = Vec::new();
                     match self.wire.open(from, &header, &bytes, &mut body) {
-                        Ok(()) => {
-                            let (incarnation, body) = (header.incarnation, body.clone());
-                            self.feed(Input::Packet { from, incarnation, body });
-                        }
-                        Err(cause) => *self.dropped.entry(cause).or_default() += 1,
+                        Ok(()) => self.put(from, header.incarnation, body),
+                        Err(cause) => self.drop_for(cause),
                     }
-                    self.body = body;
                 }
                 Mail::View(view) => self.look(*view),
                 Mail::Keys(keys) => self.wire.take_keys(&keys),
@@ -235,8 +276,7 @@ impl Work {
                 Mail::List(_) => {}
                 Mail::Configured(new) => self.configure(*new),
                 Mail::Fence(number) => {
-                    self.hear();
-                    self.settle();
+                    self.take_all();
                     self.desk.fence.reach(number);
                 }
             }

@@ -23,7 +23,6 @@ pub struct Dump {
     ended: bool,
     interrupted: bool,
     unreadable: usize,
-    _here: Here,
 }
 
 impl Dump {
@@ -33,12 +32,12 @@ impl Dump {
         let socket = NetlinkSocket::for_requests(libc::NETLINK_NETFILTER)
             .map_err(|error| NetlinkError::from_call(&error))?;
         // The first part is read while it is asked for.
-        let here = Here::stay();
+        let _here = Here::stay();
         let mut requests = Requests::default();
         encode::list(&mut requests, SEQUENCE);
         socket.send(requests.bytes()).map_err(|error| NetlinkError::from_call(&error))?;
         let buffer = vec![0; DATAGRAM_MAX].into_boxed_slice();
-        Ok(Self { socket, buffer, ended: false, interrupted: false, unreadable: 0, _here: here })
+        Ok(Self { socket, buffer, ended: false, interrupted: false, unreadable: 0 })
     }
 
     /// Reads one datagram, of about 130 connections, into `sink`; false if that was the end. All
@@ -47,7 +46,10 @@ impl Dump {
         if self.ended {
             return Ok(false);
         }
-        for frame in Frames::new(receive(&self.socket, &mut self.buffer)?) {
+        let here = Here::stay();
+        let chunk = receive(&self.socket, &mut self.buffer)?;
+        drop(here);
+        for frame in Frames::new(chunk) {
             let frame = frame.map_err(|_| NetlinkError::Malformed)?;
             let answer = parse::Message {
                 kind: frame.kind,

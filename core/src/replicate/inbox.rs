@@ -1,0 +1,48 @@
+//! What has come of peers and is not taken yet: changes go first.
+//!
+//! To put a packet from a reading of the table into the kernel takes a third of a millisecond, and many of
+//! them are under way at once. A change that has come behind them does not wait for them; which of two
+//! states of a flow is newer shows in their numbers.
+
+use std::collections::VecDeque;
+
+use super::Input;
+use crate::ident::{Incarnation, NodeId};
+use crate::wire::replica;
+
+/// Packets that wait at most; one that finds no room is lost, and its flows are told again.
+pub const INBOX_MAX: usize = 1_024;
+
+/// Packets that wait to be taken.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    changes: VecDeque<Input>,
+    bulk: VecDeque<Input>,
+}
+
+impl Inbox {
+    /// Puts in a body whose seal was right; `false` if there is no room.
+    pub fn put(&mut self, from: NodeId, incarnation: Incarnation, body: Vec<u8>) -> bool {
+        let queue = if replica::is_bulk(&body) { &mut self.bulk } else { &mut self.changes };
+        let room = queue.len() < INBOX_MAX;
+        if room {
+            queue.push_back(Input::Packet { from, incarnation, body });
+        }
+        room
+    }
+
+    /// The next packet with changes, acknowledgements, or the like.
+    pub fn next_change(&mut self) -> Option<Input> {
+        self.changes.pop_front()
+    }
+
+    /// The next packet from a reading of the table.
+    pub fn next_bulk(&mut self) -> Option<Input> {
+        self.bulk.pop_front()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.bulk.is_empty()
+    }
+}

@@ -1,0 +1,183 @@
+//! What is late is not lost, and what nobody has told is looked for.
+
+use super::super::inbox::INBOX_MAX;
+use super::super::send::{ACK_WITHIN, OVERTAKEN_BY};
+use super::*;
+use crate::wire::replica::{self, Ack, Item};
+
+const READER: NodeId = NodeId(1);
+
+/// A machine that serves and has one reader, and what it has sent.
+struct Owner {
+    machine: Replicator,
+    now: Instant,
+    sent: Vec<(u64, Vec<u8>)>,
+    dumps: usize,
+}
+
+impl Owner {
+    fn new() -> Owner {
+        let now = Instant::from_nanos(1_000_000_000);
+        let machine = Replicator::new(settings(0, Incarnation([1; 16])), now);
+        let mut owner = Owner { machine, now, sent: Vec::new(), dumps: 0 };
+        let reader = Sight { node: READER, incarnation: Incarnation([2; 16]), serves: false };
+        owner.feed(Input::Peers(vec![reader]));
+        owner.feed(Input::Serving(true));
+        owner.wait(10 * MS);
+        owner.feed(Input::DumpEnded(true));
+        owner
+    }
+
+    fn feed(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.machine.handle(self.now, input, &mut out);
+        self.note(out);
+    }
+
+    fn wait(&mut self, span: Duration) {
+        self.now += span;
+        let mut out = Vec::new();
+        self.machine.tick(self.now, &mut out);
+        self.note(out);
+    }
+
+    fn note(&mut self, out: Vec<Effect>) {
+        for effect in out {
+            match effect {
+                Effect::Send(body) => {
+                    let number = replica::Body::read(&body).unwrap().number;
+                    self.sent.push((number, body));
+                }
+                Effect::Dump => self.dumps += 1,
+                _ => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, item: &Item<'_>) {
+        let mut body = Vec::new();
+        replica::begin(0, 0, &mut body);
+        replica::write(item, &self.machine.settings.names.clone(), &mut body);
+        let incarnation = Incarnation([2; 16]);
+        self.feed(Input::Packet { from: READER, incarnation, body });
+    }
+
+    /// The reader has all numbers below `base`, and these.
+    fn acknowledge(&mut self, base: u64, more: &[u64]) {
+        let mut bits = vec![0; 4];
+        for number in more {
+            let ahead = number - base;
+            bits[usize::try_from(ahead / 64).unwrap()] |= 1 << (ahead % 64);
+        }
+        let (node, incarnation) = (self.machine.settings.me, self.machine.settings.incarnation);
+        self.hear(&Item::Ack(Ack { node, incarnation, synced: true, base, bits }));
+    }
+
+    /// The numbers of what was sent since this was asked last: from a reading, or not.
+    fn numbers(&mut self, bulk: bool) -> Vec<u64> {
+        let kind = |(number, body): &(u64, Vec<u8>)| {
+            (*number > 0 && replica::is_bulk(body) == bulk).then_some(*number)
+        };
+        self.sent.iter().filter_map(kind).collect()
+    }
+
+    /// A change that goes out in a packet of its own.
+    fn change(&mut self, number: u32) {
+        self.feed(Input::Changed(flow(number)));
+        self.wait(4 * MS);
+    }
+
+    /// A whole reading of this table, of which the reader wants everything.
+    fn read(&mut self, table: impl Iterator<Item = u32>) {
+        self.hear(&Item::Want(self.machine.settings.me, BucketSet::all()));
+        self.wait(10 * MS);
+        table.for_each(|number| self.feed(Input::Dumped(flow(number))));
+        self.feed(Input::DumpEnded(true));
+    }
+}
+
+#[test]
+fn what_comes_of_a_reading_is_overtaken_by_its_like_alone() {
+    let mut owner = Owner::new();
+    owner.read(0..1_000);
+    let bulk = owner.numbers(true);
+    assert!(bulk.len() > 20, "{bulk:?}");
+    owner.sent.clear();
+    (2_000..2_020).for_each(|number| owner.change(number));
+    let changes = owner.numbers(false);
+    assert!(changes.len() >= 20);
+    owner.acknowledge(bulk[0], &changes);
+    assert_eq!(owner.machine.counters.lost, 0, "they wait behind the changes");
+    let late: Vec<u64> = bulk[1..=usize::try_from(OVERTAKEN_BY).unwrap()].to_vec();
+    owner.acknowledge(bulk[0], &[&late[..], &changes[..]].concat());
+    assert_eq!(owner.machine.counters.lost, 1, "eight of its like have come");
+}
+
+#[test]
+fn who_is_late_for_long_is_not_told_everything_again() {
+    let mut owner = Owner::new();
+    // It acknowledges each packet after 400 ms.
+    for number in 0..1_000 {
+        owner.sent.clear();
+        owner.change(number);
+        let newest = owner.machine.outbox.number();
+        if newest > 100 {
+            owner.acknowledge(newest - 100, &[]);
+        }
+    }
+    let Counters { lost, told, .. } = owner.machine.counters;
+    assert!(told >= 1_000);
+    assert!(lost <= 300, "{lost} of {told} packets were told again");
+    assert!(owner.machine.patience() > ACK_WITHIN);
+}
+
+#[test]
+fn news_that_is_lost_while_the_table_is_read_starts_another_reading_soon() {
+    let mut owner = Owner::new();
+    owner.wait(PASS_EVERY);
+    let dumps = owner.dumps;
+    owner.feed(Input::NewsLost);
+    owner.wait(50 * MS);
+    owner.feed(Input::DumpEnded(true));
+    assert_eq!(owner.dumps, dumps);
+    owner.wait(150 * MS);
+    assert_eq!(owner.dumps, dumps + 1, "the lost news may be of a place that was read before");
+    owner.feed(Input::DumpEnded(true));
+    owner.wait(150 * MS);
+    assert_eq!(owner.dumps, dumps + 1, "and no more");
+}
+
+#[test]
+fn a_reading_with_gaps_is_begun_again_soon() {
+    let mut owner = Owner::new();
+    owner.wait(PASS_EVERY);
+    let dumps = owner.dumps;
+    owner.feed(Input::DumpEnded(false));
+    owner.wait(150 * MS);
+    assert_eq!(owner.dumps, dumps + 1);
+}
+
+#[test]
+fn changes_leave_the_inbox_first_and_it_has_bounds() {
+    let packet = |begin: fn(u64, u64, &mut Vec<u8>), number| {
+        let mut body = Vec::new();
+        begin(number, 1, &mut body);
+        body
+    };
+    let mut inbox = Inbox::default();
+    let incarnation = Incarnation([2; 16]);
+    for number in 1..=INBOX_MAX as u64 {
+        assert!(inbox.put(READER, incarnation, packet(replica::begin_bulk, number)));
+    }
+    let (bulk, change) = (packet(replica::begin_bulk, 9), packet(replica::begin, 2_000));
+    assert!(!inbox.put(READER, incarnation, bulk), "there is no room");
+    assert!(inbox.put(READER, incarnation, change.clone()), "there is for changes");
+    let body = |input: Option<Input>| match input {
+        Some(Input::Packet { body, .. }) => Some(body),
+        _ => None,
+    };
+    assert_eq!(body(inbox.next_change()), Some(change));
+    assert_eq!(body(inbox.next_change()), None);
+    assert_eq!(body(inbox.next_bulk()), Some(packet(replica::begin_bulk, 1)));
+    assert!(!inbox.is_empty());
+}
