@@ -128,7 +128,7 @@ pub fn small_worlds() -> Vec<(&'static str, usize, Budgets)> {
 }
 
 /// A small world in which a planted defect shows.
-pub fn small_world_of(defect: Defect) -> Budgets {
+fn small_world_of(defect: Defect) -> Budgets {
     let one = Budgets { span_ms: 300, flows: 1, packets: 2, ends: 1, ..Budgets::default() };
     match defect {
         Defect::IgnoresNumbers => Budgets { late: 1, ..one },
@@ -140,7 +140,7 @@ pub fn small_world_of(defect: Defect) -> Budgets {
 }
 
 /// Looks for a planted defect in its small world with its own law alone.
-pub fn catch_in_small_world(defect: Defect) -> Option<Violation> {
+fn catch_in_small_world(defect: Defect) -> Option<Violation> {
     let broken = close(2, &small_world_of(defect), Some(defect), &[defect.law()]).broken;
     broken.map(|(violation, _)| violation)
 }
