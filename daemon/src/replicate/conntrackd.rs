@@ -8,12 +8,12 @@ use std::io;
 use std::sync::mpsc::TryRecvError;
 
 use evergate_api::config::model::{Conntrackd as Plan, ConntrackdMode};
+use evergate_core::Instant;
 use evergate_core::conntrackd::{Conntrackd, Effect, Input, Mode, Note, Settings};
 use evergate_core::flow::FlowKey;
 use evergate_core::ident::NodeId;
 use evergate_core::replicate::{PASS_EVERY, Progress};
 use evergate_core::wire::conntrackd::RECEIVE_MAX;
-use evergate_core::{Instant, Machine};
 
 use super::kernel_table::Fact;
 use super::thread::hash_key;
@@ -67,6 +67,7 @@ impl From<Fact> for Input {
 }
 
 impl Turns for Work {
+    type Machine = Conntrackd;
     const NOT_TOLD: &'static str = "not told yet, or nothing that conntrackd can be told";
 
     fn desk(&self) -> &Desk {
@@ -77,18 +78,43 @@ impl Turns for Work {
         &mut self.desk
     }
 
-    fn take(&mut self, fact: Fact) {
-        self.feed(fact.into());
+    fn machine(&self) -> &Conntrackd {
+        &self.machine
     }
 
-    fn tick(&mut self) {
-        let mut out = Vec::new();
-        self.machine.tick(now(), &mut out);
-        self.carry_out(out);
+    fn machine_mut(&mut self) -> &mut Conntrackd {
+        &mut self.machine
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.machine.deadline()
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            let table = &mut self.desk.table;
+            match effect {
+                Effect::Send(datagram) => {
+                    if !self.way.send(&datagram) {
+                        self.drop_one("not_sent");
+                    }
+                }
+                Effect::Put(flow) | Effect::Replace(flow) if !table.concerns(&flow) => {
+                    self.feed(Input::Refused(flow.key));
+                }
+                Effect::Put(flow) => table.wishes.put(flow),
+                Effect::Replace(flow) => table.wishes.replace(flow),
+                Effect::Delete(key) => table.wishes.delete(key),
+                Effect::Renew(key) => table.wishes.renew(key),
+                Effect::Restore(flow) => table.wishes.restore(&flow),
+                Effect::Strict(key) => table.wishes.check_windows(key, true),
+                Effect::Look(key) => {
+                    let found = table.look(&key);
+                    found.into_iter().for_each(|fact| self.feed(fact));
+                }
+                Effect::Dump => {
+                    let ended = table.begin_list();
+                    ended.into_iter().for_each(|fact| self.feed(fact));
+                }
+                Effect::Note(note) => say("core", &self.words(note)),
+            }
+        }
     }
 
     fn wants_more(&self) -> bool {
@@ -185,12 +211,6 @@ impl Work {
         }
     }
 
-    fn feed(&mut self, input: Input) {
-        let mut out = Vec::new();
-        self.machine.handle(now(), input, &mut out);
-        self.carry_out(out);
-    }
-
     fn drop_one(&mut self, cause: &'static str) {
         *self.dropped.entry(cause).or_default() += 1;
     }
@@ -201,37 +221,6 @@ impl Work {
         }
         self.desk.table.see(view.own, false);
         self.feed(Input::Serving(view.serving > 0));
-    }
-
-    fn carry_out(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            let table = &mut self.desk.table;
-            match effect {
-                Effect::Send(datagram) => {
-                    if !self.way.send(&datagram) {
-                        self.drop_one("not_sent");
-                    }
-                }
-                Effect::Put(flow) | Effect::Replace(flow) if !table.concerns(&flow) => {
-                    self.feed(Input::Refused(flow.key));
-                }
-                Effect::Put(flow) => table.wishes.put(flow),
-                Effect::Replace(flow) => table.wishes.replace(flow),
-                Effect::Delete(key) => table.wishes.delete(key),
-                Effect::Renew(key) => table.wishes.renew(key),
-                Effect::Restore(flow) => table.wishes.restore(&flow),
-                Effect::Strict(key) => table.wishes.check_windows(key, true),
-                Effect::Look(key) => {
-                    let found = table.look(&key);
-                    found.into_iter().for_each(|fact| self.take(fact));
-                }
-                Effect::Dump => {
-                    let ended = table.begin_list();
-                    ended.into_iter().for_each(|fact| self.take(fact));
-                }
-                Effect::Note(note) => say("core", &self.words(note)),
-            }
-        }
     }
 
     fn words(&self, note: Note) -> String {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use evergate_core::Instant;
 use evergate_core::flow::{FlowKey, HashKey};
 use evergate_core::ident::NodeId;
 use evergate_core::replicate::{Effect, Input, PASS_EVERY, Reconfigured, Replicator, Settings};
-use evergate_core::{Instant, Machine};
 
 use super::kernel_table::Fact;
 use super::turns::{self, Desk, LETTERS_PER_TURN_MAX, TOKEN_PEERS, Turns, now};
@@ -50,6 +50,7 @@ impl From<Fact> for Input {
 }
 
 impl Turns for Work {
+    type Machine = Replicator;
     const NOT_TOLD: &'static str = "not told yet";
 
     fn desk(&self) -> &Desk {
@@ -60,18 +61,41 @@ impl Turns for Work {
         &mut self.desk
     }
 
-    fn take(&mut self, fact: Fact) {
-        self.feed(fact.into());
+    fn machine(&self) -> &Replicator {
+        &self.machine
     }
 
-    fn tick(&mut self) {
-        let mut out = Vec::new();
-        self.machine.tick(now(), &mut out);
-        self.carry_out(out);
+    fn machine_mut(&mut self) -> &mut Replicator {
+        &mut self.machine
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.machine.deadline()
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            let table = &mut self.desk.table;
+            match effect {
+                Effect::Send(body) => {
+                    if !self.wire.send(&body) {
+                        *self.dropped.entry("replica_not_sent").or_default() += 1;
+                    }
+                }
+                Effect::Put(flow) => table.wishes.put(flow),
+                Effect::Add(flow) => match table.held(&flow.key) {
+                    Some(held) => self.feed(Input::Changed(held)),
+                    None => table.wishes.put(flow),
+                },
+                Effect::Replace(flow) => table.wishes.replace(flow),
+                Effect::Delete(key) => table.wishes.delete(key),
+                Effect::Renew(key) => table.wishes.renew(key),
+                Effect::Restore(flow) => table.wishes.restore(&flow),
+                Effect::Strict(key) => table.wishes.check_windows(key, true),
+                Effect::Lenient(key) => table.wishes.check_windows(key, false),
+                Effect::Dump => {
+                    let ended = table.begin_list();
+                    ended.into_iter().for_each(|fact| self.feed(fact));
+                }
+                Effect::Note(note) => say("core", &format!("replication: {note:?}")),
+            }
+        }
     }
 
     fn wants_more(&self) -> bool {
@@ -186,12 +210,6 @@ impl Work {
         }
     }
 
-    fn feed(&mut self, input: Input) {
-        let mut out = Vec::new();
-        self.machine.handle(now(), input, &mut out);
-        self.carry_out(out);
-    }
-
     fn listen(&mut self, ways: Vec<Way>) {
         let heard = self.wire.take_ways(ways, &self.desk.poller, TOKEN_PEERS);
         let was_deaf = std::mem::replace(&mut self.deaf, heard.is_err());
@@ -226,35 +244,6 @@ impl Work {
             self.feed(Input::Released);
         }
         self.feed(Input::Serving(serving > 0));
-    }
-
-    fn carry_out(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            let table = &mut self.desk.table;
-            match effect {
-                Effect::Send(body) => {
-                    if !self.wire.send(&body) {
-                        *self.dropped.entry("replica_not_sent").or_default() += 1;
-                    }
-                }
-                Effect::Put(flow) => table.wishes.put(flow),
-                Effect::Add(flow) => match table.held(&flow.key) {
-                    Some(held) => self.feed(Input::Changed(held)),
-                    None => table.wishes.put(flow),
-                },
-                Effect::Replace(flow) => table.wishes.replace(flow),
-                Effect::Delete(key) => table.wishes.delete(key),
-                Effect::Renew(key) => table.wishes.renew(key),
-                Effect::Restore(flow) => table.wishes.restore(&flow),
-                Effect::Strict(key) => table.wishes.check_windows(key, true),
-                Effect::Lenient(key) => table.wishes.check_windows(key, false),
-                Effect::Dump => {
-                    let ended = table.begin_list();
-                    ended.into_iter().for_each(|fact| self.take(fact));
-                }
-                Effect::Note(note) => say("core", &format!("replication: {note:?}")),
-            }
-        }
     }
 }
 

@@ -8,10 +8,10 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use evergate_core::Instant;
 use evergate_core::flow::FlowKey;
 use evergate_core::ident::NodeId;
 use evergate_core::replicate::is_open;
+use evergate_core::{Instant, Machine};
 
 use super::fence::Fence;
 use super::kernel_table::{Fact, KernelTable};
@@ -55,6 +55,8 @@ pub(super) struct Desk {
 
 /// What differs between the threads.
 pub(super) trait Turns {
+    /// The machine that decides.
+    type Machine: Machine<Input: From<Fact>>;
     /// Why a connection that may be replicated is not.
     const NOT_TOLD: &'static str;
 
@@ -62,12 +64,12 @@ pub(super) trait Turns {
     fn desk(&self) -> &Desk;
     /// The same.
     fn desk_mut(&mut self) -> &mut Desk;
-    /// Tells the machine, and carries out what it decides.
-    fn take(&mut self, fact: Fact);
-    /// Lets time pass for the machine, and carries out what it decides.
-    fn tick(&mut self);
-    /// When the machine wants that next.
-    fn deadline(&self) -> Option<Instant>;
+    /// The machine.
+    fn machine(&self) -> &Self::Machine;
+    /// The same.
+    fn machine_mut(&mut self) -> &mut Self::Machine;
+    /// Does what it has decided.
+    fn carry_out(&mut self, effects: Vec<<Self::Machine as Machine>::Effect>);
     /// Whether the machine takes more of a list now.
     fn wants_more(&self) -> bool;
     /// Whose a flow is, if the machine knows it.
@@ -79,10 +81,17 @@ pub(super) trait Turns {
     /// How things stand, every [`STANDING_EVERY`]: a time to try again what has failed.
     fn stand(&mut self, now: Instant) -> Standing;
 
+    /// Tells the machine something, and carries out what it decides.
+    fn feed(&mut self, input: impl Into<<Self::Machine as Machine>::Input>) {
+        let mut out = Vec::new();
+        self.machine_mut().handle(now(), input.into(), &mut out);
+        self.carry_out(out);
+    }
+
     /// Hands the kernel what is wanted of its table, and tells the machine what it refused.
     fn settle(&mut self) {
         while let Some(refused) = self.desk_mut().table.settle() {
-            refused.into_iter().for_each(|fact| self.take(fact));
+            refused.into_iter().for_each(|fact| self.feed(fact));
         }
     }
 }
@@ -125,7 +134,7 @@ fn run(mut work: impl Turns) -> io::Result<()> {
         if has_news {
             read_news(&mut work)?;
         }
-        work.tick();
+        tick(&mut work);
         read_on(&mut work);
         work.settle();
         list_on(&mut work);
@@ -139,13 +148,23 @@ fn deadline(work: &impl Turns) -> Instant {
         return now();
     }
     let stand = desk.stood_at + STANDING_EVERY;
-    [work.deadline(), desk.table.news_at()].into_iter().flatten().fold(stand, Instant::min)
+    [work.machine().deadline(), desk.table.news_at()]
+        .into_iter()
+        .flatten()
+        .fold(stand, Instant::min)
+}
+
+/// Lets time pass for the machine.
+fn tick(work: &mut impl Turns) {
+    let mut out = Vec::new();
+    work.machine_mut().tick(now(), &mut out);
+    work.carry_out(out);
 }
 
 fn read_news(work: &mut impl Turns) -> io::Result<()> {
     let facts = work.desk_mut().table.read_news();
     let some = facts.is_some();
-    facts.into_iter().flatten().for_each(|fact| work.take(fact));
+    facts.into_iter().flatten().for_each(|fact| work.feed(fact));
     let Desk { table, poller, .. } = work.desk_mut();
     table.pace_news(poller, some)
 }
@@ -157,11 +176,11 @@ fn read_on(work: &mut impl Turns) {
             return;
         }
         let Some(listed) = work.desk_mut().table.read_list() else { return };
-        listed.into_iter().for_each(|fact| work.take(fact));
+        listed.into_iter().for_each(|fact| work.feed(fact));
         // What was read is settled before more is: a list must not be older than a change.
         work.settle();
         let last = work.desk_mut().table.end_list();
-        last.into_iter().for_each(|fact| work.take(fact));
+        last.into_iter().for_each(|fact| work.feed(fact));
     }
 }
 
@@ -193,7 +212,7 @@ fn stand(work: &mut impl Turns) {
     }
     desk.stood_at = now;
     let lost = desk.table.look_for_losses();
-    lost.into_iter().for_each(|fact| work.take(fact));
+    lost.into_iter().for_each(|fact| work.feed(fact));
     let mut standing = work.stand(now);
     let desk = work.desk();
     standing.news_lost = desk.table.news_lost();
