@@ -202,6 +202,16 @@ mod tests {
     }
 
     #[test]
+    fn where_nobody_is_told_what_is_expected_a_helper_needs_no_look() {
+        let helper = Some(Extra { helper: Some(b"ftp".to_vec()), ..Extra::default() });
+        let mut whole = Whole::without_expectations();
+        assert!(whole.is_whole(&news(tcp::ESTABLISHED, helper, Present::HELPER)));
+        let mut expected = plain(tcp::ESTABLISHED);
+        expected.status |= status::EXPECTED;
+        assert!(!whole.is_whole(&expected), "its master");
+    }
+
+    #[test]
     fn once_labels_were_told_news_without_them_is_looked_up() {
         let labels = || Some(Extra { labels: Some([1; 16]), ..Extra::default() });
         let mut whole = Whole::default();
