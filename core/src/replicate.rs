@@ -254,13 +254,12 @@ pub struct Replicator {
     sums_at: Instant,
     adopted_at: Option<Instant>,
     divergent: usize,
-    /// Some copies were our own flows before, and are not replaced yet.
-    /// The number of the pass that ends this.
+    /// Some copies were our own flows before and are not replaced yet: the number of the pass that ends
+    /// this.
     aged: Option<u64>,
     /// What a former process of ours has left in the table was compared with a server's whole word.
     tidy: bool,
-    /// Who has said that our flows are its own, while we still serve.
-    /// And in which of its packets.
+    /// Who has said that our flows are its own, while we still serve, and in which of its packets.
     successor: Option<(NodeId, u64)>,
     /// Flows that have ended here while we serve.
     ended: Ended,
@@ -486,7 +485,7 @@ impl Machine for Replicator {
 
     fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.find_lost(now);
-        self.tell_sums(now, out);
+        self.tell_sums(now);
         self.flush(now, out);
         self.acknowledge(now, out);
         self.ask_again(now, out);

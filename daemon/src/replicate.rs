@@ -6,9 +6,9 @@
 //!   node thread ◄── standing: what is whole, how much ─┘
 //! ```
 //!
-//! Every decision is [`evergate_core::replicate::Replicator`]'s. The thread comes right below the node
-//! thread: what both need for a moment, such as the memory of a letter, must not wait for the rest of
-//! a busy machine.
+//! Every decision is [`evergate_core::replicate::Replicator`]'s, or where the peer runs conntrackd
+//! [`evergate_core::conntrackd::Conntrackd`]'s. The thread comes right below the node thread: what both
+//! need for a moment, such as the memory of a letter, must not wait for the rest of a busy machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -26,21 +26,26 @@ use crate::kernel::conntrack::injector::Injector;
 use crate::kernel::conntrack::listener::{BUFFER_BYTES, Listener, enable_events};
 use crate::kernel::error::NetlinkError;
 use crate::seal::ClusterKey;
-use crate::sys::ready::Bell;
+use crate::sys::ready::{Bell, Poller, Timer};
 
 mod conntrackd;
 mod edge;
 mod fence;
+mod kernel_table;
 mod listing;
 mod thread;
 mod timeouts;
+mod turns;
 mod whole;
 mod wire;
+mod wishes;
 
 pub use conntrackd::Peer as ConntrackdPeer;
 pub use edge::Policy;
 pub use fence::{STATES_WITHIN, Ticket};
+use kernel_table::KernelTable;
 pub use listing::Listing;
+use whole::Whole;
 
 /// Letters that wait for the thread; more datagrams are dropped, and told anew by their sender.
 pub const MAIL_MAX: usize = 4_096;
@@ -208,14 +213,21 @@ impl Replication {
         let bell = Arc::new(Bell::new()?);
         let standing = Arc::new(Mutex::new(Standing::default()));
         let fence = Arc::new(fence::Fence::default());
-        let desk = thread::Desk {
-            fence: Arc::clone(&fence),
-            doors,
+        let whole = match conntrackd {
+            Some(_) => Whole::without_expectations(),
+            None => Whole::default(),
+        };
+        let desk = turns::Desk {
+            table: KernelTable::new(doors, policy, whole),
             identity,
-            policy,
             letters,
             bell: Arc::clone(&bell),
             standing: Arc::clone(&standing),
+            fence: Arc::clone(&fence),
+            poller: Poller::new()?,
+            timer: Timer::new()?,
+            reading: None,
+            stood_at: turns::now(),
         };
         match conntrackd {
             Some(peer) => conntrackd::start(desk, peer)?,

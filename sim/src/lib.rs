@@ -17,5 +17,6 @@ pub mod planted;
 pub mod replication;
 pub mod report;
 pub mod setup;
+mod threads;
 pub mod walk;
 pub mod world;

@@ -1,12 +1,12 @@
 //! The whole check: every walk, in one report.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::laws::{Law, Laws, Violation};
 use crate::planted::Defect;
 use crate::setup::Setup;
+use crate::threads::{share_out, share_out_each};
 use crate::walk::exhaustive::{self, Closure};
 use crate::walk::random::{self, Outcome};
 use crate::walk::replay::Trace;
@@ -18,8 +18,6 @@ pub const SEEDS: u64 = 800;
 pub const SEEDS_FOR_DEFECT: u64 = 120;
 /// More states than this, and a world counts as one that does not close.
 pub const STATES_MAX: usize = 4_000_000;
-/// How many threads walk at the same time.
-pub const THREADS: u64 = 2;
 
 /// The world of a seed: two nodes, three nodes, and two groups with opposite preference, in turn.
 pub fn setup_of(seed: u64) -> Setup {
@@ -71,24 +69,11 @@ impl Walked {
 
 /// Walks by chance through the worlds of all seeds from `from` to below `to`.
 pub fn random_walks(from: u64, to: u64) -> Walked {
-    let next = AtomicU64::new(from);
-    let work = || {
-        let mut walked = Walked::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= to {
-                return walked;
-            }
-            walked.add(seed, random::walk(&setup_of(seed), Laws::default()));
-        }
-    };
-    let mut all = Walked::default();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            all.merge(thread.join().expect("a walk does not panic"));
-        }
+    let gathered = share_out(from..to, |walked: &mut Walked, seed| {
+        walked.add(seed, random::walk(&setup_of(seed), Laws::default()));
     });
+    let mut all = Walked::default();
+    gathered.into_iter().for_each(|walked| all.merge(walked));
     all.broken.sort_by_key(|(seed, ..)| *seed);
     all
 }
@@ -142,27 +127,11 @@ pub fn check(traces: &Path) -> bool {
 
 fn check_small_worlds(traces: &Path) -> bool {
     let worlds = small_worlds();
-    let next = AtomicU64::new(0);
-    let work = || {
-        let mut found = Vec::new();
-        loop {
-            let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
-            let Some((_, setup, budgets)) = worlds.get(at) else { return found };
-            found.push((at, close(setup, budgets)));
-        }
-    };
-    let mut all = Vec::new();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            all.extend(thread.join().expect("a walk does not panic"));
-        }
-    });
-    all.sort_by_key(|(at, _)| *at);
+    let closures = share_out_each(&worlds, |(_, setup, budgets)| close(setup, budgets));
     let (mut states, mut edges, mut good) = (0, 0, true);
-    for (at, closure) in all {
+    for (at, ((name, ..), closure)) in worlds.iter().zip(closures).enumerate() {
         let word = if closure.closed { "closed" } else { "NOT CLOSED" };
-        println!("{}: {} states, {} edges, {word}", worlds[at].0, closure.states, closure.edges);
+        println!("{name}: {} states, {} edges, {word}", closure.states, closure.edges);
         states += closure.states;
         edges += closure.edges;
         good &= closure.closed;

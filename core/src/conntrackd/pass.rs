@@ -16,7 +16,7 @@ pub const ASK_EVERY: Duration = Duration::from_secs(600);
 /// The pause before it is asked because something is missing: more may be, and it may be busy.
 pub const ASK_PAUSE: Duration = Duration::from_secs(2);
 /// Everything is told again after this pause at the earliest, however often somebody asks.
-pub const BULK_PAUSE: Duration = Duration::from_millis(500);
+const BULK_PAUSE: Duration = Duration::from_millis(500);
 /// An answer has come after this long; nothing in it says so.
 const ANSWERED_AFTER: Duration = Duration::from_secs(1);
 

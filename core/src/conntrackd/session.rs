@@ -21,7 +21,7 @@ pub const ACK_AFTER: u32 = 100;
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// A message of which nothing was heard for this long is said again, whatever became of the words
 /// about it.
-pub const OVERDUE_AFTER: Duration = Duration::from_secs(5);
+const OVERDUE_AFTER: Duration = Duration::from_secs(5);
 /// Messages that are kept until they are acknowledged. So many are under way at once at most, so only
 /// a flood of controls could push one out; then everything is told again.
 pub const SENT_MAX: usize = 16_384;

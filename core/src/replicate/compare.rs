@@ -380,7 +380,7 @@ impl Replicator {
     }
 
     /// Tells the sums of our flows now and then.
-    pub(super) fn tell_sums(&mut self, now: Instant, _out: &mut Vec<Effect>) {
+    pub(super) fn tell_sums(&mut self, now: Instant) {
         if self.sums_at <= now {
             self.sums_at = now + SUMS_EVERY;
             if !self.readers.is_empty() {

@@ -9,9 +9,11 @@ use std::collections::BTreeSet;
 
 use evergate_core::flow::{Flow, FlowKey, Tuple, Zones};
 use evergate_core::replicate::is_open;
+use nix::errno::Errno;
 
 use crate::kernel::conntrack::decode::{Expected, Message, Present, is_complete};
 use crate::kernel::conntrack::injector::{Injector, LISTED_MAX, Operation};
+use crate::kernel::error::NetlinkError;
 
 /// Connections of a list that others have expected wait until their masters were read; so many at
 /// most, and what comes beyond is taken as it comes.
@@ -20,6 +22,8 @@ const RELATED_MAX: usize = 1024;
 /// What is known beside the news.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
+    /// What a connection expects is no part of it: nobody is told.
+    without_expectations: bool,
     /// What some connection has had and later news of it lacks.
     told_once: Present,
     /// A list is being read.
@@ -32,13 +36,18 @@ pub(super) struct Whole {
 }
 
 impl Whole {
+    /// Towards a peer that is not told what connections expect, and tells nothing of it.
+    pub fn without_expectations() -> Whole {
+        Whole { without_expectations: true, ..Whole::default() }
+    }
+
     /// Whether news alone is enough to make the connection elsewhere.
     pub fn is_whole(&mut self, message: &Message) -> bool {
         self.note(message);
         let flow = &message.flow;
         let needs_more = !is_complete(message) || !message.present.has(self.told_once);
         // Of one that is over nobody needs more than its name.
-        !is_open(flow) || !needs_more && !flow.has_helper()
+        !is_open(flow) || !needs_more && !self.may_expect(flow)
     }
 
     /// From here on it is known that rules here set labels, or that SYNs are answered by a proxy.
@@ -56,11 +65,14 @@ impl Whole {
     pub fn begin_list(&mut self, injector: &mut Injector) {
         self.is_listing = true;
         self.related.clear();
-        self.expecting = injector.expecting().unwrap_or_default();
+        self.expecting = match self.without_expectations {
+            true => BTreeSet::new(),
+            false => injector.expecting().unwrap_or_default(),
+        };
     }
 
     /// A connection expects something from now on; the present list must not miss it.
-    pub fn expects(&mut self, master: &Tuple) {
+    fn expects(&mut self, master: &Tuple) {
         if self.is_listing && self.expecting.len() < LISTED_MAX {
             self.expecting.insert(*master);
         }
@@ -75,18 +87,69 @@ impl Whole {
             return None;
         }
         let is_cut = self.expecting.len() >= LISTED_MAX;
-        match flow.has_helper() && (is_cut || self.expecting.contains(&flow.key.original)) {
-            true => Some(with_expectations(injector, flow)),
+        match self.may_expect(&flow) && (is_cut || self.expecting.contains(&flow.key.original)) {
+            true => Some(self.with_expectations(injector, flow)),
             false => Some(flow),
         }
     }
 
-    /// What has waited for the end of the list, as it is now.
-    pub fn end_list(&mut self, injector: &mut Injector) -> Vec<Flow> {
+    /// The list has ended: what has waited for that is to be looked up now.
+    pub fn end_list(&mut self) -> Vec<FlowKey> {
         self.is_listing = false;
         self.expecting.clear();
-        let related = std::mem::take(&mut self.related);
-        related.iter().filter_map(|key| look(injector, key)).collect()
+        std::mem::take(&mut self.related)
+    }
+
+    /// A connection as the table has it, with all that it expects; `None` if it is not there.
+    pub fn look(
+        &self,
+        injector: &mut Injector,
+        key: &FlowKey,
+    ) -> Result<Option<Flow>, NetlinkError> {
+        let held = injector.look(key)?;
+        Ok(held.map(|held| self.with_expectations(injector, held.flow)))
+    }
+
+    /// The connection that expects something, of which there is news. The kernel does not tell its
+    /// zone: it is one of those that are replicated.
+    pub fn take_expected(
+        &mut self,
+        injector: &mut Injector,
+        expected: &Expected,
+        zones: &[u16],
+    ) -> Option<Flow> {
+        if self.without_expectations {
+            return None;
+        }
+        self.expects(&expected.master);
+        std::iter::once(&0).chain(zones).find_map(|zone| {
+            let zones = Zones { original: *zone, reply: *zone };
+            let key = FlowKey { original: expected.master, zones };
+            self.look(injector, &key).ok().flatten().filter(Flow::has_helper)
+        })
+    }
+
+    /// A connection was put into the table: what it expects is put there too.
+    pub fn put(&mut self, injector: &mut Injector, flow: &Flow) -> Result<(), Errno> {
+        if !self.may_expect(flow) {
+            return Ok(());
+        }
+        self.expects(&flow.key.original);
+        injector.set_expectations(flow)
+    }
+
+    fn may_expect(&self, flow: &Flow) -> bool {
+        flow.has_helper() && !self.without_expectations
+    }
+
+    fn with_expectations(&self, injector: &mut Injector, mut flow: Flow) -> Flow {
+        if self.may_expect(&flow)
+            && let Some(extra) = &mut flow.extra
+            && let Ok(expectations) = injector.expectations(&flow.key)
+        {
+            extra.set_expectations(expectations);
+        }
+        flow
     }
 }
 
@@ -96,36 +159,6 @@ pub(super) fn masters_first(operations: &mut [Operation]) -> usize {
     let is_related = |it: &Operation| matches!(it, Operation::Put(flow, _) if flow.has_master());
     operations.sort_by_key(is_related);
     operations.partition_point(|it| !is_related(it))
-}
-
-/// A connection as the table has it, with all that it expects.
-pub(super) fn look(injector: &mut Injector, key: &FlowKey) -> Option<Flow> {
-    let held = injector.look(key).ok().flatten()?;
-    Some(with_expectations(injector, held.flow))
-}
-
-/// The connection that something is expected by. The kernel does not tell its zone: it is one of
-/// those that are replicated.
-pub(super) fn look_master(
-    injector: &mut Injector,
-    expected: &Expected,
-    zones: &[u16],
-) -> Option<Flow> {
-    std::iter::once(&0).chain(zones).find_map(|zone| {
-        let zones = Zones { original: *zone, reply: *zone };
-        let flow = look(injector, &FlowKey { original: expected.master, zones })?;
-        flow.has_helper().then_some(flow)
-    })
-}
-
-fn with_expectations(injector: &mut Injector, mut flow: Flow) -> Flow {
-    if flow.has_helper()
-        && let Some(extra) = &mut flow.extra
-        && let Ok(expectations) = injector.expectations(&flow.key)
-    {
-        extra.set_expectations(expectations);
-    }
-    flow
 }
 
 #[cfg(test)]
@@ -166,6 +199,16 @@ mod tests {
         let mut whole = Whole::default();
         assert!(!whole.is_whole(&news(tcp::ESTABLISHED, helper(), Present::HELPER)));
         assert!(whole.is_whole(&news(tcp::TIME_WAIT, helper(), Present::HELPER)));
+    }
+
+    #[test]
+    fn where_nobody_is_told_what_is_expected_a_helper_needs_no_look() {
+        let helper = Some(Extra { helper: Some(b"ftp".to_vec()), ..Extra::default() });
+        let mut whole = Whole::without_expectations();
+        assert!(whole.is_whole(&news(tcp::ESTABLISHED, helper, Present::HELPER)));
+        let mut expected = plain(tcp::ESTABLISHED);
+        expected.status |= status::EXPECTED;
+        assert!(!whole.is_whole(&expected), "its master");
     }
 
     #[test]

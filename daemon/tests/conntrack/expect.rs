@@ -7,11 +7,11 @@ use evergate_core::flow::{
 };
 use evergate_daemon::kernel::conntrack::decode::{Expected, News};
 use evergate_daemon::kernel::conntrack::injector::{GRACE_S, Injector, Operation};
-use evergate_daemon::kernel::conntrack::listener::{self, BUFFER_BYTES, Listener, enable_events};
+use evergate_daemon::kernel::conntrack::listener::{BUFFER_BYTES, Listener, enable_events};
 use nix::errno::Errno;
 
-use crate::flows::{ends, flow, numbered, put, read, run, with};
-use crate::namespace::{in_namespace, ip, skipped};
+use crate::flows::{ends, flow, heard, numbered, put, read, track, with};
+use crate::namespace::{in_namespace, skipped};
 
 /// The time that the expectations of these tests have left, in seconds.
 const LEFT_S: u32 = 100;
@@ -168,15 +168,11 @@ fn more_of_a_kind_than_the_helper_has_room_for_push_out_the_oldest() {
 }
 
 fn news(listener: &mut Listener) -> Vec<Expected> {
-    let mut buffer = vec![0; listener::DATAGRAM_MAX];
-    let mut all = Vec::new();
-    while let Some(pieces) = listener.receive(&mut buffer).unwrap() {
-        all.extend(pieces.map(Result::unwrap).filter_map(|piece| match piece {
-            News::Expectation(expected) => Some(expected),
-            News::Connection(_) => None,
-        }));
-    }
-    all
+    let expectation = |piece| match piece {
+        News::Expectation(expected) => Some(expected),
+        News::Connection(_) => None,
+    };
+    heard(listener).into_iter().filter_map(expectation).collect()
 }
 
 #[test]
@@ -208,11 +204,7 @@ fn what_others_expect_is_news_and_what_we_put_is_not() {
 #[test]
 fn a_connection_that_was_expected_has_its_master_and_no_helper_of_its_own() {
     in_namespace(|| {
-        ip("link set lo up");
-        // Connections of this namespace are tracked as soon as a rule asks for them.
-        let rules = "add table t; add chain t c { type filter hook output priority 0; }; \
-                     add rule t c ct state new accept";
-        if run("nft", &[rules]).is_none() {
+        if !track("ct state new accept") {
             return;
         }
         let mut injector = Injector::open().unwrap();

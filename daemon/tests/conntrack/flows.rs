@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::process::Command;
 
 use evergate_core::flow::{Extra, Flow, FlowKey, Part, State, Tuple, Zones, protocol, status, tcp};
-use evergate_daemon::kernel::conntrack::decode::Message;
+use evergate_daemon::kernel::conntrack::decode::{Message, News};
 use evergate_daemon::kernel::conntrack::injector::{Injector, Operation, Report};
+use evergate_daemon::kernel::conntrack::listener::{DATAGRAM_MAX, Listener};
 
-use crate::namespace::skipped;
+use crate::namespace::{ip, skipped};
 
 /// What a flow lives for, in seconds, unless a test says otherwise.
 pub const TIMEOUT_S: u32 = 600;
@@ -110,6 +111,24 @@ pub fn assert_reads_back(injector: &mut Injector, flow: &Flow) {
     let held = read(injector, flow);
     assert_eq!(comparable(&held.flow), comparable(flow));
     assert!(held.flow.timeout.abs_diff(TIMEOUT_S) <= 2, "{}", held.flow.timeout);
+}
+
+/// What the listener has heard.
+pub fn heard(listener: &mut Listener) -> Vec<News> {
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    let mut news = Vec::new();
+    while let Some(pieces) = listener.receive(&mut buffer).unwrap() {
+        news.extend(pieces.map(Result::unwrap));
+    }
+    news
+}
+
+/// Has connections of this namespace tracked, over `lo` too: that begins with the first rule that asks
+/// for it, which is this one for what leaves. False where there is no nft.
+pub fn track(rule: &str) -> bool {
+    ip("link set lo up");
+    let chain = "add table t; add chain t c { type filter hook output priority 0; }";
+    run("nft", &[&format!("{chain}; add rule t c {rule}")]).is_some()
 }
 
 /// Runs a command in the calling thread's namespace; says so and is `None` where it is missing.

@@ -7,22 +7,18 @@ use evergate_core::flow::{Flow, FlowKey, State, protocol, tcp};
 use evergate_daemon::kernel::conntrack::decode::{Message, News, What};
 use evergate_daemon::kernel::conntrack::dump::Dump;
 use evergate_daemon::kernel::conntrack::injector::{Injector, Operation};
-use evergate_daemon::kernel::conntrack::listener::{self, BUFFER_BYTES, Listener, enable_events};
+use evergate_daemon::kernel::conntrack::listener::{BUFFER_BYTES, Listener, enable_events};
 use evergate_daemon::kernel::conntrack::table;
 
-use crate::flows::{comparable, ends, flow, numbered, put, put_of, run};
-use crate::namespace::{eventually, in_namespace, ip};
+use crate::flows::{comparable, ends, flow, heard, numbered, put, put_of, track};
+use crate::namespace::{eventually, in_namespace};
 
 fn drain(listener: &mut Listener) -> Vec<Message> {
-    let mut buffer = vec![0; listener::DATAGRAM_MAX];
-    let mut news = Vec::new();
-    while let Some(pieces) = listener.receive(&mut buffer).unwrap() {
-        news.extend(pieces.map(Result::unwrap).filter_map(|piece| match piece {
-            News::Connection(message) => Some(message),
-            News::Expectation(_) => None,
-        }));
-    }
-    news
+    let connection = |piece| match piece {
+        News::Connection(message) => Some(message),
+        News::Expectation(_) => None,
+    };
+    heard(listener).into_iter().filter_map(connection).collect()
 }
 
 fn in_state(port: u16, state: u8) -> Flow {
@@ -91,10 +87,7 @@ fn of_tcp_only_what_is_established_or_over_is_news() {
 #[test]
 fn a_real_connection_is_told_when_it_is_established_and_when_it_is_over() {
     in_namespace(|| {
-        ip("link set lo up");
-        let rules = "add table t; add chain t c { type filter hook output priority 0; }; \
-                     add rule t c ct state new ct mark set 42";
-        if run("nft", &[rules]).is_none() {
+        if !track("ct state new ct mark set 42") {
             return;
         }
         let mut listener = Listener::open(&[], BUFFER_BYTES).unwrap();
@@ -129,10 +122,7 @@ fn a_real_connection_is_told_when_it_is_established_and_when_it_is_over() {
 #[test]
 fn labels_of_a_real_connection_are_told_once_and_before_it_is_established() {
     in_namespace(|| {
-        ip("link set lo up");
-        let rules = "add table t; add chain t c { type filter hook output priority 0; }; \
-                     add rule t c ct state new ct label set 5";
-        if run("nft", &[rules]).is_none() {
+        if !track("ct state new ct label set 5") {
             return;
         }
         let mut injector = Injector::open().unwrap();

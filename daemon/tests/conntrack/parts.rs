@@ -5,7 +5,7 @@ use evergate_daemon::kernel::conntrack::decode::is_complete;
 use evergate_daemon::kernel::conntrack::injector::{Injector, Operation};
 use nix::errno::Errno;
 
-use crate::flows::{assert_reads_back, ends, flow, numbered, put, put_of, read, run, with};
+use crate::flows::{assert_reads_back, ends, flow, numbered, put, put_of, read, track, with};
 use crate::namespace::{in_namespace, skipped};
 
 #[test]
@@ -29,9 +29,7 @@ fn labelled(bits: u8) -> Flow {
 #[test]
 fn labels_read_back_where_a_rule_uses_them() {
     in_namespace(|| {
-        let rules = "add table t; add chain t c { type filter hook output priority 0; }; \
-                     add rule t c tcp dport 9 ct label set 5";
-        if run("nft", &[rules]).is_none() {
+        if !track("tcp dport 9 ct label set 5") {
             return;
         }
         let mut injector = Injector::open().unwrap();

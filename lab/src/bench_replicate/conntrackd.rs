@@ -1,13 +1,22 @@
 //! conntrackd, which replicates connections with a protocol of its own: both nodes run it, nothing else.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
+use crate::conntrackd::{ConntrackdConfig, FILE, Mode, Room, Transport};
 use crate::error::{LabError, Result};
 use crate::lab::Lab;
 use crate::package::Packaged;
-use crate::topology::{Gateway, Segment};
+use crate::topology::Gateway;
+
+/// Between the first two, straight into the kernel of the other.
+const CONFIG: ConntrackdConfig = ConntrackdConfig {
+    mode: Mode::Ftfw,
+    transport: Transport::Udp,
+    external_cache: false,
+    room: Room::Bench,
+};
 
 /// A conntrackd that can be started.
 #[derive(Clone, Debug)]
@@ -24,11 +33,9 @@ impl Conntrackd {
     /// Starts it on a gateway, in FTFW mode between the first two, without an external cache: what is told goes into
     /// the kernel of the other at once. It ends with the lab.
     pub fn start(&self, lab: &Lab, gateway: Gateway) -> Result<Child> {
-        let directory = lab.directory().join(format!("conntrackd-{gateway}"));
+        let directory = directory(lab, gateway);
         fs::create_dir_all(&directory).map_err(LabError::io("make a directory"))?;
-        let file = directory.join("conntrackd.conf");
-        fs::write(&file, configuration(gateway, &directory))
-            .map_err(LabError::io("write a configuration of conntrackd"))?;
+        let file = CONFIG.write(gateway, &directory)?;
         let log = fs::File::create(directory.join("log")).map_err(LabError::io("make a log"))?;
         let mut command = self.program.command();
         command.arg("-C").arg(&file).stdin(Stdio::null());
@@ -39,7 +46,7 @@ impl Conntrackd {
 
     /// What it says of its caches, for a look at whether it works.
     pub fn statistics(&self, lab: &Lab, gateway: Gateway) -> Result<String> {
-        let file = lab.directory().join(format!("conntrackd-{gateway}/conntrackd.conf"));
+        let file = directory(lab, gateway).join(FILE);
         let mut command = self.program.command();
         command.arg("-C").arg(&file).arg("-s").stdout(Stdio::piped());
         let output = lab
@@ -51,17 +58,6 @@ impl Conntrackd {
     }
 }
 
-/// As its manual recommends, with buffers that do not overflow.
-fn configuration(gateway: Gateway, directory: &Path) -> String {
-    let directory = directory.display();
-    let (own, other) = (gateway.address(Segment::Sync), gateway.other().address(Segment::Sync));
-    format!(
-        "Sync {{\n  Mode FTFW {{\n    DisableExternalCache on\n  }}\n  UDP {{\n    IPv4_address {own}\n    \
-         IPv4_Destination_Address {other}\n    Port 3780\n    Interface sync\n    SndSocketBuffer 24985600\n    \
-         RcvSocketBuffer 24985600\n    Checksum on\n  }}\n}}\nGeneral {{\n  HashSize 65536\n  HashLimit 2000000\n  \
-         LogFile {directory}/conntrackd.log\n  Syslog off\n  LockFile {directory}/lock\n  UNIX {{\n    \
-         Path {directory}/ctl\n  }}\n  NetlinkBufferSize 67108864\n  NetlinkBufferSizeMaxGrowth 134217728\n  \
-         Filter From Kernelspace {{\n    Address Ignore {{\n      IPv4_address 127.0.0.1\n      \
-         IPv4_address {own}\n      IPv4_address {other}\n    }}\n  }}\n}}\n"
-    )
+fn directory(lab: &Lab, gateway: Gateway) -> PathBuf {
+    lab.directory().join(format!("conntrackd-{gateway}"))
 }

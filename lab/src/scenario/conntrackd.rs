@@ -8,7 +8,7 @@ use super::stateful_flows::{plan as flow_plan, translated};
 use super::{Bed, Needs, Scenario, claim};
 use crate::clock;
 use crate::config::Config;
-use crate::conntrackd::{ConntrackdConfig, Mode, Transport};
+use crate::conntrackd::{ConntrackdConfig, Mode, Room, Transport};
 use crate::error::{LabError, Result};
 use crate::fault::Fault;
 use crate::filter::Loss;
@@ -48,8 +48,12 @@ const fn scenario(
     Scenario { name, shows, needs: Needs::Conntrackd, long, test }
 }
 
-const FTFW: ConntrackdConfig =
-    ConntrackdConfig { mode: Mode::Ftfw, transport: Transport::Multicast, external_cache: true };
+const FTFW: ConntrackdConfig = ConntrackdConfig {
+    mode: Mode::Ftfw,
+    transport: Transport::Multicast,
+    external_cache: true,
+    room: Room::Usual,
+};
 
 /// The scenarios of this file.
 pub const SCENARIOS: &[Scenario] = &[

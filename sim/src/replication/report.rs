@@ -1,13 +1,12 @@
 //! All seeds, and all planted defects, in one report.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::exhaustive::{self, Budgets, Closure};
 use super::planted::Defect;
 use super::walk::{Outcome, walk};
 use super::{Law, Tally, Violation};
-use crate::report::THREADS;
+use crate::threads::{share_out, share_out_each};
 
 /// The seeds of the walks are 0 to one below this.
 pub const SEEDS: u64 = 400;
@@ -33,31 +32,21 @@ impl Walked {
         self.lasted += outcome.lasted;
         self.broken.extend(outcome.broken.map(|violation| (seed, violation)));
     }
+
+    fn merge(&mut self, other: Walked) {
+        self.tally.add(other.tally);
+        self.lasted += other.lasted;
+        self.broken.extend(other.broken);
+    }
 }
 
 /// Walks through the worlds of all seeds from `from` to below `to`.
 pub fn walks(from: u64, to: u64) -> Walked {
-    let next = AtomicU64::new(from);
-    let work = || {
-        let mut walked = Walked::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= to {
-                return walked;
-            }
-            walked.add(seed, walk(seed, None, &Law::ALL, false));
-        }
-    };
-    let mut all = Walked::default();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            let walked = thread.join().expect("a walk does not panic");
-            all.tally.add(walked.tally);
-            all.lasted += walked.lasted;
-            all.broken.extend(walked.broken);
-        }
+    let gathered = share_out(from..to, |walked: &mut Walked, seed| {
+        walked.add(seed, walk(seed, None, &Law::ALL, false));
     });
+    let mut all = Walked::default();
+    gathered.into_iter().for_each(|walked| all.merge(walked));
     all.broken.sort_by_key(|(seed, _)| *seed);
     all
 }
@@ -139,7 +128,7 @@ pub fn small_worlds() -> Vec<(&'static str, usize, Budgets)> {
 }
 
 /// A small world in which a planted defect shows.
-pub fn small_world_of(defect: Defect) -> Budgets {
+fn small_world_of(defect: Defect) -> Budgets {
     let one = Budgets { span_ms: 300, flows: 1, packets: 2, ends: 1, ..Budgets::default() };
     match defect {
         Defect::IgnoresNumbers => Budgets { late: 1, ..one },
@@ -151,7 +140,7 @@ pub fn small_world_of(defect: Defect) -> Budgets {
 }
 
 /// Looks for a planted defect in its small world with its own law alone.
-pub fn catch_in_small_world(defect: Defect) -> Option<Violation> {
+fn catch_in_small_world(defect: Defect) -> Option<Violation> {
     let broken = close(2, &small_world_of(defect), Some(defect), &[defect.law()]).broken;
     broken.map(|(violation, _)| violation)
 }
@@ -164,25 +153,9 @@ pub fn close(nodes: usize, budgets: &Budgets, defect: Option<Defect>, laws: &[La
 /// Walks through the small worlds completely and prints what was found; true if nothing was.
 pub fn check_small_worlds() -> bool {
     let worlds = small_worlds();
-    let next = AtomicU64::new(0);
-    let work = || {
-        let mut found = Vec::new();
-        loop {
-            let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
-            let Some((_, nodes, budgets)) = worlds.get(at) else { return found };
-            found.push((at, close(*nodes, budgets, None, &Law::ALL)));
-        }
-    };
-    let mut all = Vec::new();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            all.extend(thread.join().expect("a walk does not panic"));
-        }
-    });
-    all.sort_by_key(|(at, _)| *at);
-    all.iter().fold(true, |good, (at, closure)| {
-        let (name, nodes, budgets) = &worlds[*at];
+    let walk = |(_, nodes, budgets): &(_, usize, Budgets)| close(*nodes, budgets, None, &Law::ALL);
+    let closures = share_out_each(&worlds, walk);
+    worlds.iter().zip(&closures).fold(true, |good, ((name, nodes, budgets), closure)| {
         good & tell_closure(name, *nodes, budgets, closure)
     })
 }

@@ -1,12 +1,12 @@
 //! The socket towards a peer that runs conntrackd: on the link's interface alone.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
 use evergate_api::config::model::Conntrackd as Plan;
 
 use super::super::Way;
-use super::Own;
 use crate::kernel::Interface;
 use crate::kernel::udp_socket::PeerSocket;
 use crate::sys::ready::Poller;
@@ -55,7 +55,11 @@ impl PeerWay {
 
     /// The length of the next datagram of the peer; `None` if none waits, a cause if it is not of the
     /// peer.
-    pub fn receive(&self, buffer: &mut [u8], own: &Own) -> Result<Option<usize>, &'static str> {
+    pub fn receive(
+        &self,
+        buffer: &mut [u8],
+        own: &BTreeSet<IpAddr>,
+    ) -> Result<Option<usize>, &'static str> {
         let Some((_, socket)) = &self.socket else { return Ok(None) };
         let Ok(Some(received)) = socket.receive(buffer) else { return Ok(None) };
         if own.contains(&received.source) {

@@ -6,7 +6,7 @@ use evergate_core::flow::{EXPECTATION_FLAGS, Expectation, FlowKey, Part, Tuple};
 
 use super::super::attributes::{self as a, NESTED};
 use super::tuple::write_tuple;
-use super::{Head, family_header, number};
+use super::{Head, family_header, number, request};
 use crate::kernel::rtnetlink::encode::{Requests, family_of};
 
 /// It stays after its connection has come.
@@ -79,18 +79,6 @@ pub fn list_expectations(out: &mut Requests, sequence: u32, master: Option<&Flow
             write_tuple(out, a::CTA_EXPECT_MASTER, &key.original, None);
         }
     });
-}
-
-fn request(
-    out: &mut Requests,
-    kind: u16,
-    flags: i32,
-    head: Head,
-    master: &FlowKey,
-    fill: impl FnOnce(&mut Requests),
-) {
-    let family = family_header(family_of(master.original.source));
-    out.message(kind, flags, head.sequence, &family, fill);
 }
 
 /// Whose expectation it is and where it is found.
