@@ -57,6 +57,8 @@ pub const LEASE: Duration = Duration::from_secs(600);
 pub const STRICT_AFTER: Duration = Duration::from_secs(10);
 /// How often the owner tells the sums of its flows.
 pub const SUMS_EVERY: Duration = Duration::from_secs(1);
+/// How soon a new reader is told them: it must have heard of this process first.
+pub const SUMS_SOON: Duration = Duration::from_millis(100);
 /// How often the kernel's table is read whole, where that takes no longer than a hundredth of it. Events
 /// tell nearly all there is; and a reading stops the other work of its processor for some milliseconds,
 /// because the kernel walks its whole table at once. Leases need it, see [`LEASE`].

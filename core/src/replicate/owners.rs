@@ -4,7 +4,7 @@ use super::compare::PASS_SOON;
 use super::index::{Entry, Stream, mark};
 use super::receive::Incoming;
 use super::send::Reader;
-use super::{Effect, Note, Replicator, STRICT_AFTER, Sight, stream_of};
+use super::{Effect, Note, Replicator, STRICT_AFTER, SUMS_SOON, Sight, stream_of};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::Instant;
 
@@ -23,7 +23,11 @@ impl Replicator {
         let anew: Vec<NodeId> = sights.iter().filter(is_anew).map(|sight| sight.node).collect();
         self.readers.retain(|node, reader| known(node, reader.incarnation, sights));
         for sight in sights {
-            self.readers.entry(sight.node).or_insert_with(|| Reader::new(sight.incarnation));
+            self.readers.entry(sight.node).or_insert_with(|| {
+                // It may lack everything, and asks for it when it hears the sums.
+                self.sums_at = self.sums_at.min(now + SUMS_SOON);
+                Reader::new(sight.incarnation)
+            });
             let incoming = self.incoming.entry(sight.node);
             let incoming = incoming.or_insert_with(|| Incoming::new(sight.incarnation));
             if incoming.incarnation != sight.incarnation {

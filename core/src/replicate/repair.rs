@@ -25,7 +25,7 @@ impl Replicator {
             return;
         }
         reader.synced = ack.synced;
-        reader.missed_at = None;
+        reader.missed = (0, None);
         let has = |number: u64| {
             let ahead = number.checked_sub(ack.base);
             ahead.is_none_or(|bit| {
@@ -37,6 +37,7 @@ impl Replicator {
             let ahead = 64 * at as u64 + u64::from(63 - ack.bits[at].leading_zeros());
             ack.base.saturating_add(ahead)
         });
+        let had_sweep = self.outbox.has_sweep();
         let mut oldest = None;
         let mut lost = Vec::new();
         let (mut bulk_has_come, mut later_bulk) = (false, 0);
@@ -62,6 +63,10 @@ impl Replicator {
             reader.patience = (now.since(at) * 2).clamp(ACK_WITHIN, ACK_WITHIN_MAX);
         }
         self.outbox.settle();
+        if had_sweep && !self.outbox.has_sweep() {
+            // Who has got everything needs the sums to know that it has.
+            self.outbox.say_sums();
+        }
         self.tell_again(lost);
         self.flush(now, out);
     }
@@ -74,7 +79,7 @@ impl Replicator {
             if !sent.waits.is_empty() {
                 for node in sent.waits.drain(..) {
                     if let Some(reader) = self.readers.get_mut(&node) {
-                        reader.missed_at.get_or_insert(now);
+                        reader.miss(now);
                     }
                 }
                 lost.push((sent.number, std::mem::take(&mut sent.values)));
@@ -82,7 +87,7 @@ impl Replicator {
         }
         if !lost.is_empty() {
             // Late or lost: whoever is late comes to be waited for.
-            let silent = self.readers.values_mut().filter(|reader| reader.missed_at.is_some());
+            let silent = self.readers.values_mut().filter(|reader| reader.missed.0 > 0);
             silent.for_each(|it| it.patience = (it.patience * 2).min(ACK_WITHIN_MAX));
         }
         self.outbox.settle();

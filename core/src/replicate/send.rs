@@ -25,8 +25,9 @@ pub const CHANGES_MAX: usize = 65_536;
 /// Packets with changes that may be under way, so that a burst does not drown the receiver: what they take in
 /// its kernel must be over long before [`ACK_WITHIN`].
 pub const LIVE_WINDOW: usize = 256;
-/// A reader that has missed something and says nothing for so long is not waited for until it does.
-pub const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// A reader that has missed so many packets, the first of them so long ago, and has said nothing in between is
+/// not waited for until it does.
+pub const SILENT_AFTER: (u32, Duration) = (16, Duration::from_secs(1));
 /// The pause before the table is read because of changes that could not wait.
 pub const DEFERRED_FOR: Duration = Duration::from_secs(2);
 /// Changes that are due within the same such span go out together.
@@ -60,15 +61,31 @@ pub(super) struct Reader {
     pub synced: bool,
     /// It has missed a packet that was not kept.
     pub broken: bool,
-    /// When it missed something first since it last said anything.
-    pub missed_at: Option<Instant>,
+    /// How many packets it has missed since it last said anything, and the first of them when.
+    pub missed: (u32, Option<Instant>),
     /// How long it may take to acknowledge a packet.
     pub patience: Duration,
 }
 
 impl Reader {
     pub fn new(incarnation: Incarnation) -> Reader {
-        Reader { incarnation, synced: false, broken: false, missed_at: None, patience: ACK_WITHIN }
+        Reader {
+            incarnation,
+            synced: false,
+            broken: false,
+            missed: (0, None),
+            patience: ACK_WITHIN,
+        }
+    }
+
+    pub fn miss(&mut self, now: Instant) {
+        self.missed.0 += 1;
+        self.missed.1.get_or_insert(now);
+    }
+
+    fn is_silent(&self, now: Instant) -> bool {
+        let (packets, time) = SILENT_AFTER;
+        self.missed.0 >= packets && self.missed.1.is_some_and(|at| now >= at + time)
     }
 }
 
@@ -468,7 +485,7 @@ impl Replicator {
         out.push(Effect::Send(body));
         let mut waits = Vec::new();
         for (node, reader) in &mut self.readers {
-            if reader.missed_at.is_none_or(|at| now < at + SILENT_AFTER) {
+            if !reader.is_silent(now) {
                 waits.push(*node);
             } else {
                 reader.broken = true;

@@ -120,15 +120,26 @@ pub(super) fn start(work: impl Turns + Send + 'static, what: &'static str) -> io
 fn run(mut work: impl Turns) -> io::Result<()> {
     crate::privilege::raise_thread(PRIORITY);
     let mut ready = Ready::default();
+    // When the timer will fire; a call to the kernel for each turn would be a part of what a turn costs.
+    let mut armed = None;
     loop {
         let desk = work.desk();
-        desk.timer.set(Some(deadline(&work).as_nanos()))?;
-        desk.poller.wait(&mut ready, None)?;
+        if has_more(&work) {
+            desk.poller.wait(&mut ready, Some(0))?;
+        } else {
+            let deadline = deadline(&work);
+            if armed != Some(deadline) {
+                desk.timer.set(Some(deadline.as_nanos()))?;
+                armed = Some(deadline);
+            }
+            desk.poller.wait(&mut ready, None)?;
+        }
         let mut has_news = desk.table.news_at().is_some_and(|at| at <= now());
         for token in ready.tokens() {
             let desk = work.desk();
             match token {
-                TOKEN_TIMER => desk.timer.drain()?,
+                // To set it anew takes note that it has fired.
+                TOKEN_TIMER => armed = None,
                 TOKEN_BELL => drop(desk.bell.drain()?),
                 TOKEN_PEERS => work.hear(),
                 _ => has_news = true,
@@ -149,12 +160,15 @@ fn run(mut work: impl Turns) -> io::Result<()> {
     }
 }
 
-fn deadline(work: &impl Turns) -> Instant {
+/// Whether there is something to do at once.
+fn has_more(work: &impl Turns) -> bool {
     let desk = work.desk();
     let lists = desk.table.is_listing() && work.wants_more() || desk.reading.is_some();
-    if lists || work.has_heard() {
-        return now();
-    }
+    lists || work.has_heard()
+}
+
+fn deadline(work: &impl Turns) -> Instant {
+    let desk = work.desk();
     let stand = desk.stood_at + STANDING_EVERY;
     [work.machine().deadline(), desk.table.news_at()]
         .into_iter()
