@@ -12,9 +12,10 @@ use crate::time::Instant;
 use crate::wire::flow as flow_bytes;
 use crate::wire::tlv;
 
-/// What becomes of a copy that its owner has not told in a whole reading.
+/// What becomes of a copy that its owner has not told in a whole reading: it is offered, or waits for that
+/// already, or is gone.
 pub(super) fn offered(entry: Entry) -> Option<Entry> {
-    (entry.marks & mark::FORMER != 0)
+    (entry.marks & (mark::FORMER | mark::OFFER) != 0)
         .then_some(Entry { marks: entry.marks & !mark::FORMER | mark::OFFER, ..entry })
 }
 

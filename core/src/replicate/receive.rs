@@ -460,6 +460,10 @@ impl Replicator {
 
     /// All flows of a peer in these buckets were told since a packet: what is older is gone.
     fn sweep(&mut self, now: Instant, from: NodeId, first: u64, buckets: &BucketSet) {
+        // It may not have heard of all that it was offered. Its sums will differ, and it is asked again.
+        if self.outbox.has_offers() {
+            return;
+        }
         let (stream, first) = (stream_of(from), low(first));
         let pass = &mut self.pass;
         self.index.walk(|name, entry| {

@@ -284,6 +284,15 @@ impl Outbox {
         self.words.iter().any(|value| sweep(value)) || self.sent.iter().any(under_way)
     }
 
+    /// Whether something that was offered is not acknowledged yet.
+    pub fn has_offers(&self) -> bool {
+        let offers = |sent: &Sent| {
+            let mut values = tlv::Reader::new(&sent.values).map_while(Result::ok);
+            sent.bulk && !sent.waits.is_empty() && values.any(|it| it.kind == replica::OFFER)
+        };
+        self.bulk.iter().any(|read| read.offer) || self.sent.iter().any(offers)
+    }
+
     /// Whether a reading of the table has to wait for acknowledgements.
     pub fn is_congested(&self, readers: &BTreeMap<NodeId, Reader>) -> bool {
         !readers.is_empty() && (self.under_way(true) >= BULK_WINDOW || self.bulk.len() > 1_000)

@@ -2,7 +2,7 @@
 //! machine, and peers of which it hears packet by packet.
 
 use super::*;
-use crate::wire::replica::{self, Item};
+use crate::wire::replica::{self, Ack, Item};
 
 const ME: usize = 2;
 const ONE: NodeId = NodeId(0);
@@ -343,4 +343,32 @@ fn the_last_word_of_who_serves_no_more_on_an_unknown_flow_makes_it_ours_and_he_i
     assert!(said.contains(&replica::ADOPTED) && said.contains(&replica::FLOW));
     bench.pass(&[marked(2)]);
     assert!(bench.has(&Effect::Restore(marked(2))));
+}
+
+#[test]
+fn what_waits_to_be_offered_or_is_not_acknowledged_outlives_another_sweep() {
+    let mut bench = Bench::new();
+    bench.feed(Input::Serving(true));
+    bench.feed(Input::Changed(marked(1)));
+    bench.wait(10 * MS);
+    bench.feed(Input::Serving(false));
+    bench.hear(ONE, 1, &[Item::Adopted(NodeId::at(ME))]);
+    assert_eq!(bench.machine.owner(&flow(7).key), Some(ONE));
+    // Two readings of the new owner end before ours begins.
+    bench.sweep(ONE, 2);
+    bench.sweep(ONE, 4);
+    assert_eq!(bench.machine.owner(&flow(7).key), Some(ONE), "it is to be offered");
+    bench.out.clear();
+    bench.pass(&[marked(1)]);
+    assert!(bench.said().contains(&replica::OFFER));
+    bench.sweep(ONE, 6);
+    assert_eq!(bench.machine.owner(&flow(7).key), Some(ONE), "nobody has acknowledged it");
+    let number = bench.machine.outbox.number();
+    for from in [ONE, OTHER] {
+        let (node, incarnation) = (NodeId::at(ME), incarnation(ME));
+        let ack = Ack { node, incarnation, synced: true, base: number + 1, bits: Vec::new() };
+        bench.hear(from, 0, &[Item::Ack(ack)]);
+    }
+    bench.sweep(ONE, 8);
+    assert_eq!(bench.machine.owner(&flow(7).key), None, "the new owner does not want it");
 }
