@@ -496,7 +496,7 @@ impl Machine for Replicator {
     fn deadline(&self) -> Option<Instant> {
         let incoming = self.incoming.values().filter_map(Incoming::deadline).min();
         let moments = [
-            self.outbox.deadline(self.patience()),
+            self.outbox.deadline(&self.readers),
             incoming,
             Some(self.sums_at),
             self.pass.deadline(),
