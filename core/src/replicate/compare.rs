@@ -37,6 +37,8 @@ pub(super) struct Pass {
     due: Instant,
     /// When the next one is wanted, before it is due.
     wanted: Option<Instant>,
+    /// Until then the table is not read again because of lost news.
+    rests_until: Instant,
     /// What [`mark::SEEN`] is for flows that the newest pass has seen.
     seen: u8,
     /// Our newest packet when it began, and the newest one of each peer.
@@ -75,6 +77,7 @@ impl Pass {
             began: now,
             due: now,
             wanted: None,
+            rests_until: now,
             seen: 0,
             numbers: BTreeMap::new(),
             first: 0,
@@ -115,10 +118,15 @@ impl Pass {
         self.wanted = earliest(self.wanted, Some(at));
     }
 
-    /// What was wanted meanwhile comes after a pause that is as long as the pass that has ended.
-    fn pause(&mut self, now: Instant) {
-        let pause = PASS_SOON.max(now.since(self.began));
-        self.wanted = self.wanted.map(|at| at.max(now + pause));
+    /// The same, where it may be wanted again and again: the pause before it is as long as the newest one took.
+    pub fn want_after_rest(&mut self, at: Instant) {
+        self.want_soon(at.max(self.rests_until));
+    }
+
+    /// What was wanted meanwhile waits likewise.
+    fn rest(&mut self, now: Instant) {
+        self.rests_until = now + PASS_SOON.max(now.since(self.began));
+        self.wanted = self.wanted.map(|at| at.max(self.rests_until));
     }
 
     /// Whether the newest pass that has ended has told all flows of these buckets.
@@ -325,10 +333,10 @@ impl Replicator {
             // Nothing can be said of what was not read; what a peer wants is told another time.
             let again = std::mem::take(&mut self.pass.telling);
             self.pass.next.extend(&again);
-            self.pass.want_soon(now);
-            return self.pass.pause(now);
+            self.pass.rest(now);
+            return self.pass.want_after_rest(now);
         }
-        self.pass.pause(now);
+        self.pass.rest(now);
         self.forget_unseen();
         self.pass.doomed = std::mem::take(&mut self.pass.late);
         if self.pass.differ > 0 {

@@ -267,6 +267,23 @@ fn a_copy_is_not_whole_when_a_missing_packet_is_forgotten() {
 }
 
 #[test]
+fn lost_news_makes_no_storm_of_readings() {
+    let mut owner = Owner::new();
+    owner.wait(PASS_EVERY);
+    let dumps = owner.dumps;
+    owner.wait(1_000 * MS);
+    owner.feed(Input::DumpEnded(true));
+    for _ in 0..9 {
+        owner.wait(100 * MS);
+        owner.feed(Input::NewsLost);
+        owner.wait(MS);
+    }
+    assert_eq!(owner.dumps, dumps, "it took a second and rests for one");
+    owner.wait(200 * MS);
+    assert_eq!(owner.dumps, dumps + 1);
+}
+
+#[test]
 fn news_that_is_lost_while_the_table_is_read_starts_another_reading_soon() {
     let mut owner = Owner::new();
     owner.wait(PASS_EVERY);
