@@ -113,6 +113,13 @@ pub fn small_worlds() -> Vec<(&'static str, usize, Budgets)> {
         ("1 event lost, 1 packet lost", 2, Budgets { silent: 1, losses: 1, ..busy }),
         ("1 refusal, 1 packet late", 2, Budgets { refusals: 1, late: 1, ..brief.clone() }),
         ("1 copy changed, 1 packet late", 2, Budgets { meddles: 1, late: 1, ..brief.clone() }),
+        (
+            "1 copy changed, 2 of a reading wait",
+            2,
+            Budgets { meddles: 1, waits: 2, ..brief.clone() },
+        ),
+        ("1 restart, 2 of a reading wait", 2, Budgets { restarts: 1, waits: 2, ..brief.clone() }),
+        ("1 handover, 2 of a reading wait", 2, Budgets { handovers: 1, waits: 2, ..brief.clone() }),
         ("1 restart, 1 packet lost", 2, Budgets { restarts: 1, losses: 1, ..brief.clone() }),
         ("1 restart, 1 packet late", 2, Budgets { restarts: 1, late: 1, ..brief.clone() }),
         ("1 handover, 1 packet lost", 2, Budgets { handovers: 1, losses: 1, ..brief.clone() }),
@@ -136,6 +143,7 @@ fn small_world_of(defect: Defect) -> Budgets {
         Defect::ForgetsLost => Budgets { losses: 1, ..one },
         Defect::IgnoresSums => Budgets { meddles: 1, ..one },
         Defect::IgnoresAcks => one,
+        Defect::BelievesReadings => Budgets { meddles: 1, waits: 1, ..one },
     }
 }
 
