@@ -22,6 +22,11 @@ use crate::wire::replica::{self, BucketSet, Item};
 
 /// How long an answer may take before it is asked for again.
 pub const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How long after a question nothing more is asked for where the answer has not helped; twice as long each time.
+/// The kernel may refuse a flow for ever, and each answer costs the owner a reading of its table.
+const ASK_PAUSE: Duration = Duration::from_millis(500);
+/// The longest such pause.
+pub const ASK_PAUSE_MAX: Duration = Duration::from_secs(8);
 /// The pause before the next pass where one is wanted.
 pub(super) const PASS_SOON: Duration = Duration::from_millis(100);
 /// Flows that wait to be found in the kernel's table and deleted; more are found by the next sums.
@@ -414,13 +419,13 @@ impl Replicator {
         let Some(incoming) = self.incoming.get_mut(&from) else { return };
         if groups == 0 {
             self.divergent = 0;
-            incoming.verified_at = Some(now);
+            (incoming.verified_at, incoming.asks) = (Some(now), None);
             if !untidy {
                 incoming.wanted = None;
                 return;
             }
         }
-        if incoming.wanted.is_some() {
+        if incoming.wanted.is_some() || incoming.asks.is_some_and(|(_, until)| now < until) {
             return;
         }
         // Where tables differ in what neither has told, sums do not show it.
@@ -453,6 +458,10 @@ impl Replicator {
     /// Asks a peer for all flows of some buckets.
     fn want(&mut self, now: Instant, from: NodeId, buckets: BucketSet, out: &mut Vec<Effect>) {
         let Some(incoming) = self.incoming.get_mut(&from) else { return };
+        if incoming.wanted.is_none() {
+            let pause = incoming.asks.map_or(ASK_PAUSE, |(last, _)| (last * 2).min(ASK_PAUSE_MAX));
+            incoming.asks = Some((pause, now + pause));
+        }
         let (wanted, at) = incoming.wanted.get_or_insert_with(|| (BucketSet::default(), now));
         wanted.extend(&buckets);
         *at = now;

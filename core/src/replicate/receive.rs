@@ -57,6 +57,8 @@ pub(super) struct Incoming {
     pub verified_at: Option<Instant>,
     /// What we have asked for and have not got yet, and when we asked last.
     pub wanted: Option<(BucketSet, Instant)>,
+    /// How long nothing more is asked for, and until when: it may differ whatever we are told.
+    pub asks: Option<(Duration, Instant)>,
     /// The highest number that has come, and when.
     pub highest: u64,
     pub heard_at: Option<Instant>,
@@ -77,6 +79,7 @@ impl Incoming {
             synced: false,
             verified_at: None,
             wanted: None,
+            asks: None,
             highest: 0,
             heard_at: None,
             window: Window::default(),

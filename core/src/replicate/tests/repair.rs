@@ -284,6 +284,29 @@ fn lost_news_makes_no_storm_of_readings() {
 }
 
 #[test]
+fn a_flow_that_is_refused_for_ever_is_not_asked_for_all_the_time() {
+    let mut world = World::new(2);
+    (0..10).for_each(|number| world.packet(0, &flow(number)));
+    world.run(2_000 * MS);
+    let before = world.host(0).machine.pass.next_round();
+    for _ in 0..600 {
+        // The kernel of the standby refuses it whenever it is told.
+        world.host(1).table.remove(&flow(3).key);
+        world.feed(1, Input::Refused(flow(3).key));
+        world.run(100 * MS);
+    }
+    let readings = world.host(0).machine.pass.next_round() - before;
+    // One each five seconds is read in any case.
+    assert!((12..=24).contains(&readings), "{readings} in a minute");
+    world.run(12_000 * MS);
+    assert!(world.equal(0, 1) && world.synced(1, 0));
+    world.host(1).table.remove(&flow(3).key);
+    world.feed(1, Input::Refused(flow(3).key));
+    world.run(2_500 * MS);
+    assert!(world.equal(0, 1), "once it was equal, it is asked for at once");
+}
+
+#[test]
 fn news_that_is_lost_while_the_table_is_read_starts_another_reading_soon() {
     let mut owner = Owner::new();
     owner.wait(PASS_EVERY);
