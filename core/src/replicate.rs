@@ -387,7 +387,7 @@ impl Replicator {
     fn change(&mut self, now: Instant, wait: Duration, name: FlowHash, change: send::Change) {
         if self.outbox.is_full() && !self.outbox.has(name) {
             self.counters.deferred += 1;
-            return self.pass.want_soon(now + send::DEFERRED_FOR);
+            return self.pass.want_after_rest(now + send::DEFERRED_FOR);
         }
         let due = match wait {
             Duration::ZERO => now,
@@ -478,7 +478,7 @@ impl Machine for Replicator {
                     self.spoil(name);
                 }
             }
-            Input::NewsLost => self.pass.want_soon(now),
+            Input::NewsLost => self.pass.want_after_rest(now),
             Input::Reconfigured(new) => self.reconfigure(now, *new),
             Input::Resync(node) => self.ask_for_all(now, node, out),
         }
@@ -498,7 +498,7 @@ impl Machine for Replicator {
     fn deadline(&self) -> Option<Instant> {
         let incoming = self.incoming.values().filter_map(Incoming::deadline).min();
         let moments = [
-            self.outbox.deadline(self.patience()),
+            self.outbox.deadline(&self.readers),
             incoming,
             Some(self.sums_at),
             self.pass.deadline(),

@@ -21,6 +21,17 @@ fn a_defect_is_caught_in_a_small_world_which_closes_without_it() {
 }
 
 #[test]
+fn a_change_overtakes_what_comes_of_a_reading_and_no_copy_goes_back() {
+    let waits = Budgets { waits: 1, restarts: 1, meddles: 0, ..tiny() };
+    let defect = Defect::BelievesReadings;
+    let broken = |waits| walk(2, waits, Some(defect), &[defect.law()], STATES_MAX).broken;
+    assert_eq!(broken(&waits).map(|(violation, _)| violation.law), Some(defect.law()));
+    assert_eq!(broken(&Budgets { waits: 0, ..waits.clone() }), None, "nothing else shows it");
+    let closure = walk(2, &waits, None, &Law::ALL, STATES_MAX);
+    assert!(closure.closed && closure.broken.is_none(), "{closure:?}");
+}
+
+#[test]
 fn a_world_that_does_not_close_says_so() {
     let closure = walk(2, &tiny(), None, &Law::ALL, 5);
     assert!(!closure.closed && closure.states == 5);

@@ -22,6 +22,11 @@ use crate::wire::replica::{self, BucketSet, Item};
 
 /// How long an answer may take before it is asked for again.
 pub const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How long after a question nothing more is asked for where the answer has not helped; twice as long each time.
+/// The kernel may refuse a flow for ever, and each answer costs the owner a reading of its table.
+const ASK_PAUSE: Duration = Duration::from_millis(500);
+/// The longest such pause.
+pub const ASK_PAUSE_MAX: Duration = Duration::from_secs(8);
 /// The pause before the next pass where one is wanted.
 pub(super) const PASS_SOON: Duration = Duration::from_millis(100);
 /// Flows that wait to be found in the kernel's table and deleted; more are found by the next sums.
@@ -37,6 +42,8 @@ pub(super) struct Pass {
     due: Instant,
     /// When the next one is wanted, before it is due.
     wanted: Option<Instant>,
+    /// Until then the table is not read again because of lost news.
+    rests_until: Instant,
     /// What [`mark::SEEN`] is for flows that the newest pass has seen.
     seen: u8,
     /// Our newest packet when it began, and the newest one of each peer.
@@ -75,6 +82,7 @@ impl Pass {
             began: now,
             due: now,
             wanted: None,
+            rests_until: now,
             seen: 0,
             numbers: BTreeMap::new(),
             first: 0,
@@ -115,10 +123,15 @@ impl Pass {
         self.wanted = earliest(self.wanted, Some(at));
     }
 
-    /// What was wanted meanwhile comes after a pause that is as long as the pass that has ended.
-    fn pause(&mut self, now: Instant) {
-        let pause = PASS_SOON.max(now.since(self.began));
-        self.wanted = self.wanted.map(|at| at.max(now + pause));
+    /// The same, where it may be wanted again and again: the pause before it is as long as the newest one took.
+    pub fn want_after_rest(&mut self, at: Instant) {
+        self.want_soon(at.max(self.rests_until));
+    }
+
+    /// What was wanted meanwhile waits likewise.
+    fn rest(&mut self, now: Instant) {
+        self.rests_until = now + PASS_SOON.max(now.since(self.began));
+        self.wanted = self.wanted.map(|at| at.max(self.rests_until));
     }
 
     /// Whether the newest pass that has ended has told all flows of these buckets.
@@ -325,10 +338,10 @@ impl Replicator {
             // Nothing can be said of what was not read; what a peer wants is told another time.
             let again = std::mem::take(&mut self.pass.telling);
             self.pass.next.extend(&again);
-            self.pass.want_soon(now);
-            return self.pass.pause(now);
+            self.pass.rest(now);
+            return self.pass.want_after_rest(now);
         }
-        self.pass.pause(now);
+        self.pass.rest(now);
         self.forget_unseen();
         self.pass.doomed = std::mem::take(&mut self.pass.late);
         if self.pass.differ > 0 {
@@ -406,13 +419,13 @@ impl Replicator {
         let Some(incoming) = self.incoming.get_mut(&from) else { return };
         if groups == 0 {
             self.divergent = 0;
-            incoming.verified_at = Some(now);
+            (incoming.verified_at, incoming.asks) = (Some(now), None);
             if !untidy {
                 incoming.wanted = None;
                 return;
             }
         }
-        if incoming.wanted.is_some() {
+        if incoming.wanted.is_some() || incoming.asks.is_some_and(|(_, until)| now < until) {
             return;
         }
         // Where tables differ in what neither has told, sums do not show it.
@@ -445,6 +458,10 @@ impl Replicator {
     /// Asks a peer for all flows of some buckets.
     fn want(&mut self, now: Instant, from: NodeId, buckets: BucketSet, out: &mut Vec<Effect>) {
         let Some(incoming) = self.incoming.get_mut(&from) else { return };
+        if incoming.wanted.is_none() {
+            let pause = incoming.asks.map_or(ASK_PAUSE, |(last, _)| (last * 2).min(ASK_PAUSE_MAX));
+            incoming.asks = Some((pause, now + pause));
+        }
         let (wanted, at) = incoming.wanted.get_or_insert_with(|| (BucketSet::default(), now));
         wanted.extend(&buckets);
         *at = now;

@@ -14,10 +14,25 @@ use crate::wire::replica;
 pub const INBOX_MAX: usize = 1_024;
 
 /// Packets that wait to be taken.
-#[derive(Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 pub struct Inbox {
-    changes: VecDeque<Input>,
-    bulk: VecDeque<Input>,
+    changes: VecDeque<Packet>,
+    bulk: VecDeque<Packet>,
+}
+
+/// A packet that waits.
+#[derive(Clone, Hash, Debug)]
+struct Packet {
+    from: NodeId,
+    incarnation: Incarnation,
+    body: Vec<u8>,
+}
+
+impl From<Packet> for Input {
+    fn from(packet: Packet) -> Input {
+        let Packet { from, incarnation, body } = packet;
+        Input::Packet { from, incarnation, body }
+    }
 }
 
 impl Inbox {
@@ -26,19 +41,19 @@ impl Inbox {
         let queue = if replica::is_bulk(&body) { &mut self.bulk } else { &mut self.changes };
         let room = queue.len() < INBOX_MAX;
         if room {
-            queue.push_back(Input::Packet { from, incarnation, body });
+            queue.push_back(Packet { from, incarnation, body });
         }
         room
     }
 
     /// The next packet with changes, acknowledgements, or the like.
     pub fn next_change(&mut self) -> Option<Input> {
-        self.changes.pop_front()
+        self.changes.pop_front().map(Input::from)
     }
 
     /// The next packet from a reading of the table.
     pub fn next_bulk(&mut self) -> Option<Input> {
-        self.bulk.pop_front()
+        self.bulk.pop_front().map(Input::from)
     }
 
     /// Whether nothing waits.

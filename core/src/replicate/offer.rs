@@ -29,14 +29,16 @@ impl Replicator {
         }
     }
 
-    /// A packet with an offer was lost.
-    pub(super) fn offer_again(&mut self, value: tlv::Tlv<'_>) {
-        let Ok(flow) = flow_bytes::decode(value.value) else { return };
+    /// A packet with an offer was lost; whether it is made again.
+    pub(super) fn offer_again(&mut self, value: tlv::Tlv<'_>) -> bool {
+        let Ok(flow) = flow_bytes::decode(value.value) else { return false };
         let name = self.settings.key.name(&flow.key);
-        if self.index.get(name).is_some_and(|entry| entry.stream != self.stream()) {
+        let theirs = self.index.get(name).is_some_and(|entry| entry.stream != self.stream());
+        if theirs {
             self.counters.retold += 1;
             self.offer(name, &flow);
         }
+        theirs
     }
 
     /// A former owner has a flow that we may not know.

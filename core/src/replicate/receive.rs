@@ -13,7 +13,7 @@ use crate::flow::{Flow, FlowHash, FlowKey};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::Instant;
 use crate::wire::flow as flow_bytes;
-use crate::wire::replica::{self, ACK_BITS, Ack, Body, BucketSet, Item};
+use crate::wire::replica::{self, Ack, Body, BucketSet, Item};
 
 /// How long packets wait to be acknowledged together.
 pub const ACK_DELAY: Duration = Duration::from_millis(10);
@@ -57,6 +57,8 @@ pub(super) struct Incoming {
     pub verified_at: Option<Instant>,
     /// What we have asked for and have not got yet, and when we asked last.
     pub wanted: Option<(BucketSet, Instant)>,
+    /// How long nothing more is asked for, and until when: it may differ whatever we are told.
+    pub asks: Option<(Duration, Instant)>,
     /// The highest number that has come, and when.
     pub highest: u64,
     pub heard_at: Option<Instant>,
@@ -77,6 +79,7 @@ impl Incoming {
             synced: false,
             verified_at: None,
             wanted: None,
+            asks: None,
             highest: 0,
             heard_at: None,
             window: Window::default(),
@@ -170,13 +173,12 @@ impl Replicator {
             if incoming.highest == 0 {
                 incoming.window.base = body.oldest;
             }
-            let before = incoming.window.base;
-            let fresh = incoming.window.take(body.number);
-            // Pushed out of the window: what was missing there is found by sums alone.
-            if incoming.window.base > before + ACK_BITS as u64 {
+            incoming.window.advance(body.oldest.min(body.number));
+            // Pushed out of the window: what is missing there is found by sums alone.
+            if !incoming.window.reaches(body.number) {
                 incoming.synced = false;
             }
-            incoming.window.advance(body.oldest.min(body.number));
+            let fresh = incoming.window.take(body.number);
             incoming.oldest = body.oldest;
             incoming.highest = incoming.highest.max(body.number);
             incoming.heard_at = Some(now);

@@ -11,7 +11,7 @@ use super::{Effect, ROOM, Replicator};
 use crate::flow::{FlowHash, ValueDigest};
 use crate::ident::{Incarnation, NodeId};
 use crate::time::{Instant, earliest};
-use crate::wire::replica::{self, BODY_MAX, DISOWNED, FLOW, GONE, Item};
+use crate::wire::replica::{self, ACK_BITS, BODY_MAX, DISOWNED, FLOW, GONE, Item};
 use crate::wire::tlv;
 
 /// Packets that are kept for readers that have not acknowledged them; the oldest makes room, and
@@ -37,6 +37,9 @@ pub(super) const RETOLD_AT: Instant = Instant::ZERO;
 /// A packet is lost when this many later ones have been acknowledged: later ones of their kind for those from a
 /// reading, which the receiver takes last.
 pub const OVERTAKEN_BY: u64 = 8;
+/// A packet from a reading is lost, too, when it is so far behind the newest one that has come: half of what a
+/// receiver remembers. What falls out of its memory looks as if it had come.
+pub const BEHIND_MAX: u64 = ACK_BITS as u64 / 2;
 /// A packet is lost when nothing was heard of it for this long, or twice as long as others took: a reader that
 /// is busy must not be told everything once more.
 pub const ACK_WITHIN: Duration = Duration::from_millis(250);
@@ -63,19 +66,23 @@ pub(super) struct Reader {
     pub broken: bool,
     /// How many packets it has missed since it last said anything, and the first of them when.
     pub missed: (u32, Option<Instant>),
-    /// How long it may take to acknowledge a packet.
+    /// How it acknowledges packets with changes, and those from a reading: it takes these last.
+    pub paces: [Pace; 2],
+}
+
+/// How a reader acknowledges packets of one kind.
+#[derive(Clone, Copy, Hash, Debug)]
+pub(super) struct Pace {
+    /// How long it may take.
     pub patience: Duration,
+    /// The newest one that it has acknowledged.
+    pub newest: u64,
 }
 
 impl Reader {
     pub fn new(incarnation: Incarnation) -> Reader {
-        Reader {
-            incarnation,
-            synced: false,
-            broken: false,
-            missed: (0, None),
-            patience: ACK_WITHIN,
-        }
+        let paces = [Pace { patience: ACK_WITHIN, newest: 0 }; 2];
+        Reader { incarnation, synced: false, broken: false, missed: (0, None), paces }
     }
 
     pub fn miss(&mut self, now: Instant) {
@@ -325,12 +332,17 @@ impl Outbox {
         }
     }
 
-    /// When a change is due, or a packet lost that nobody has acknowledged for so long.
-    pub fn deadline(&self, patience: Duration) -> Option<Instant> {
+    /// When a change is due, or a packet lost that a reader has not acknowledged for so long.
+    pub fn deadline(&self, readers: &BTreeMap<NodeId, Reader>) -> Option<Instant> {
         let open = self.under_way(false) < LIVE_WINDOW;
         let due = self.due.first().map(|(due, _)| *due).filter(|_| open);
-        let lost = self.sent.front().map(|sent| sent.at + patience);
-        earliest(due, lost)
+        let lost = readers.iter().flat_map(|(node, reader)| {
+            [false, true].into_iter().filter_map(|bulk| {
+                let sent = self.lacked(*node).find(|sent| sent.bulk == bulk)?;
+                Some(sent.at + reader.paces[usize::from(bulk)].patience)
+            })
+        });
+        lost.fold(due, |one, other| earliest(one, Some(other)))
     }
 }
 

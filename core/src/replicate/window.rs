@@ -12,6 +12,11 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// Whether a number can be noted without forgetting that the lowest one is missing.
+    pub fn reaches(&self, number: u64) -> bool {
+        number.saturating_sub(self.base) < ACK_BITS as u64
+    }
+
     /// Notes a number; `false` when it has come before.
     pub fn take(&mut self, number: u64) -> bool {
         let Some(ahead) = number.checked_sub(self.base) else { return false };

@@ -21,6 +21,8 @@ const HEARD_PER_TURN_MAX: usize = 64;
 /// Those of them that are taken, with changes and from readings of tables, about 35 connections each: few, so
 /// that what they say is in the kernel's table before more is taken.
 const TAKEN_PER_TURN_MAX: Taken = Taken { changes: 16, bulk: 4 };
+/// All that waits.
+const TAKEN_ALL: Taken = Taken { changes: INBOX_MAX, bulk: INBOX_MAX };
 
 /// Starts the thread.
 pub(super) fn start(desk: Desk, keys: &[ClusterKey]) -> io::Result<()> {
@@ -258,9 +260,11 @@ impl Work {
 
     /// Takes all that has come until now: it must be in the kernel before an address is.
     fn take_all(&mut self) {
+        // What waits makes room first.
+        self.take(TAKEN_ALL);
         for _ in 0..INBOX_MAX / HEARD_PER_TURN_MAX {
             let more = self.hear_some();
-            self.take(Taken { changes: INBOX_MAX, bulk: INBOX_MAX });
+            self.take(TAKEN_ALL);
             if !more {
                 break;
             }
@@ -269,6 +273,8 @@ impl Work {
     }
 
     fn configure(&mut self, new: Configured) {
+        // What waits is of the former numbers.
+        self.take(TAKEN_ALL);
         let Configured { identity, policy, moved } = new;
         self.wire.take_identity(identity.clone(), &moved);
         let new = Reconfigured {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
-use evergate_core::flow::FlowKey;
 use evergate_core::ident::NodeId;
 use evergate_core::replicate::{Effect, Input, Replicator, Settings};
 use evergate_core::wire::flow as flow_bytes;
@@ -26,22 +25,25 @@ pub enum Defect {
     IgnoresSums,
     /// It hears no acknowledgement.
     IgnoresAcks,
+    /// It takes what comes of a reading, though it may know better.
+    BelievesReadings,
 }
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Defect; 5] = [
+    pub const ALL: [Defect; 6] = [
         Defect::IgnoresNumbers,
         Defect::DeletesOnWord,
         Defect::ForgetsLost,
         Defect::IgnoresSums,
         Defect::IgnoresAcks,
+        Defect::BelievesReadings,
     ];
 
     /// The law that must catch it, alone.
     pub fn law(self) -> Law {
         match self {
-            Defect::IgnoresNumbers => Law::NeverBack,
+            Defect::IgnoresNumbers | Defect::BelievesReadings => Law::NeverBack,
             Defect::DeletesOnWord => Law::LivesStay,
             Defect::ForgetsLost | Defect::IgnoresSums => Law::CopiesEqual,
             Defect::IgnoresAcks => Law::LittleAgain,
@@ -73,8 +75,9 @@ impl Actor {
         self.given.hash(state);
     }
 
-    /// Changes a packet that has come, and says which flows are deleted on its word.
-    fn spoil(&mut self, defect: Defect, from: NodeId, bytes: &mut Vec<u8>) -> Vec<FlowKey> {
+    /// Changes a packet that has come, and says what is done on its word.
+    fn spoil(&mut self, defect: Defect, from: NodeId, bytes: &mut Vec<u8>) -> Vec<Effect> {
+        let is_bulk = replica::is_bulk(bytes);
         let Ok(body) = Body::read(bytes) else { return Vec::new() };
         let (mut number, mut oldest) = (body.number, body.oldest);
         if defect == Defect::IgnoresNumbers && number > 0 {
@@ -82,7 +85,7 @@ impl Actor {
             *given += 1;
             (number, oldest) = (*given, *given);
         }
-        let mut deleted = Vec::new();
+        let mut done = Vec::new();
         let mut spoiled = Vec::new();
         replica::begin(number, oldest, &mut spoiled);
         for item in body.items(&self.names).map_while(Result::ok) {
@@ -92,15 +95,19 @@ impl Actor {
                     Some(Item::Ack(Ack { base: u64::MAX, bits: Vec::new(), ..ack }))
                 }
                 (Defect::DeletesOnWord, Item::Gone(bytes)) => {
-                    deleted.extend(flow_bytes::decode_key(bytes));
+                    done.extend(flow_bytes::decode_key(bytes).map(Effect::Delete));
                     Some(Item::Gone(bytes))
+                }
+                (Defect::BelievesReadings, Item::Flow(bytes)) if is_bulk => {
+                    done.extend(flow_bytes::decode(bytes).map(Effect::Put));
+                    Some(Item::Flow(bytes))
                 }
                 (_, item) => Some(item),
             };
             kept.iter().for_each(|item| replica::write(item, &self.names, &mut spoiled));
         }
         *bytes = spoiled;
-        deleted
+        done
     }
 }
 
@@ -109,12 +116,12 @@ impl Machine for Actor {
     type Effect = Effect;
 
     fn handle(&mut self, now: Instant, mut input: Input, out: &mut Vec<Effect>) {
-        let mut deleted = Vec::new();
+        let mut done = Vec::new();
         if let (Some(defect), Input::Packet { from, body, .. }) = (self.defect, &mut input) {
-            deleted = self.spoil(defect, *from, body);
+            done = self.spoil(defect, *from, body);
         }
         self.machine.handle(now, input, out);
-        out.extend(deleted.into_iter().map(Effect::Delete));
+        out.extend(done);
     }
 
     fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {

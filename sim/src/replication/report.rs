@@ -104,6 +104,7 @@ pub fn small_worlds() -> Vec<(&'static str, usize, Budgets)> {
     let two = Budgets { flows: 2, packets: 2, ends: 1, ..one.clone() };
     let busy = Budgets { packets: 2, ends: 1, ..one.clone() };
     let brief = Budgets { span_ms: 300, packets: 1, ends: 1, ..one.clone() };
+    let waits = Budgets { span_ms: 60, packets: 1, restarts: 1, waits: 1, ..one.clone() };
     vec![
         ("2 flows, 1 packet lost", 2, Budgets { losses: 1, ..two }),
         ("2 packets lost", 2, Budgets { losses: 2, packets: 1, ..busy.clone() }),
@@ -113,6 +114,13 @@ pub fn small_worlds() -> Vec<(&'static str, usize, Budgets)> {
         ("1 event lost, 1 packet lost", 2, Budgets { silent: 1, losses: 1, ..busy }),
         ("1 refusal, 1 packet late", 2, Budgets { refusals: 1, late: 1, ..brief.clone() }),
         ("1 copy changed, 1 packet late", 2, Budgets { meddles: 1, late: 1, ..brief.clone() }),
+        ("1 restart, 2 of a reading wait", 2, Budgets { waits: 2, ends: 1, ..waits.clone() }),
+        (
+            "1 restart, 1 handover, 1 of a reading waits",
+            2,
+            Budgets { handovers: 1, ..waits.clone() },
+        ),
+        ("3 nodes, 1 restart, 1 of a reading waits", 3, Budgets { ends: 1, ..waits }),
         ("1 restart, 1 packet lost", 2, Budgets { restarts: 1, losses: 1, ..brief.clone() }),
         ("1 restart, 1 packet late", 2, Budgets { restarts: 1, late: 1, ..brief.clone() }),
         ("1 handover, 1 packet lost", 2, Budgets { handovers: 1, losses: 1, ..brief.clone() }),
@@ -136,6 +144,7 @@ fn small_world_of(defect: Defect) -> Budgets {
         Defect::ForgetsLost => Budgets { losses: 1, ..one },
         Defect::IgnoresSums => Budgets { meddles: 1, ..one },
         Defect::IgnoresAcks => one,
+        Defect::BelievesReadings => Budgets { meddles: 1, waits: 1, ..one },
     }
 }
 

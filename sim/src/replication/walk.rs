@@ -72,21 +72,23 @@ fn busy(world: &mut World, span: Duration) {
     }
 }
 
-fn bad_weather(world: &mut World) {
+/// A wire that loses, doubles and delays. Receivers may be busy with what comes of readings.
+fn bad_weather(world: &mut World, busy: bool) {
+    let busy_us = if busy { [0, 1_000, 20_000, 100_000][world.dice.place(4)] } else { 0 };
     let weather = Weather {
         loss: world.dice.below(21),
         twice: world.dice.below(11),
         late_us: [50, 1_000, 5_000, 30_000][world.dice.place(4)],
+        busy_us,
     };
-    world.wire.weather = weather;
-    world.write(|| format!("{weather:?}"));
+    world.set_weather(weather);
 }
 
 /// A lossy wire and nothing else: what is lost is told again before tables are compared.
 fn rain(world: &mut World) {
-    bad_weather(world);
+    bad_weather(world, false);
     busy(world, Duration::from_secs(2));
-    world.wire.weather = Weather::default();
+    world.set_weather(Weather::default());
     world.run(SOON);
     if let Some(what) = world.difference() {
         world.break_law(Law::CopiesEqual, format!("soon: {what}"));
@@ -94,7 +96,7 @@ fn rain(world: &mut World) {
 }
 
 fn storm(world: &mut World) {
-    bad_weather(world);
+    bad_weather(world, true);
     if world.dice.chance(50) {
         world.mischief = Mischief { silent: world.dice.below(10), refused: world.dice.below(8) };
     }
@@ -220,7 +222,7 @@ fn split(world: &mut World, other: usize, span: Duration) {
 /// All faults end; after a while copies must be whole.
 fn rest(world: &mut World) {
     world.write(|| "rest".into());
-    world.wire.weather = Weather::default();
+    world.set_weather(Weather::default());
     world.mischief = Mischief::default();
     world.run(SETTLED);
     let before = world.lost();

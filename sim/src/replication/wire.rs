@@ -20,6 +20,8 @@ pub struct Weather {
     pub twice: u64,
     /// How much later than others a packet may come, in microseconds.
     pub late_us: u64,
+    /// How long a receiver is busy with a packet that comes of a reading at most, in microseconds.
+    pub busy_us: u64,
 }
 
 /// A packet under way.

@@ -1,5 +1,6 @@
 //! A world: nodes, their kernels' tables, the wire between them, and what must be true of them.
 
+mod door;
 mod host;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use super::planted::Defect;
 use super::wire::{Packet, Wire};
 use super::{Law, Tally, Violation};
 use crate::dice::Dice;
+use door::Door;
 pub use host::Host;
 use host::{LEASE_S, OWN_S, key_of, opened};
 
@@ -137,7 +139,7 @@ impl World {
         self.tally.faults += 1;
         self.write(|| format!("node {at} ends, table kept: {keep_table}"));
         let host = &mut self.hosts[at];
-        (host.actor, host.dump) = (None, None);
+        (host.actor, host.dump, host.door) = (None, None, Door::default());
         if !keep_table {
             host.table.clear();
             host.live.clear();
@@ -152,15 +154,19 @@ impl World {
         self.tell_sights();
     }
 
-    /// A node begins or ends to serve, and says so.
+    /// A node begins or ends to serve, and says so. Before it begins, it takes what has come.
     pub fn serve(&mut self, at: usize, serves: bool) {
+        if serves {
+            self.take_all(at);
+        }
         self.write(|| format!("node {at} serves: {serves}"));
         self.say_serves(at, serves);
         self.feed(at, Input::Serving(serves));
     }
 
-    /// From now on the packets pass another node.
+    /// From now on the packets pass another node, which has taken all that had come.
     pub fn move_traffic(&mut self, to: usize) {
+        self.take_all(to);
         self.tally.takeovers += 1;
         self.write(|| format!("packets pass node {to}"));
         let live = std::mem::take(&mut self.hosts[self.server].live);
@@ -202,13 +208,16 @@ impl World {
         let end = self.now + span;
         while self.broken.is_none() {
             let next = self.hosts.iter().filter_map(|host| host.deadline(self.now));
+            let taken = self.hosts.iter().filter_map(|host| host.door.deadline(self.now));
+            let next = next.chain(taken);
             let next = next.fold(self.wire.deadline(), |one, other| earliest(one, Some(other)));
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
             while let Some(packet) = self.wire.arrived(self.now) {
-                self.deliver(packet);
+                self.arrive(packet);
             }
             for at in 0..self.hosts.len() {
+                self.take_turn(at);
                 self.tick(at);
                 self.read_on(at);
             }
@@ -231,16 +240,6 @@ impl World {
         self.hosts.iter().for_each(|host| host.hash_state(state));
         (self.now, &self.wire.queue, self.server, self.split).hash(state);
         (self.tenure, self.serial, self.births, &self.gone, &self.applied).hash(state);
-    }
-
-    /// Hands a packet to the node to which it was sent.
-    pub fn deliver(&mut self, packet: Packet) {
-        let Packet { from, to, incarnation, tenure, body } = packet;
-        let mut out = Vec::new();
-        let Some(actor) = &mut self.hosts[to].actor else { return };
-        let from = NodeId::at(from);
-        actor.handle(self.now, Input::Packet { from, incarnation, body }, &mut out);
-        self.carry_out(to, tenure, out);
     }
 
     /// Hands a fact to the machine of a node.

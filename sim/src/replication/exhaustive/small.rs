@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use evergate_core::Instant;
+use evergate_core::wire::replica;
 
 use super::super::Law;
 use super::super::planted::Defect;
@@ -40,6 +41,8 @@ pub struct Budgets {
     pub late: u32,
     /// Packets of the wire that come twice, the second time whenever that is.
     pub twice: u32,
+    /// Packets from readings that wait at the receiver while changes are taken.
+    pub waits: u32,
     /// Flows that the kernel of a standby does not take.
     pub refusals: u32,
     /// Copies that somebody deletes or changes on a standby.
@@ -73,6 +76,10 @@ pub enum Choice {
     Double,
     /// It arrives, and the kernel refuses what it says.
     Refuse,
+    /// It arrives, comes of a reading, and waits to be taken.
+    Wait,
+    /// A node takes such a packet.
+    Take(usize),
     /// A packet that was late arrives.
     Release(usize),
     /// Time passes until some machine has to do something.
@@ -156,13 +163,21 @@ impl Small {
             (Choice::Hold, budgets.late),
             (Choice::Double, budgets.twice),
             (Choice::Refuse, budgets.refusals),
+            (Choice::Wait, if self.is_bulk_next() { budgets.waits } else { 0 }),
         ];
         choices.extend(all.into_iter().filter(|(_, left)| *left > 0).map(|(choice, _)| choice));
+    }
+
+    fn is_bulk_next(&self) -> bool {
+        let mut queue = self.world.wire.queue.iter();
+        queue.next().is_some_and(|packet| replica::is_bulk(&packet.body))
     }
 
     fn choices_of_nodes(&self, choices: &mut Vec<Choice>) {
         let budgets = &self.budgets;
         choices.extend((0..self.held.len()).map(Choice::Release));
+        let waits = |at: &usize| self.world.hosts[*at].door.has_bulk();
+        choices.extend((0..self.world.hosts.len()).filter(waits).map(Choice::Take));
         for flow in (0..budgets.flows).filter(|_| !self.vacant) {
             let all = [
                 (Choice::Packet(flow), budgets.packets),
@@ -200,9 +215,13 @@ impl Small {
     /// Does it; `false` if it makes no difference.
     pub fn apply(&mut self, choice: Choice) -> bool {
         match choice {
-            Choice::Deliver | Choice::Lose | Choice::Hold | Choice::Double | Choice::Refuse => {
-                return self.apply_to_wire(choice);
-            }
+            Choice::Deliver
+            | Choice::Lose
+            | Choice::Hold
+            | Choice::Double
+            | Choice::Refuse
+            | Choice::Wait => return self.apply_to_wire(choice),
+            Choice::Take(at) => self.world.take_bulk(at),
             Choice::Release(at) => {
                 let packet = self.held.remove(at);
                 self.world.deliver(packet);
@@ -254,6 +273,10 @@ impl Small {
                 self.budgets.twice -= 1;
                 self.held.push(packet.clone());
                 self.world.deliver(packet);
+            }
+            Choice::Wait => {
+                self.budgets.waits -= 1;
+                self.world.arrive(packet);
             }
             Choice::Refuse => {
                 self.budgets.refusals -= 1;
@@ -315,6 +338,7 @@ impl Small {
         for packet in std::mem::take(&mut self.held) {
             self.world.deliver(packet);
         }
+        (0..self.world.hosts.len()).for_each(|at| self.world.take_all(at));
         if self.vacant {
             self.apply(Choice::TakeOver(1));
         }

@@ -14,6 +14,7 @@ use evergate_core::time::earliest;
 use evergate_core::wire::names::Names;
 use evergate_core::{Instant, Machine};
 
+use super::door::Door;
 use crate::replication::planted::{Actor, Defect};
 
 /// The timeout of a copy, in seconds.
@@ -46,6 +47,8 @@ pub struct Host {
     pub blind: Vec<usize>,
     /// When the next piece of the table is read, and what was read last.
     pub(super) dump: Option<(Instant, Option<FlowKey>)>,
+    /// What has come of others and is not taken yet.
+    pub(in crate::replication) door: Door,
     /// How many numbered packets told so many flows.
     sizes: BTreeMap<usize, u64>,
 }
@@ -62,6 +65,7 @@ impl Host {
             tenure: 0,
             blind: Vec::new(),
             dump: None,
+            door: Door::default(),
             sizes: BTreeMap::new(),
         }
     }
@@ -95,6 +99,7 @@ impl Host {
         if let Some(actor) = &self.actor {
             actor.hash_state(state);
         }
+        self.door.hash_state(state);
         (&self.table, &self.live, &self.heard, self.serves, self.tenure, &self.blind, self.dump)
             .hash(state);
     }
