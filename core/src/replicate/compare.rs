@@ -386,7 +386,9 @@ impl Replicator {
                 return None;
             }
             differ += usize::from(entry.digest != SPOILED);
-            Some(Entry { digest: SPOILED, ..entry })
+            // What our table has not cannot be offered to its owner.
+            let marks = entry.marks & !(mark::FORMER | mark::OFFER);
+            Some(Entry { digest: SPOILED, marks, ..entry })
         });
         self.counters.missed += missed;
         self.pass.differ += differ;

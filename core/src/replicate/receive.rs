@@ -59,6 +59,9 @@ pub(super) struct Incoming {
     pub wanted: Option<(BucketSet, Instant)>,
     /// How long nothing more is asked for, and until when: it may differ whatever we are told.
     pub asks: Option<(Duration, Instant)>,
+    /// The packet in which it last took flows over. What older ones say of flows that are not known as its own
+    /// is of a time before others had them.
+    pub adopted_in: u64,
     /// The highest number that has come, and when.
     pub highest: u64,
     pub heard_at: Option<Instant>,
@@ -80,6 +83,7 @@ impl Incoming {
             verified_at: None,
             wanted: None,
             asks: None,
+            adopted_in: 0,
             highest: 0,
             heard_at: None,
             window: Window::default(),
@@ -263,7 +267,12 @@ impl Replicator {
                     }
                 }
             }
-            Item::Adopted(node) => self.take_adopted(now, from, number, node),
+            Item::Adopted(node) => {
+                if let Some(incoming) = self.incoming.get_mut(&from) {
+                    incoming.adopted_in = incoming.adopted_in.max(number);
+                }
+                self.take_adopted(now, from, number, node);
+            }
             Item::Broken(nodes) if nodes.contains(&self.settings.me) => {
                 self.set_synced(from, false, out);
             }
@@ -289,12 +298,14 @@ impl Replicator {
             return;
         };
         let name = self.settings.key.name(&flow.key);
-        if self.incoming.get(&from).is_some_and(|incoming| incoming.is_buried(name, number)) {
+        let stream = stream_of(from);
+        let known = self.index.get(name);
+        let theirs = known.is_some_and(|entry| entry.stream == stream);
+        let late = |it: &Incoming| it.is_buried(name, number) || !theirs && number < it.adopted_in;
+        if self.incoming.get(&from).is_some_and(late) {
             self.counters.stale += 1;
             return;
         }
-        let stream = stream_of(from);
-        let known = self.index.get(name);
         match known {
             Some(entry) if entry.stream == stream && !older(entry.number, low(number)) => {
                 self.counters.stale += 1;
@@ -467,6 +478,7 @@ impl Replicator {
             return;
         }
         let (stream, first) = (stream_of(from), low(first));
+        let mut helped = false;
         let pass = &mut self.pass;
         self.index.walk(|name, entry| {
             let stale = entry.stream == stream
@@ -475,6 +487,7 @@ impl Replicator {
             if !stale {
                 return Some(entry);
             }
+            helped = true;
             let offered = offered(entry);
             match offered {
                 Some(_) => pass.want_soon(now),
@@ -482,6 +495,9 @@ impl Replicator {
             }
             offered
         });
+        if helped && let Some(incoming) = self.incoming.get_mut(&from) {
+            incoming.asks = None;
+        }
         // What a former process of ours has left in the kernel, and nobody has told, is stale too.
         if !self.serving {
             self.pass.doom_unknown(now, buckets);

@@ -177,6 +177,38 @@ fn what_an_owner_told_before_it_took_a_flow_over_is_older() {
 }
 
 #[test]
+fn what_was_told_before_others_had_a_flow_does_not_bring_it_back() {
+    let mut bench = Bench::new();
+    bench.hear(ONE, 1, &[]);
+    // 2 waits somewhere, while the other node takes over, sees the flow end, and dies.
+    bench.see([false, true]);
+    bench.hear(OTHER, 1, &[Item::Adopted(ONE)]);
+    bench.hear_flow(OTHER, 2, &marked(2));
+    bench.hear_gone(OTHER, 3, &marked(2));
+    bench.see([true, false]);
+    bench.hear(ONE, 3, &[Item::Adopted(OTHER)]);
+    bench.put();
+    bench.hear_flow(ONE, 2, &marked(1));
+    assert!(bench.put().is_empty());
+    bench.hear_flow(ONE, 4, &marked(4));
+    assert_eq!(bench.put(), [4], "it has begun anew");
+}
+
+#[test]
+fn what_our_table_has_not_is_not_offered_and_goes_with_the_next_sweep() {
+    let mut bench = Bench::new();
+    bench.feed(Input::Serving(true));
+    bench.feed(Input::Changed(marked(1)));
+    bench.wait(10 * MS);
+    bench.feed(Input::Serving(false));
+    bench.hear(ONE, 1, &[Item::Adopted(NodeId::at(ME))]);
+    bench.sweep(ONE, 2);
+    bench.pass(&[]);
+    bench.sweep(ONE, 4);
+    assert_eq!(bench.machine.owner(&flow(7).key), None);
+}
+
+#[test]
 fn what_is_over_is_not_said_again() {
     let mut bench = Bench::new();
     bench.hear_flow(ONE, 1, &marked(1));
