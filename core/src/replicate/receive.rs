@@ -104,6 +104,13 @@ impl Incoming {
         }
     }
 
+    /// A packet does not come any more: it is told again, and sums behind it prove nothing of that.
+    fn doubt_sweeps(&mut self, lost: u64) {
+        for sweep in &mut self.sweeps {
+            sweep.proven_by = sweep.proven_by.filter(|sums| *sums < lost);
+        }
+    }
+
     /// Takes a sweep for which everything has come that was told before it.
     fn next_sweep(&mut self) -> Option<Sweep> {
         let base = self.window.base;
@@ -177,7 +184,11 @@ impl Replicator {
             if incoming.highest == 0 {
                 incoming.window.base = body.oldest;
             }
-            incoming.window.advance(body.oldest.min(body.number));
+            let oldest = body.oldest.min(body.number);
+            if incoming.window.base < oldest {
+                incoming.doubt_sweeps(incoming.window.base);
+            }
+            incoming.window.advance(oldest);
             // Pushed out of the window: what is missing there is found by sums alone.
             if !incoming.window.reaches(body.number) {
                 incoming.synced = false;

@@ -330,6 +330,20 @@ fn what_was_lost_of_a_reading_and_is_told_again_does_not_go() {
 }
 
 #[test]
+fn what_was_lost_twice_of_a_reading_does_not_go_before_it_is_told() {
+    let mut bench = Bench::new();
+    bench.hear_flow(ONE, 1, &marked(1));
+    // 2 is lost, and told again in 4, which is lost too; the sums come behind that.
+    bench.hear(ONE, 3, &[Item::Swept(2, BucketSet::all())]);
+    bench.sums(ONE, 5, 4);
+    bench.hear_since(ONE, 6, 6, &[]);
+    assert_eq!(bench.machine.owner(&flow(7).key), Some(ONE), "4 is told again");
+    bench.hear_flow(ONE, 7, &marked(1));
+    bench.sums(ONE, 8, 8);
+    assert_eq!(bench.machine.owner(&flow(7).key), Some(ONE));
+}
+
+#[test]
 fn two_ends_of_a_flow_that_come_in_the_wrong_order_bury_what_lies_between() {
     let mut bench = Bench::new();
     bench.hear_flow(ONE, 1, &marked(1));
