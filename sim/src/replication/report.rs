@@ -141,10 +141,13 @@ fn small_world_of(defect: Defect) -> Budgets {
     match defect {
         Defect::IgnoresNumbers => Budgets { late: 1, ..one },
         Defect::DeletesOnWord => Budgets { handovers: 1, late: 1, ..one },
-        Defect::ForgetsLost => Budgets { losses: 1, ..one },
+        // Sums show it too, unless they are lost as well.
+        Defect::ForgetsLost => Budgets { losses: 2, ..one },
         Defect::IgnoresSums => Budgets { meddles: 1, ..one },
         Defect::IgnoresAcks => one,
-        Defect::BelievesReadings => Budgets { meddles: 1, waits: 1, ..one },
+        Defect::BelievesReadings => {
+            Budgets { span_ms: 50, packets: 1, ends: 0, restarts: 1, waits: 1, ..one }
+        }
     }
 }
 
