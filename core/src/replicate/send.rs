@@ -305,6 +305,11 @@ impl Outbox {
         !readers.is_empty() && (self.under_way(true) >= BULK_WINDOW || self.bulk.len() > 1_000)
     }
 
+    /// The change that is due next, if one is.
+    fn next_due(&self, now: Instant) -> Option<(Instant, FlowHash)> {
+        self.due.first().copied().filter(|(due, _)| *due <= now || self.urgent)
+    }
+
     /// Packets with changes, or from a reading, that somebody has not acknowledged.
     fn under_way(&self, bulk: bool) -> usize {
         self.sent.iter().filter(|sent| sent.bulk == bulk && !sent.waits.is_empty()).count()
@@ -365,14 +370,14 @@ impl Replicator {
     }
 
     fn flush_changes(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        // Nothing is due nearly always, and this is called for each fact.
+        if self.outbox.next_due(now).is_none() {
+            return;
+        }
         let mut values = Vec::new();
-        while self.outbox.under_way(false) < LIVE_WINDOW
-            && let Some((due, name)) = self
-                .outbox
-                .due
-                .first()
-                .copied()
-                .filter(|(due, _)| *due <= now || self.outbox.urgent)
+        let mut under_way = self.outbox.under_way(false);
+        while under_way < LIVE_WINDOW
+            && let Some((due, name)) = self.outbox.next_due(now)
         {
             self.outbox.due.remove(&(due, name));
             let Some((_, change)) = self.outbox.changes.remove(&name) else { continue };
@@ -383,6 +388,7 @@ impl Replicator {
             };
             if values.len() + length > ROOM - replica::HEAD_LEN {
                 self.send(now, false, std::mem::take(&mut values), out);
+                under_way = self.outbox.under_way(false);
             }
             self.append(name, &change, &mut values);
         }
