@@ -12,6 +12,11 @@ use crate::wire::replica;
 
 /// Packets that wait at most; one that finds no room is lost, and its flows are told again.
 pub const INBOX_MAX: usize = 1_024;
+/// Packets with changes that are taken in a turn, about 35 connections each: few, so that what they say is in
+/// the kernel's table before more is taken.
+pub const CHANGES_PER_TURN: usize = 16;
+/// Packets from readings that are taken in a turn, behind them.
+pub const BULK_PER_TURN: usize = 4;
 
 /// Packets that wait to be taken.
 #[derive(Clone, Hash, Debug, Default)]

@@ -6,7 +6,7 @@ use std::io;
 use evergate_core::Instant;
 use evergate_core::flow::{FlowKey, HashKey};
 use evergate_core::ident::{Incarnation, NodeId};
-use evergate_core::replicate::inbox::{INBOX_MAX, Inbox};
+use evergate_core::replicate::inbox::{BULK_PER_TURN, CHANGES_PER_TURN, INBOX_MAX, Inbox};
 use evergate_core::replicate::{Effect, Input, PASS_EVERY, Reconfigured, Replicator, Settings};
 
 use super::kernel_table::Fact;
@@ -18,22 +18,10 @@ use crate::seal::ClusterKey;
 
 /// Datagrams of peers that are read before anything else gets its turn.
 const HEARD_PER_TURN_MAX: usize = 64;
-/// Those of them that are taken, with changes and from readings of tables, about 35 connections each: few, so
-/// that what they say is in the kernel's table before more is taken.
-const TAKEN_PER_TURN_MAX: Taken = Taken { changes: 16, bulk: 4 };
-/// All that waits.
-const TAKEN_ALL: Taken = Taken { changes: INBOX_MAX, bulk: INBOX_MAX };
 
 /// Starts the thread.
 pub(super) fn start(desk: Desk, keys: &[ClusterKey]) -> io::Result<()> {
     turns::start(Work::new(desk, keys), "replication")
-}
-
-/// How many packets are taken at once.
-#[derive(Clone, Copy)]
-struct Taken {
-    changes: usize,
-    bulk: usize,
 }
 
 struct Work {
@@ -124,7 +112,7 @@ impl Turns for Work {
     }
 
     fn take_heard(&mut self) {
-        self.take(TAKEN_PER_TURN_MAX);
+        self.take(CHANGES_PER_TURN, BULK_PER_TURN);
     }
 
     fn has_heard(&self) -> bool {
@@ -246,13 +234,13 @@ impl Work {
         *self.dropped.entry(cause).or_default() += 1;
     }
 
-    /// Takes what has come, changes first.
-    fn take(&mut self, most: Taken) {
-        for _ in 0..most.changes {
+    /// Takes so much of what has come, changes first.
+    fn take(&mut self, changes: usize, bulk: usize) {
+        for _ in 0..changes {
             let Some(packet) = self.inbox.next_change() else { break };
             self.feed(packet);
         }
-        for _ in 0..most.bulk {
+        for _ in 0..bulk {
             let Some(packet) = self.inbox.next_bulk() else { break };
             self.feed(packet);
         }
@@ -261,10 +249,10 @@ impl Work {
     /// Takes all that has come until now: it must be in the kernel before an address is.
     fn take_all(&mut self) {
         // What waits makes room first.
-        self.take(TAKEN_ALL);
+        self.take(INBOX_MAX, INBOX_MAX);
         for _ in 0..INBOX_MAX / HEARD_PER_TURN_MAX {
             let more = self.hear_some();
-            self.take(TAKEN_ALL);
+            self.take(INBOX_MAX, INBOX_MAX);
             if !more {
                 break;
             }
@@ -274,7 +262,7 @@ impl Work {
 
     fn configure(&mut self, new: Configured) {
         // What waits is of the former numbers.
-        self.take(TAKEN_ALL);
+        self.take(INBOX_MAX, INBOX_MAX);
         let Configured { identity, policy, moved } = new;
         self.wire.take_identity(identity.clone(), &moved);
         let new = Reconfigured {

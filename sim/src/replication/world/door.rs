@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use evergate_core::ident::NodeId;
 use evergate_core::replicate::Input;
-use evergate_core::replicate::inbox::Inbox;
+use evergate_core::replicate::inbox::{BULK_PER_TURN, CHANGES_PER_TURN, Inbox};
 use evergate_core::wire::replica;
 use evergate_core::{Instant, Machine};
 
 use super::World;
 use crate::replication::wire::{Packet, Weather};
 
-/// Packets that are taken in a turn: with changes, and from readings of tables.
-const CHANGES_PER_TURN: usize = 16;
-const BULK_PER_TURN: usize = 4;
 /// How long a turn takes.
 const TURN: Duration = Duration::from_micros(100);
 
