@@ -27,6 +27,17 @@ impl Bench {
         bench
     }
 
+    /// The same, and it has taken a flow over that was ours.
+    fn former_owner() -> Bench {
+        let mut bench = Bench::new();
+        bench.feed(Input::Serving(true));
+        bench.feed(Input::Changed(marked(1)));
+        bench.wait(10 * MS);
+        bench.feed(Input::Serving(false));
+        bench.hear(ONE, 1, &[Item::Adopted(NodeId::at(ME))]);
+        bench
+    }
+
     fn feed(&mut self, input: Input) {
         self.machine.handle(self.now, input, &mut self.out);
     }
@@ -196,12 +207,7 @@ fn what_was_told_before_others_had_a_flow_does_not_bring_it_back() {
 
 #[test]
 fn what_our_table_has_not_is_not_offered_and_goes_with_the_next_sweep() {
-    let mut bench = Bench::new();
-    bench.feed(Input::Serving(true));
-    bench.feed(Input::Changed(marked(1)));
-    bench.wait(10 * MS);
-    bench.feed(Input::Serving(false));
-    bench.hear(ONE, 1, &[Item::Adopted(NodeId::at(ME))]);
+    let mut bench = Bench::former_owner();
     bench.sweep(ONE, 2);
     bench.pass(&[]);
     bench.sweep(ONE, 4);
@@ -393,12 +399,7 @@ fn the_last_word_of_who_serves_no_more_on_an_unknown_flow_makes_it_ours_and_he_i
 
 #[test]
 fn what_waits_to_be_offered_or_is_not_acknowledged_outlives_another_sweep() {
-    let mut bench = Bench::new();
-    bench.feed(Input::Serving(true));
-    bench.feed(Input::Changed(marked(1)));
-    bench.wait(10 * MS);
-    bench.feed(Input::Serving(false));
-    bench.hear(ONE, 1, &[Item::Adopted(NodeId::at(ME))]);
+    let mut bench = Bench::former_owner();
     assert_eq!(bench.machine.owner(&flow(7).key), Some(ONE));
     // Two readings of the new owner end before ours begins.
     bench.sweep(ONE, 2);
