@@ -30,6 +30,14 @@ pub fn link_address(interface: u32) -> Option<LinkAddr> {
     unsafe { LinkAddr::from_raw((&raw const raw).cast::<sockaddr>(), Some(length)) }
 }
 
+/// One line of a socket's program: the code, how many lines are skipped if a comparison holds and if not, and the value.
+pub type Line = (u16, u8, u8, u32);
+
+/// A program for [`attach_filter`].
+pub fn program<const LINES: usize>(lines: [Line; LINES]) -> Vec<sock_filter> {
+    lines.map(|(code, jt, jf, k)| sock_filter { code, jt, jf, k }).to_vec()
+}
+
 /// Lets only those packets reach a socket for which this program returns other than 0 (BPF, as in socket(7)).
 pub fn attach_filter(socket: &OwnedFd, program: &[sock_filter]) -> nix::Result<()> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;

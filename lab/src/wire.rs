@@ -18,7 +18,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use crate::clock;
 use crate::error::{LabError, Result};
 use crate::netns::Namespace;
-use crate::sys::{attach_filter, link_address};
+use crate::sys::{attach_filter, link_address, program};
 use crate::topology::{Segment, Topology};
 
 /// The most frames that are looked at on one end.
@@ -101,7 +101,7 @@ fn open(namespace: &Namespace, segment: Segment) -> Result<OwnedFd> {
             let none = None::<SockProtocol>;
             let flags = SockFlag::SOCK_CLOEXEC;
             let socket = socket(AddressFamily::Packet, SockType::Raw, flags, none)?;
-            attach_filter(&socket, &program())?;
+            attach_filter(&socket, &resets_and_pings())?;
             setsockopt(&socket, ReceiveTimeout, &TimeVal::milliseconds(PATIENCE_MS))?;
             bind(socket.as_raw_fd(), &address)?;
             Ok(socket)
@@ -139,7 +139,7 @@ fn ping(frame: &[u8]) -> Option<u16> {
 }
 
 /// Lets resets of TCP and echo requests pass, of IPv4 and IPv6.
-fn program() -> Vec<sock_filter> {
+fn resets_and_pings() -> Vec<sock_filter> {
     const LOAD_HALF: u16 = 0x28;
     const LOAD_BYTE: u16 = 0x30;
     const LOAD_BYTE_INDEXED: u16 = 0x50;
@@ -149,7 +149,7 @@ fn program() -> Vec<sock_filter> {
     const RETURN: u16 = 0x06;
     let at = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
     // Code, lines to skip if so, if not, and the value; line 20 accepts, line 21 does not.
-    let lines: [(u16, u8, u8, u32); 22] = [
+    program([
         (LOAD_HALF, 0, 0, 12),
         (IF_EQUAL, 0, 10, 0x0800),
         (LOAD_HALF, 0, 0, at(IP + 6)),
@@ -172,6 +172,5 @@ fn program() -> Vec<sock_filter> {
         (IF_EQUAL, 0, 1, 128),
         (RETURN, 0, 0, 0xffff),
         (RETURN, 0, 0, 0),
-    ];
-    lines.map(|(code, jt, jf, k)| sock_filter { code, jt, jf, k }).to_vec()
+    ])
 }

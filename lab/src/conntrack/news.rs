@@ -19,7 +19,7 @@ use super::table::{attributes, head, tcp_state};
 use crate::clock;
 use crate::error::{LabError, Result};
 use crate::netns::Namespace;
-use crate::sys::attach_filter;
+use crate::sys::{attach_filter, program};
 
 /// The groups of what begins and of what changes.
 const GROUPS: u32 = 0x1 | 0x2;
@@ -133,7 +133,7 @@ fn without_made() -> Vec<sock_filter> {
     let find = (SKF_AD_OFF + SKF_AD_NLATTR).cast_unsigned();
     let find_within = (SKF_AD_OFF + SKF_AD_NLATTR_NEST).cast_unsigned();
     // Code, lines to skip if so, if not, and the value. CTA_TUPLE_ORIG, CTA_TUPLE_IP and CTA_IP_V4_SRC are 1 each.
-    let lines: [(u16, u8, u8, u32); 14] = [
+    program([
         (LOAD_NUMBER, 0, 0, BEHIND_HEADERS),
         (LOAD_INDEX, 0, 0, 1),
         (LOAD_WORD, 0, 0, find),
@@ -148,8 +148,7 @@ fn without_made() -> Vec<sock_filter> {
         (RETURN, 0, 0, u32::MAX),
         (RETURN, 0, 0, 0),
         (RETURN, 0, 0, u32::MAX),
-    ];
-    lines.map(|(code, jt, jf, k)| sock_filter { code, jt, jf, k }).to_vec()
+    ])
 }
 
 fn read(socket: &OwnedFd, stop: &AtomicBool) -> Seen {
