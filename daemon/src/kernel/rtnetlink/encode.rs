@@ -143,13 +143,12 @@ impl Requests {
     ) {
         let flags = u16::try_from(libc::NLM_F_REQUEST | flags).expect("netlink flags have 16 bits");
         let start = self.bytes.len();
-        self.bytes.extend([0; 4]);
-        self.bytes.extend(kind.to_ne_bytes());
-        self.bytes.extend(flags.to_ne_bytes());
-        self.bytes.extend(sequence.to_ne_bytes());
-        self.bytes.extend([0; 4]);
-        debug_assert_eq!(self.bytes.len() - start, HEADER_BYTES);
-        self.bytes.extend(family_header);
+        let mut header = [0; HEADER_BYTES];
+        header[4..6].copy_from_slice(&kind.to_ne_bytes());
+        header[6..8].copy_from_slice(&flags.to_ne_bytes());
+        header[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        self.bytes.extend_from_slice(&header);
+        self.bytes.extend_from_slice(family_header);
         self.pad();
         fill(self);
         let length =
@@ -167,14 +166,14 @@ impl Requests {
 
     /// Appends an attribute.
     pub(in crate::kernel) fn attribute(&mut self, kind: u16, value: &[u8]) {
-        self.nested(kind, |message| message.bytes.extend(value));
+        self.nested(kind, |message| message.bytes.extend_from_slice(value));
     }
 
     /// Appends an attribute that is made of what `fill` writes.
     pub(in crate::kernel) fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
-        self.bytes.extend([0; 2]);
-        self.bytes.extend(kind.to_ne_bytes());
+        let [low, high] = kind.to_ne_bytes();
+        self.bytes.extend_from_slice(&[0, 0, low, high]);
         fill(self);
         let length = u16::try_from(self.bytes.len() - start).expect("attributes are short");
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
@@ -182,7 +181,8 @@ impl Requests {
     }
 
     fn pad(&mut self) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
+        let missing = self.bytes.len().next_multiple_of(ALIGNMENT) - self.bytes.len();
+        self.bytes.extend_from_slice(&[0; ALIGNMENT][..missing]);
     }
 }
 
