@@ -11,12 +11,15 @@ use super::window::Window;
 use super::{Effect, Note, Replicator, stream_of};
 use crate::flow::{Flow, FlowHash, FlowKey};
 use crate::ident::{Incarnation, NodeId};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::flow as flow_bytes;
 use crate::wire::replica::{self, Ack, Body, BucketSet, Item};
 
-/// How long packets wait to be acknowledged together.
-pub const ACK_DELAY: Duration = Duration::from_millis(10);
+/// How long packets wait to be acknowledged together: an acknowledgement costs the receiver as much as two
+/// connections.
+pub const ACK_DELAY: Duration = Duration::from_millis(20);
+/// The same while one is missing: what was lost is to be told again soon.
+pub const ACK_DELAY_MISSING: Duration = Duration::from_millis(10);
 /// So many packets are acknowledged at once.
 pub const ACK_PACKETS: u32 = 16;
 /// A copy is not taken for whole any more when its owner has said nothing for so long: it tells its sums
@@ -124,7 +127,12 @@ impl Incoming {
     pub fn deadline(&self) -> Option<Instant> {
         let asked = self.wanted.as_ref().map(|(_, at)| *at + super::compare::ASK_AGAIN);
         let silent = self.heard_at.filter(|_| self.synced).map(|at| at + SILENT_AFTER);
-        [asked, silent].into_iter().fold(self.acknowledge_at, crate::time::earliest)
+        [asked, silent].into_iter().fold(self.acknowledge_at, earliest)
+    }
+
+    /// Whether a packet has come before one that was sent earlier.
+    fn lacks_some(&self) -> bool {
+        self.window.base <= self.highest
     }
 
     /// Whether every packet up to this one has come or is given up, and none after it.
@@ -198,7 +206,8 @@ impl Replicator {
             incoming.highest = incoming.highest.max(body.number);
             incoming.heard_at = Some(now);
             incoming.unacknowledged += 1;
-            incoming.acknowledge_at.get_or_insert(now + ACK_DELAY);
+            let delay = if incoming.lacks_some() { ACK_DELAY_MISSING } else { ACK_DELAY };
+            incoming.acknowledge_at = earliest(incoming.acknowledge_at, Some(now + delay));
             if !fresh {
                 self.counters.duplicates += 1;
                 return;
