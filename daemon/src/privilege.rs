@@ -7,6 +7,9 @@
 //! runner     ordinary          -        the guardian's permitted, none effective  all
 //! ```
 //!
+//! A thread of the core that may work for seconds without a rest has no real-time priority, see
+//! [`favour_thread`].
+//!
 //! What the system does not grant is reported as a value, never an error: a daemon without
 //! real-time priority is slower to notice, not wrong.
 
@@ -26,8 +29,10 @@ pub use filter::SystemCalls;
 pub const CORE_PRIORITY: i32 = 20;
 /// Real-time priority of the guardian: it must be able to end a core that spins.
 pub const GUARDIAN_PRIORITY: i32 = 21;
-/// Niceness where real-time priority is refused.
+/// Niceness where real-time priority is refused or does not fit.
 const NICENESS: i32 = -20;
+/// The limit that permits it: 20 less the niceness (getrlimit(2)).
+const NICE_LIMIT: u64 = 40;
 /// How late the kernel may wake us from an ordinary deadline.
 const TIMER_SLACK_NS: u32 = 1;
 
@@ -138,6 +143,7 @@ pub fn raise(priority: i32) -> Raised {
     if let Ok(limit) = u64::try_from(GUARDIAN_PRIORITY) {
         let _ = setrlimit(Resource::RLIMIT_RTPRIO, limit, limit);
     }
+    let _ = setrlimit(Resource::RLIMIT_NICE, NICE_LIMIT, NICE_LIMIT);
     Raised { priority: raise_thread(priority), memory: raise_memory() }
 }
 
@@ -147,6 +153,15 @@ pub fn raise_thread(priority: i32) -> Priority {
     if set_realtime(priority).is_ok() {
         return Priority::Realtime(priority);
     }
+    favour_thread()
+}
+
+/// Asks for a large share of a processor, and prompt waking, for the calling thread alone: for work that may
+/// last for seconds or that others cause, such as the copy of a whole table or news of a flood of
+/// connections. With real-time priority it could use up all that the kernel lets such threads have
+/// (`sched_rt_runtime_us`), and heartbeats would be late.
+pub fn favour_thread() -> Priority {
+    let _ = set_timer_slack(TIMER_SLACK_NS);
     if set_nice(NICENESS).is_ok() { Priority::Nice(NICENESS) } else { Priority::Ordinary }
 }
 

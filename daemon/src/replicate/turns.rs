@@ -28,8 +28,6 @@ pub(super) const TOKEN_NEWS: u64 = 2;
 /// Sockets on which peers are heard.
 pub(super) const TOKEN_PEERS: u64 = 3;
 
-/// Right below the thread that sends heartbeats.
-const PRIORITY: i32 = crate::privilege::CORE_PRIORITY - 1;
 /// Letters that are read before anything else gets its turn.
 pub(super) const LETTERS_PER_TURN_MAX: usize = 256;
 /// Datagrams of a list likewise, about 130 connections each.
@@ -118,7 +116,7 @@ pub(super) fn start(work: impl Turns + Send + 'static, what: &'static str) -> io
 }
 
 fn run(mut work: impl Turns) -> io::Result<()> {
-    crate::privilege::raise_thread(PRIORITY);
+    crate::privilege::favour_thread();
     let mut ready = Ready::default();
     // When the timer will fire; a call to the kernel for each turn would be a part of what a turn costs.
     let mut armed = None;
