@@ -149,7 +149,7 @@ pub enum Effect {
     Send(Vec<u8>),
     /// Make the kernel's entry be like this, with the lease as its timeout.
     Put(Flow),
-    /// The same, unless the kernel has it already: then tell what it has, as [`Input::Changed`].
+    /// The same, unless the kernel has it already. Tell what it has then, as [`Input::Changed`].
     Add(Flow),
     /// The same as [`Effect::Put`], but as new: what the kernel remembers of it is of the past.
     Replace(Flow),
@@ -263,7 +263,7 @@ pub struct Replicator {
     tidy: bool,
     /// Who has said that our flows are its own, while we still serve, and in which of its packets.
     successor: Option<(NodeId, u64)>,
-    /// Flows that have ended here while we serve.
+    /// Flows that have ended of late.
     ended: Ended,
     /// What has happened.
     pub counters: Counters,
@@ -456,9 +456,9 @@ impl Machine for Replicator {
             Input::Serving(serving) => {
                 if serving && !self.serving {
                     self.pass.spare_all();
-                    self.ended = Ended::default();
                 }
                 self.serving = serving;
+                self.ended.serve(serving);
                 self.adopt(now, out);
                 if !serving && let Some((successor, number)) = self.successor.take() {
                     // It may have said so long ago, and serve no more.

@@ -1,32 +1,177 @@
-//! What has ended here of late.
+//! What has ended of late, and who cannot know it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
 
-use super::receive::GONE_MAX;
+use super::index::{STREAMS_MAX, Stream};
 use crate::flow::FlowHash;
 
-/// Flows that have ended here while we serve: the last ones, at most [`GONE_MAX`]. Nodes that served
-/// before us may tell them late.
+/// So many flows that have ended are remembered at least, and twice as many at most.
+const REMEMBERED: usize = 16_384;
+/// The smallest table.
+const PLACES_MIN: usize = 64;
+
+/// Flows that have ended of late. Nodes that have served before may tell them as if they lived: what they
+/// have missed is the end.
+///
+/// Time is counted by changes of who serves.
 #[derive(Clone, Hash, Debug, Default)]
 pub(super) struct Ended {
-    order: VecDeque<FlowHash>,
-    flows: BTreeSet<FlowHash>,
+    recent: Table,
+    /// What was recent until that was full.
+    earlier: Table,
+    time: u32,
+    /// When each node has ended to serve.
+    stopped: [u32; STREAMS_MAX],
+    /// When we have begun to, if we do.
+    began: Option<u32>,
 }
 
 impl Ended {
-    pub fn insert(&mut self, name: FlowHash) {
-        if !self.flows.insert(name) {
-            return;
-        }
-        self.order.push_back(name);
-        if self.order.len() > GONE_MAX
-            && let Some(first) = self.order.pop_front()
-        {
-            self.flows.remove(&first);
+    /// We begin or end to serve.
+    pub fn serve(&mut self, serves: bool) {
+        if serves != self.began.is_some() {
+            self.time += 1;
+            self.began = serves.then_some(self.time);
         }
     }
 
-    pub fn contains(&self, name: FlowHash) -> bool {
-        self.flows.contains(&name)
+    /// Another node has ended to serve.
+    pub fn stop(&mut self, node: Stream) {
+        self.time += 1;
+        self.stopped[usize::from(node) % STREAMS_MAX] = self.time;
+    }
+
+    /// A flow has ended, with us or with another node.
+    pub fn insert(&mut self, name: FlowHash) {
+        if self.recent.used == REMEMBERED {
+            self.earlier = std::mem::take(&mut self.recent);
+        }
+        self.recent.put(name, self.time);
+    }
+
+    /// Whether a flow has ended since we serve, or since this node does no more.
+    pub fn has(&self, name: FlowHash, node: Stream) -> bool {
+        let stopped = self.stopped[usize::from(node) % STREAMS_MAX];
+        let since = self.began.map_or(stopped, |began| began.min(stopped));
+        let ended = self.recent.get(name).or_else(|| self.earlier.get(name));
+        ended.is_some_and(|time| time >= since)
+    }
+
+    /// Nodes have other numbers.
+    pub fn renumber(&mut self, place: impl Fn(Stream) -> Option<Stream>) {
+        let former = std::mem::take(&mut self.stopped);
+        for (stream, stopped) in (0..).zip(former) {
+            if let Some(new) = place(stream) {
+                self.stopped[usize::from(new) % STREAMS_MAX] = stopped;
+            }
+        }
+    }
+}
+
+/// When flows have ended: an open table with linear probing, at most half full. Nothing is taken out.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    places: Vec<Option<(FlowHash, u32)>>,
+    used: usize,
+}
+
+/// The flows, wherever they stand.
+impl Hash for Table {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut flows: Vec<_> = self.places.iter().flatten().collect();
+        flows.sort_unstable();
+        flows.hash(state);
+    }
+}
+
+impl Table {
+    fn get(&self, name: FlowHash) -> Option<u32> {
+        let at = self.place_of(name)?;
+        self.places[at].map(|(_, time)| time)
+    }
+
+    fn put(&mut self, name: FlowHash, time: u32) {
+        if (self.used + 1) * 2 > self.places.len() {
+            self.grow();
+        }
+        if let Some(at) = self.place_of(name) {
+            self.used += usize::from(self.places[at].is_none());
+            self.places[at] = Some((name, time));
+        }
+    }
+
+    /// Where a flow stands, or would.
+    fn place_of(&self, name: FlowHash) -> Option<usize> {
+        let mask = self.places.len().checked_sub(1)?;
+        let mut at = usize::try_from(name.0 & mask as u64).ok()?;
+        while self.places[at].is_some_and(|(other, _)| other != name) {
+            at = (at + 1) & mask;
+        }
+        Some(at)
+    }
+
+    fn grow(&mut self) {
+        let double = (self.places.len() * 2).max(PLACES_MIN);
+        let former = std::mem::replace(&mut self.places, vec![None; double]);
+        self.used = 0;
+        former.into_iter().flatten().for_each(|(name, time)| self.put(name, time));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Stream = 1;
+    const OTHER: Stream = 2;
+
+    #[test]
+    fn who_has_stopped_before_a_flow_ended_does_not_know_it() {
+        let mut ended = Ended::default();
+        assert!(!ended.has(FlowHash(7), ONE));
+        ended.insert(FlowHash(7));
+        ended.stop(ONE);
+        assert!(!ended.has(FlowHash(7), ONE), "it may have begun again there");
+        assert!(ended.has(FlowHash(7), OTHER), "that has not served since");
+        ended.insert(FlowHash(7));
+        assert!(ended.has(FlowHash(7), ONE));
+        assert!(!ended.has(FlowHash(8), ONE));
+    }
+
+    #[test]
+    fn what_has_ended_since_we_serve_nobody_knows_better() {
+        let mut ended = Ended::default();
+        ended.insert(FlowHash(6));
+        ended.stop(ONE);
+        ended.serve(true);
+        ended.insert(FlowHash(7));
+        ended.stop(OTHER);
+        assert!(ended.has(FlowHash(7), OTHER) && ended.has(FlowHash(7), ONE));
+        assert!(!ended.has(FlowHash(6), OTHER));
+        ended.serve(false);
+        assert!(!ended.has(FlowHash(7), OTHER) && ended.has(FlowHash(7), ONE));
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_the_latest() {
+        let mut ended = Ended::default();
+        // Few different low bits, so that chains are long.
+        let name = |n: usize| FlowHash(n as u64 / 4 * 64);
+        for n in 0..8 * REMEMBERED {
+            ended.insert(name(n));
+            assert!(ended.recent.used <= REMEMBERED && ended.earlier.used <= REMEMBERED);
+        }
+        let kept = |n: &usize| ended.has(name(*n), ONE);
+        assert!((7 * REMEMBERED..8 * REMEMBERED).all(|n| kept(&n)));
+        assert!(!kept(&0));
+    }
+
+    #[test]
+    fn it_moves_with_the_numbers_of_nodes() {
+        let mut ended = Ended::default();
+        ended.insert(FlowHash(7));
+        ended.stop(ONE);
+        ended.renumber(|stream| (stream == ONE).then_some(OTHER));
+        assert!(ended.has(FlowHash(7), ONE) && !ended.has(FlowHash(7), OTHER));
     }
 }

@@ -5,9 +5,10 @@
 //! empty and takes over for a moment would end every connection of the cluster.
 
 use super::index::{Entry, mark};
-use super::send::{Change, Read};
-use super::{Effect, Replicator, encode};
+use super::send::Read;
+use super::{Effect, Replicator, SPOILED, encode, stream_of};
 use crate::flow::{Flow, FlowHash};
+use crate::ident::NodeId;
 use crate::time::Instant;
 use crate::wire::flow as flow_bytes;
 use crate::wire::tlv;
@@ -42,7 +43,13 @@ impl Replicator {
     }
 
     /// A former owner has a flow that we may not know.
-    pub(super) fn take_offer(&mut self, now: Instant, bytes: &[u8], out: &mut Vec<Effect>) {
+    pub(super) fn take_offer(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
         let Ok(flow) = flow_bytes::decode(bytes) else {
             self.counters.refused += 1;
             return;
@@ -52,28 +59,26 @@ impl Replicator {
         }
         let name = self.settings.key.name(&flow.key);
         let known = self.index.get(name).is_some() || self.outbox.has(name);
-        if known || self.ended.contains(name) {
+        if known || self.ended.has(name, stream_of(from)) {
             self.counters.collided += 1;
             return;
         }
-        self.take_in(now, name, flow, bytes, out);
+        self.take_in(now, name, flow, out);
     }
 
-    /// A flow that we did not have is ours from now on.
+    /// A flow that we did not have is ours from now on: it is told once we know what our kernel has.
     pub(super) fn take_in(
         &mut self,
         now: Instant,
         name: FlowHash,
         flow: Flow,
-        bytes: &[u8],
         out: &mut Vec<Effect>,
     ) {
-        let digest = self.settings.key.value(&flow);
         let marks = self.pass.seen_mark() | mark::LEASED | mark::LIBERAL;
-        self.index.put(name, Entry { digest, number: 0, stream: self.stream(), marks });
+        let entry = Entry { digest: SPOILED, number: 0, stream: self.stream(), marks };
+        self.index.put(name, entry);
         // Packets of it may have passed here of which nothing was told.
         out.push(Effect::Add(flow));
-        self.outbox.change(now, name, Change::Flow { bytes: bytes.to_vec(), digest });
         self.adopted_at = Some(now);
         self.pass.want_soon(now);
     }

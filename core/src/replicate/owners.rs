@@ -11,7 +11,12 @@ use crate::time::Instant;
 impl Replicator {
     /// Takes what is known of the peers, and takes over the flows of those that serve no more.
     pub(super) fn take_sights(&mut self, now: Instant, sights: Vec<Sight>, out: &mut Vec<Effect>) {
-        self.sights = sights;
+        let former = std::mem::replace(&mut self.sights, sights);
+        for sight in former.iter().filter(|sight| sight.serves) {
+            if !self.serves(stream_of(sight.node)) {
+                self.ended.stop(stream_of(sight.node));
+            }
+        }
         let known = |node: &NodeId, incarnation: Incarnation, sights: &[Sight]| {
             sights.iter().any(|s| s.node == *node && s.incarnation == incarnation)
         };

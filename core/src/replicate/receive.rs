@@ -255,7 +255,7 @@ impl Replicator {
             Item::Flow(bytes) => self.take_flow(now, from, number, bytes, out),
             Item::Gone(bytes) => self.take_gone(now, from, number, bytes, false, out),
             Item::Disowned(bytes) => self.take_gone(now, from, number, bytes, true, out),
-            Item::Offer(bytes) => self.take_offer(now, bytes, out),
+            Item::Offer(bytes) => self.take_offer(now, from, bytes, out),
             Item::Ack(ack) => self.take_ack(now, from, &ack, out),
             Item::Sums(sums) => {
                 if let Some(incoming) = self.incoming.get_mut(&from) {
@@ -347,12 +347,12 @@ impl Replicator {
             }
             Some(entry) if entry.stream == stream => {}
             // Who serves no more tells again what another one has told anew, or has seen end.
-            _ if !self.serves(stream) && self.is_stale(known, name) => {
+            _ if !self.serves(stream) && self.is_stale(known, name, stream) => {
                 self.counters.stale += 1;
                 return self.correct(from);
             }
             _ if !self.serves(stream) && self.serving => {
-                return self.take_late(now, from, flow, bytes, out);
+                return self.take_late(now, from, flow, out);
             }
             Some(_) | None => {}
         }
@@ -386,23 +386,16 @@ impl Replicator {
 
     /// Whether the word of a node that does not serve, on a flow that is not known as its own, comes
     /// too late: the flow belongs to another one, or has ended here, or is for one that serves to tell.
-    fn is_stale(&self, known: Option<Entry>, name: FlowHash) -> bool {
+    fn is_stale(&self, known: Option<Entry>, name: FlowHash, stream: Stream) -> bool {
         known.is_some()
-            || self.ended.contains(name)
+            || self.ended.has(name, stream)
             || !self.serving && self.sights.iter().any(|sight| sight.serves)
     }
 
     /// The last word of a node that serves no more, on a flow that we do not have: it is ours.
-    fn take_late(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        flow: Flow,
-        bytes: &[u8],
-        out: &mut Vec<Effect>,
-    ) {
+    fn take_late(&mut self, now: Instant, from: NodeId, flow: Flow, out: &mut Vec<Effect>) {
         let name = self.settings.key.name(&flow.key);
-        self.take_in(now, name, flow, bytes, out);
+        self.take_in(now, name, flow, out);
         self.correct(from);
     }
 
@@ -455,6 +448,7 @@ impl Replicator {
             self.pass.want_soon(now + KEPT_FOR);
             return self.move_here(now);
         }
+        self.ended.insert(name);
         // A copy that differed, or that our kernel did not take, is unknown and still in the table.
         let unknown = || self.index.get(name).is_none() && !self.outbox.has(name);
         if known.is_some() || !self.serving && unknown() {

@@ -41,6 +41,7 @@ impl Replicator {
         rekey(&mut self.incoming, place);
         self.outbox.renumber(place);
         self.pass.renumber(|stream| streams.get(&stream).copied());
+        self.ended.renumber(|stream| streams.get(&stream).copied());
         self.successor = self.successor.and_then(|(node, at)| Some((place(node)?, at)));
         self.sights.retain_mut(|sight| match place(sight.node) {
             Some(node) => {

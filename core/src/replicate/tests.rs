@@ -168,11 +168,11 @@ impl World {
                     let incarnation = host.incarnation;
                     self.transmit(at, incarnation, &body);
                 }
-                Effect::Add(flow) if host.table.contains_key(&flow.key) => {
-                    let held = host.table[&flow.key].clone();
+                Effect::Add(flow) => {
+                    let held = host.table.entry(flow.key).or_insert(flow).clone();
                     self.feed(at, Input::Changed(held));
                 }
-                Effect::Put(flow) | Effect::Add(flow) => {
+                Effect::Put(flow) => {
                     let timeout = u32::try_from(LEASE.as_secs()).unwrap();
                     host.table.insert(flow.key, Flow { timeout, ..flow });
                 }

@@ -79,10 +79,13 @@ impl Turns for Work {
                     }
                 }
                 Effect::Put(flow) => table.wishes.put(flow),
-                Effect::Add(flow) => match table.held(&flow.key) {
-                    Some(held) => self.feed(Input::Changed(held)),
-                    None => table.wishes.put(flow),
-                },
+                Effect::Add(flow) => {
+                    let held = table.held(&flow.key).unwrap_or_else(|| {
+                        table.wishes.put(flow.clone());
+                        flow
+                    });
+                    self.feed(Input::Changed(held));
+                }
                 Effect::Replace(flow) => table.wishes.replace(flow),
                 Effect::Delete(key) => table.wishes.delete(key),
                 Effect::Renew(key) => table.wishes.renew(key),

@@ -292,15 +292,8 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Send(body) => self.transmit(at, &body),
-                Effect::Add(flow) if self.hosts[at].table.contains_key(&flow.key) => {
-                    let held = self.hosts[at].table[&flow.key].clone();
-                    self.feed(at, Input::Changed(held));
-                }
-                Effect::Put(flow) | Effect::Add(flow) => {
-                    self.write(|| format!("node {at}: put {}", host::show(&flow)));
-                    self.check_put(at, tenure, &flow);
-                    self.put(at, flow);
-                }
+                Effect::Add(flow) => self.add(at, tenure, flow),
+                Effect::Put(flow) => self.take_copy(at, tenure, flow),
                 Effect::Replace(flow) => {
                     self.check_replaced(at, &flow);
                     self.put(at, flow);
@@ -331,6 +324,22 @@ impl World {
                 self.tally.lost += 1;
             }
         }
+    }
+
+    fn add(&mut self, at: usize, tenure: u64, flow: Flow) {
+        let key = flow.key;
+        if !self.hosts[at].table.contains_key(&key) {
+            self.take_copy(at, tenure, flow);
+        }
+        if let Some(held) = self.hosts[at].table.get(&key).cloned() {
+            self.feed(at, Input::Changed(held));
+        }
+    }
+
+    fn take_copy(&mut self, at: usize, tenure: u64, flow: Flow) {
+        self.write(|| format!("node {at}: put {}", host::show(&flow)));
+        self.check_put(at, tenure, &flow);
+        self.put(at, flow);
     }
 
     fn put(&mut self, at: usize, flow: Flow) {
