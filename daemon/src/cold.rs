@@ -1,4 +1,4 @@
-//! The thread for what may wait: files and lists. It prepares a reload so completely that the node
+//! The thread for what may wait: files, lists, and sockets to close. It prepares a reload so completely that the node
 //! thread only has to take it or leave it.
 
 use std::io::Write as _;
@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use evergate_api::config::{self as file, report::Level};
 use evergate_api::control::{ReloadReply, ReloadResult, Reply};
 
+use crate::drive::ports::Sockets;
 use crate::kernel::error::NetlinkError;
 use crate::kernel::monitor::{Event, snapshot};
 use crate::kernel::requests::Kernel;
@@ -38,6 +39,8 @@ pub enum ColdJob {
     Snapshot,
     /// Keep the names of the groups that an operator has locked.
     SaveLocks(Vec<String>),
+    /// Close sockets that are not watched any more.
+    Close(Box<Sockets>),
 }
 
 /// What came of a job.
@@ -118,6 +121,10 @@ impl Worker {
         match job {
             ColdJob::Reload { plan, reply } => self.reload(plan, reply),
             ColdJob::Neighbours(interfaces) => Some(Prepared::Neighbours(self.list(&interfaces))),
+            ColdJob::Close(sockets) => {
+                drop(sockets);
+                None
+            }
             ColdJob::Snapshot => Some(Prepared::Snapshot(self.snapshot())),
             ColdJob::SaveLocks(names) => {
                 save_locks(&self.places.state, &names).err().map(|error| {

@@ -12,7 +12,7 @@ mod calls;
 mod hear;
 mod neighbours;
 mod news;
-mod ports;
+pub mod ports;
 mod reload;
 mod renumber;
 pub mod replication;

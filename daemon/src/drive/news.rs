@@ -59,12 +59,14 @@ impl Drive {
         };
         self.forget_missing(&picture);
         let links: BTreeSet<&str> = picture.iter().filter_map(link_name).collect();
+        let mut unwanted = Vec::new();
         for port in &mut self.ports {
             port.addresses.clear();
             if !links.contains(port.name.as_str()) {
-                port.set_link(None);
+                unwanted.extend(port.set_link(None));
             }
         }
+        self.close(unwanted);
         self.facts.present.clear();
         for event in picture.iter().chain(&meanwhile) {
             self.learn(event);
@@ -141,8 +143,8 @@ impl Drive {
             Event::LinkState(link) => self.link_news(link),
             Event::LinkGone { ifindex } => {
                 let port = self.ports.iter_mut().find(|port| port.ifindex() == Some(*ifindex))?;
-                port.set_link(None);
-                let id = port.id;
+                let (id, unwanted) = (port.id, port.set_link(None));
+                self.close(unwanted);
                 self.facts.present.retain(|(interface, _)| *interface != id);
                 Some(id)
             }
@@ -163,8 +165,9 @@ impl Drive {
     fn link_news(&mut self, link: &LinkRecord) -> Option<InterfaceId> {
         let port = self.ports.iter_mut().find(|port| port.name == link.name)?;
         let changed = port.link.as_ref() != Some(link);
-        port.set_link(Some(link.clone()));
-        changed.then_some(port.id)
+        let (id, unwanted) = (port.id, port.set_link(Some(link.clone())));
+        self.close(unwanted);
+        changed.then_some(id)
     }
 
     fn address_news(&mut self, record: &AddressRecord) -> Option<InterfaceId> {

@@ -96,6 +96,23 @@ pub struct Sockets {
     pub ndp: Option<NdpAnswers>,
 }
 
+impl Sockets {
+    /// Nothing that comes in is reported any more.
+    pub fn unwatch(&self, poller: &Poller) {
+        let Sockets { vrrp_v4, vrrp_v6, udp_v4, udp_v6, frames: _, arp, ndp } = self;
+        let removed = [
+            vrrp_v4.as_ref().map(|socket| poller.remove(socket)),
+            vrrp_v6.as_ref().map(|socket| poller.remove(socket)),
+            udp_v4.as_ref().map(|socket| poller.remove(socket)),
+            udp_v6.as_ref().map(|socket| poller.remove(socket)),
+            arp.as_ref().map(|socket| poller.remove(socket)),
+            ndp.as_ref().map(|socket| poller.remove(socket)),
+        ];
+        // What was not watched need not be forgotten.
+        drop(removed);
+    }
+}
+
 impl Port {
     /// An interface that was not seen yet.
     pub fn new(id: InterfaceId, key: u64, name: &str, wanted: Wanted) -> Port {
@@ -149,21 +166,28 @@ impl Port {
         }
     }
 
-    /// Changes what is wanted; sockets are opened anew only if that differs.
-    pub fn want(&mut self, wanted: Wanted) {
-        if self.wanted != wanted {
-            self.wanted = wanted;
-            self.sockets = None;
+    /// Changes what is wanted; only if that differs, sockets are opened anew, and the former ones are
+    /// to be closed.
+    #[must_use]
+    pub fn want(&mut self, wanted: Wanted) -> Option<Sockets> {
+        if self.wanted == wanted {
+            return None;
         }
+        self.wanted = wanted;
+        self.sockets.take()
     }
 
-    /// Takes the kernel's word; an interface that was made again needs new sockets.
-    pub fn set_link(&mut self, link: Option<LinkRecord>) {
-        if self.ifindex() != link.as_ref().map(|link| link.ifindex) {
-            self.sockets = None;
-            self.addresses.clear();
-        }
+    /// Takes the kernel's word; an interface that was made again needs new sockets, and the former ones
+    /// are to be closed.
+    #[must_use]
+    pub fn set_link(&mut self, link: Option<LinkRecord>) -> Option<Sockets> {
+        let same = self.ifindex() == link.as_ref().map(|link| link.ifindex);
         self.link = link;
+        if same {
+            return None;
+        }
+        self.addresses.clear();
+        self.sockets.take()
     }
 
     /// Opens what is wanted and not open. Returns what went wrong, in words for the log.

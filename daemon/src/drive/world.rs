@@ -7,7 +7,7 @@ use evergate_core::ident::{Family, GroupId, InterfaceId, PathId, RouterId};
 use evergate_core::{Input, Instant};
 use nix::sys::signal::Signal;
 
-use super::ports::{Port, Wanted};
+use super::ports::{Port, Sockets, Wanted};
 use super::{Drive, instant_now};
 use crate::cold::ColdJob;
 use crate::estate::{Estate, HeldAddress, Holding, Transport, Will};
@@ -21,6 +21,7 @@ impl Drive {
         self.number_holders();
         let former = std::mem::take(&mut self.ports).into_iter();
         let mut former: BTreeMap<String, Port> = former.map(|p| (p.name.clone(), p)).collect();
+        let mut unwanted = Vec::new();
         for (position, name) in self.layout.core.interfaces.iter().enumerate() {
             let id = InterfaceId::at(position);
             let wanted = self.wanted(id);
@@ -29,10 +30,12 @@ impl Drive {
                 Port::new(id, self.next_key, name, wanted)
             });
             port.id = id;
-            port.want(wanted);
+            unwanted.extend(port.want(wanted));
             port.named = self.named_sources(id);
             self.ports.push(port);
         }
+        unwanted.extend(former.into_values().filter_map(|port| port.sockets));
+        self.close(unwanted);
         self.routers.clear();
         self.virtuals.clear();
         for (at, group) in self.layout.core.groups.iter().enumerate() {
@@ -101,6 +104,16 @@ impl Drive {
             wanted.hears = Hears::NoReplication;
         }
         wanted
+    }
+
+    /// Has sockets closed. The kernel takes up to 10 ms for one that reads frames, and peers do not wait for
+    /// more than a few heartbeats.
+    pub(super) fn close(&self, sockets: impl IntoIterator<Item = Sockets>) {
+        for sockets in sockets {
+            sockets.unwatch(&self.poller);
+            // What finds no room is closed here.
+            let _ = self.cold.try_send(ColdJob::Close(Box::new(sockets)));
+        }
     }
 
     pub(super) fn open_ports(&mut self) {
