@@ -28,7 +28,7 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// How soon after a flow was disowned by its former owner its timeout is looked after.
 const KEPT_FOR: Duration = Duration::from_secs(1);
 /// Flows that are gone are remembered until all earlier packets have come; at most so many.
-pub(super) const GONE_MAX: usize = 65_536;
+const GONE_MAX: usize = 65_536;
 
 /// Ends of readings of a peer that wait for what was told before them; the sums show it where more do.
 const SWEEPS_MAX: usize = 16;

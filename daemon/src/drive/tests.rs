@@ -78,6 +78,10 @@ impl Bed {
         Bed { drive, jobs, _events: drafts, _calls: calls_in, _results: results }
     }
 
+    fn closings_asked(&self) -> usize {
+        self.jobs.try_iter().filter(|job| matches!(job, ColdJob::Close(_))).count()
+    }
+
     fn snapshots_asked(&self) -> usize {
         self.jobs.try_iter().filter(|job| matches!(job, ColdJob::Snapshot)).count()
     }
@@ -177,6 +181,23 @@ fn a_picture_of_the_kernel_does_not_undo_the_news_that_came_while_it_was_taken()
     assert!(state.present && !state.running, "{state:?}");
     assert_eq!(port(drive, "evg-lan").addresses, [IpAddr::from([192, 0, 2, 3])]);
     assert_eq!(bed.snapshots_asked(), 1);
+}
+
+#[test]
+fn sockets_are_not_closed_where_heartbeats_wait_for_it() {
+    let mut bed = Bed::new();
+    let now = instant_now();
+    assert!(port(&bed.drive, "evg-lan").sockets.is_some());
+    bed.drive.take_news(now, &[Event::LinkGone { ifindex: LAN }]);
+    assert!(port(&bed.drive, "evg-lan").sockets.is_none());
+    assert_eq!(bed.closings_asked(), 1);
+    bed.drive.take_news(now, &[lan(true)]);
+    bed.drive.ask_for_picture();
+    bed.drive.take_picture(now, Ok(Vec::new()));
+    assert_eq!(bed.closings_asked(), 1);
+    bed.drive.take_news(now, &[lan(true)]);
+    bed.drive.apply(now, layout(&GATEWAY.replace("evg-lan", "evg-other")), vec![key()]);
+    assert_eq!(bed.closings_asked(), 1, "its interface is not in the configuration any more");
 }
 
 #[test]
