@@ -235,7 +235,7 @@ pub struct Progress {
     /// Flows that the peer has not confirmed.
     pub backlog: usize,
     /// For how long it lacks something: since the oldest packet that it has not confirmed was sent, or the
-    /// oldest change was due. Confirmations come together, up to 10 ms later. `None` where the
+    /// oldest change was due. Confirmations come together, up to 20 ms later. `None` where the
     /// peer's protocol does not tell.
     pub lag: Option<Duration>,
 }
@@ -400,7 +400,7 @@ impl Replicator {
     fn closed(&mut self, now: Instant, name: FlowHash, key: &FlowKey) {
         self.outbox.forget_read(name);
         if self.serving {
-            self.ended.insert(name);
+            self.ended.insert(name, None);
         }
         let known = self.index.get(name);
         match known.map(|entry| entry.stream == self.stream()) {

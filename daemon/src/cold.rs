@@ -40,7 +40,7 @@ pub enum ColdJob {
     /// Keep the names of the groups that an operator has locked.
     SaveLocks(Vec<String>),
     /// Close sockets that are not watched any more.
-    Close(Box<Sockets>),
+    Close(Vec<Sockets>),
 }
 
 /// What came of a job.

@@ -381,7 +381,7 @@ impl Replicator {
             if entry.stream == me {
                 missed += 1;
                 if serving {
-                    ended.insert(name);
+                    ended.insert(name, None);
                 }
                 return None;
             }

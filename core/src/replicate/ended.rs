@@ -41,20 +41,26 @@ impl Ended {
         self.stopped[usize::from(node) % STREAMS_MAX] = self.time;
     }
 
-    /// A flow has ended, with us or with another node.
-    pub fn insert(&mut self, name: FlowHash) {
+    /// A flow has ended in our kernel, or a node has told that.
+    pub fn insert(&mut self, name: FlowHash, told_by: Option<Stream>) {
         if self.recent.used == REMEMBERED {
             self.earlier = std::mem::take(&mut self.recent);
         }
-        self.recent.put(name, self.time);
+        self.recent.put(name, End { time: self.time, told_by });
     }
 
-    /// Whether a flow has ended since we serve, or since this node does no more.
+    /// Whether a flow has ended here since we serve, or with others since this node does no more. What
+    /// it has told itself is in the order of its packets.
     pub fn has(&self, name: FlowHash, node: Stream) -> bool {
         let stopped = self.stopped[usize::from(node) % STREAMS_MAX];
-        let since = self.began.map_or(stopped, |began| began.min(stopped));
-        let ended = self.recent.get(name).or_else(|| self.earlier.get(name));
-        ended.is_some_and(|time| time >= since)
+        let since_we_serve = self.began.map_or(stopped, |began| began.min(stopped));
+        let Some(end) = self.recent.get(name).or_else(|| self.earlier.get(name)) else {
+            return false;
+        };
+        match end.told_by {
+            None => end.time >= since_we_serve,
+            Some(teller) => teller != node && end.time >= stopped,
+        }
     }
 
     /// Nodes have other numbers.
@@ -65,13 +71,23 @@ impl Ended {
                 self.stopped[usize::from(new) % STREAMS_MAX] = stopped;
             }
         }
+        self.recent.renumber(&place);
+        self.earlier.renumber(&place);
     }
 }
 
-/// When flows have ended: an open table with linear probing, at most half full. Nothing is taken out.
+/// The end of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+struct End {
+    time: u32,
+    /// `None`: our own kernel has seen it.
+    told_by: Option<Stream>,
+}
+
+/// Ends of flows: an open table with linear probing, at most half full. Nothing is taken out.
 #[derive(Clone, Debug, Default)]
 struct Table {
-    places: Vec<Option<(FlowHash, u32)>>,
+    places: Vec<Option<(FlowHash, End)>>,
     used: usize,
 }
 
@@ -85,18 +101,30 @@ impl Hash for Table {
 }
 
 impl Table {
-    fn get(&self, name: FlowHash) -> Option<u32> {
+    fn get(&self, name: FlowHash) -> Option<End> {
         let at = self.place_of(name)?;
-        self.places[at].map(|(_, time)| time)
+        self.places[at].map(|(_, end)| end)
     }
 
-    fn put(&mut self, name: FlowHash, time: u32) {
+    fn put(&mut self, name: FlowHash, end: End) {
         if (self.used + 1) * 2 > self.places.len() {
             self.grow();
         }
         if let Some(at) = self.place_of(name) {
             self.used += usize::from(self.places[at].is_none());
-            self.places[at] = Some((name, time));
+            self.places[at] = Some((name, end));
+        }
+    }
+
+    /// What a node has told that is gone does not count any more.
+    fn renumber(&mut self, place: impl Fn(Stream) -> Option<Stream>) {
+        let former = std::mem::take(self).places.into_iter().flatten();
+        for (name, end) in former {
+            match end.told_by.map(&place) {
+                None => self.put(name, end),
+                Some(Some(told_by)) => self.put(name, End { told_by: Some(told_by), ..end }),
+                Some(None) => {}
+            }
         }
     }
 
@@ -114,7 +142,7 @@ impl Table {
         let double = (self.places.len() * 2).max(PLACES_MIN);
         let former = std::mem::replace(&mut self.places, vec![None; double]);
         self.used = 0;
-        former.into_iter().flatten().for_each(|(name, time)| self.put(name, time));
+        former.into_iter().flatten().for_each(|(name, end)| self.put(name, end));
     }
 }
 
@@ -124,28 +152,32 @@ mod tests {
 
     const ONE: Stream = 1;
     const OTHER: Stream = 2;
+    const THIRD: Stream = 3;
 
     #[test]
     fn who_has_stopped_before_a_flow_ended_does_not_know_it() {
         let mut ended = Ended::default();
         assert!(!ended.has(FlowHash(7), ONE));
-        ended.insert(FlowHash(7));
+        ended.insert(FlowHash(7), Some(THIRD));
         ended.stop(ONE);
         assert!(!ended.has(FlowHash(7), ONE), "it may have begun again there");
         assert!(ended.has(FlowHash(7), OTHER), "that has not served since");
-        ended.insert(FlowHash(7));
+        ended.insert(FlowHash(7), Some(THIRD));
         assert!(ended.has(FlowHash(7), ONE));
+        assert!(!ended.has(FlowHash(7), THIRD), "that has told it");
         assert!(!ended.has(FlowHash(8), ONE));
     }
 
     #[test]
     fn what_has_ended_since_we_serve_nobody_knows_better() {
         let mut ended = Ended::default();
-        ended.insert(FlowHash(6));
+        ended.insert(FlowHash(6), None);
         ended.stop(ONE);
         ended.serve(true);
-        ended.insert(FlowHash(7));
+        ended.insert(FlowHash(7), None);
+        ended.insert(FlowHash(8), Some(THIRD));
         ended.stop(OTHER);
+        assert!(!ended.has(FlowHash(8), OTHER), "it has not ended here");
         assert!(ended.has(FlowHash(7), OTHER) && ended.has(FlowHash(7), ONE));
         assert!(!ended.has(FlowHash(6), OTHER));
         ended.serve(false);
@@ -158,7 +190,7 @@ mod tests {
         // Few different low bits, so that chains are long.
         let name = |n: usize| FlowHash(n as u64 / 4 * 64);
         for n in 0..8 * REMEMBERED {
-            ended.insert(name(n));
+            ended.insert(name(n), Some(THIRD));
             assert!(ended.recent.used <= REMEMBERED && ended.earlier.used <= REMEMBERED);
         }
         let kept = |n: &usize| ended.has(name(*n), ONE);
@@ -169,9 +201,14 @@ mod tests {
     #[test]
     fn it_moves_with_the_numbers_of_nodes() {
         let mut ended = Ended::default();
-        ended.insert(FlowHash(7));
+        ended.insert(FlowHash(7), None);
+        ended.insert(FlowHash(8), Some(THIRD));
+        ended.insert(FlowHash(9), Some(OTHER));
         ended.stop(ONE);
-        ended.renumber(|stream| (stream == ONE).then_some(OTHER));
+        let place = |stream| (stream != OTHER).then_some(if stream == ONE { OTHER } else { ONE });
+        ended.renumber(place);
         assert!(ended.has(FlowHash(7), ONE) && !ended.has(FlowHash(7), OTHER));
+        assert!(!ended.has(FlowHash(8), ONE) && ended.has(FlowHash(8), THIRD));
+        assert!(!ended.has(FlowHash(9), THIRD), "who has told it is gone");
     }
 }

@@ -385,7 +385,7 @@ impl Replicator {
     }
 
     /// Whether the word of a node that does not serve, on a flow that is not known as its own, comes
-    /// too late: the flow belongs to another one, or has ended here, or is for one that serves to tell.
+    /// too late: the flow belongs to another one, or has ended since, or is for one that serves to tell.
     fn is_stale(&self, known: Option<Entry>, name: FlowHash, stream: Stream) -> bool {
         known.is_some()
             || self.ended.has(name, stream)
@@ -448,7 +448,7 @@ impl Replicator {
             self.pass.want_soon(now + KEPT_FOR);
             return self.move_here(now);
         }
-        self.ended.insert(name);
+        self.ended.insert(name, Some(stream));
         // A copy that differed, or that our kernel did not take, is unknown and still in the table.
         let unknown = || self.index.get(name).is_none() && !self.outbox.has(name);
         if known.is_some() || !self.serving && unknown() {

@@ -109,10 +109,11 @@ impl Drive {
     /// Has sockets closed. The kernel takes up to 10 ms for one that reads frames, and peers do not wait for
     /// more than a few heartbeats.
     pub(super) fn close(&self, sockets: impl IntoIterator<Item = Sockets>) {
-        for sockets in sockets {
-            sockets.unwatch(&self.poller);
+        let sockets: Vec<Sockets> = sockets.into_iter().collect();
+        sockets.iter().for_each(|sockets| sockets.unwatch(&self.poller));
+        if !sockets.is_empty() {
             // What finds no room is closed here.
-            let _ = self.cold.try_send(ColdJob::Close(Box::new(sockets)));
+            let _ = self.cold.try_send(ColdJob::Close(sockets));
         }
     }
 
