@@ -1,6 +1,7 @@
 //! The interfaces of the configuration as they are now, with the sockets that are open on them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use evergate_core::ident::{Family, InterfaceId, Mac};
 use evergate_core::input;
@@ -97,19 +98,24 @@ pub struct Sockets {
 }
 
 impl Sockets {
+    /// The descriptor that a source is read from, if it is open.
+    fn descriptor(&self, source: Source) -> Option<BorrowedFd<'_>> {
+        match source {
+            Source::Vrrp(Family::V4) => self.vrrp_v4.as_ref().map(AsFd::as_fd),
+            Source::Vrrp(Family::V6) => self.vrrp_v6.as_ref().map(AsFd::as_fd),
+            Source::Udp(Family::V4) => self.udp_v4.as_ref().map(AsFd::as_fd),
+            Source::Udp(Family::V6) => self.udp_v6.as_ref().map(AsFd::as_fd),
+            Source::Arp => self.arp.as_ref().map(AsFd::as_fd),
+            Source::Ndp => self.ndp.as_ref().map(AsFd::as_fd),
+        }
+    }
+
     /// Nothing that comes in is reported any more.
     pub fn unwatch(&self, poller: &Poller) {
-        let Sockets { vrrp_v4, vrrp_v6, udp_v4, udp_v6, frames: _, arp, ndp } = self;
-        let removed = [
-            vrrp_v4.as_ref().map(|socket| poller.remove(socket)),
-            vrrp_v6.as_ref().map(|socket| poller.remove(socket)),
-            udp_v4.as_ref().map(|socket| poller.remove(socket)),
-            udp_v6.as_ref().map(|socket| poller.remove(socket)),
-            arp.as_ref().map(|socket| poller.remove(socket)),
-            ndp.as_ref().map(|socket| poller.remove(socket)),
-        ];
-        // What was not watched need not be forgotten.
-        drop(removed);
+        for descriptor in SOURCES.into_iter().filter_map(|source| self.descriptor(source)) {
+            // One that could not be watched need not be forgotten.
+            let _ = poller.remove(descriptor);
+        }
     }
 }
 
@@ -222,14 +228,7 @@ impl Port {
     fn watch(&self, sockets: &Sockets, poller: &Poller, wrong: &mut Vec<String>) {
         for (kind, source) in SOURCES.into_iter().enumerate() {
             let token = FIRST_TOKEN + self.key * SOURCES.len() as u64 + kind as u64;
-            let added = match source {
-                Source::Vrrp(Family::V4) => sockets.vrrp_v4.as_ref().map(|s| poller.add(s, token)),
-                Source::Vrrp(Family::V6) => sockets.vrrp_v6.as_ref().map(|s| poller.add(s, token)),
-                Source::Udp(Family::V4) => sockets.udp_v4.as_ref().map(|s| poller.add(s, token)),
-                Source::Udp(Family::V6) => sockets.udp_v6.as_ref().map(|s| poller.add(s, token)),
-                Source::Arp => sockets.arp.as_ref().map(|s| poller.add(s, token)),
-                Source::Ndp => sockets.ndp.as_ref().map(|s| poller.add(s, token)),
-            };
+            let added = sockets.descriptor(source).map(|socket| poller.add(socket, token));
             if let Some(Err(error)) = added {
                 wrong.push(format!("cannot wait for packets on {}: {error}", self.name));
             }
