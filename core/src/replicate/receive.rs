@@ -351,8 +351,10 @@ impl Replicator {
                 self.counters.stale += 1;
                 return self.correct(from);
             }
+            // Its last word on a flow that we do not have: it is ours.
             _ if !self.serves(stream) && self.serving => {
-                return self.take_late(now, from, flow, out);
+                self.take_in(now, name, flow, out);
+                return self.correct(from);
             }
             Some(_) | None => {}
         }
@@ -390,13 +392,6 @@ impl Replicator {
         known.is_some()
             || self.ended.has(name, stream)
             || !self.serving && self.sights.iter().any(|sight| sight.serves)
-    }
-
-    /// The last word of a node that serves no more, on a flow that we do not have: it is ours.
-    fn take_late(&mut self, now: Instant, from: NodeId, flow: Flow, out: &mut Vec<Effect>) {
-        let name = self.settings.key.name(&flow.key);
-        self.take_in(now, name, flow, out);
-        self.correct(from);
     }
 
     /// A node that serves no more tells what is ours: it may not know yet.
