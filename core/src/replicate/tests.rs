@@ -75,6 +75,10 @@ fn flow(number: u32) -> Flow {
     }
 }
 
+fn leased(flow: Flow) -> Flow {
+    Flow { timeout: u32::try_from(LEASE.as_secs()).unwrap(), ..flow }
+}
+
 fn with_state(flow: &Flow, state: u8) -> Flow {
     Flow { state: State::Tcp { state, flags: [3, 3], scales: [7, 7] }, ..flow.clone() }
 }
@@ -169,13 +173,10 @@ impl World {
                     self.transmit(at, incarnation, &body);
                 }
                 Effect::Add(flow) => {
-                    let held = host.table.entry(flow.key).or_insert(flow).clone();
+                    let held = host.table.entry(flow.key).or_insert(leased(flow)).clone();
                     self.feed(at, Input::Changed(held));
                 }
-                Effect::Put(flow) => {
-                    let timeout = u32::try_from(LEASE.as_secs()).unwrap();
-                    host.table.insert(flow.key, Flow { timeout, ..flow });
-                }
+                Effect::Put(flow) => drop(host.table.insert(flow.key, leased(flow))),
                 Effect::Delete(key) => drop(host.table.remove(&key)),
                 Effect::Renew(key) => {
                     if let Some(flow) = host.table.get_mut(&key) {
