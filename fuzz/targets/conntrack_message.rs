@@ -5,18 +5,19 @@
 
 use evergate_core::flow::{Flow, FlowKey, Part, State, Zones, status, tcp};
 use evergate_daemon::kernel::conntrack::decode::{News, NewsOf, is_complete, messages};
-use evergate_daemon::kernel::conntrack::encode::{
-    Answer, Head, Omit, create, delete, expect, unexpect, update,
-};
+use evergate_daemon::kernel::conntrack::encode::{Omit, create, delete, expect, unexpect, update};
 use evergate_daemon::kernel::rtnetlink::encode::Requests;
 use libfuzzer_sys::fuzz_target;
+
+/// The number of every request.
+const SEQUENCE: u32 = 1;
 
 fuzz_target!(|bytes: &[u8]| {
     for message in messages(bytes).flatten() {
         let _ = is_complete(&message);
-        let (flow, head) = (message.flow, Head { sequence: 1, answer: Answer::Always });
+        let flow = message.flow;
         let mut requests = Requests::default();
-        create(&mut requests, head, &flow, flow.timeout, Omit::default());
+        create(&mut requests, SEQUENCE, &flow, flow.timeout, Omit::default());
         let again = messages(requests.bytes()).next().expect("one was written");
         let again = again.expect("what was written can be read").flow;
         // One zone is in both directions or in one; the kernel has no two.
@@ -25,15 +26,15 @@ fuzz_target!(|bytes: &[u8]| {
         if has_one && !flow.is_translated() {
             assert_eq!(again, taken(flow.clone()));
         }
-        update(&mut requests, head, &flow, 1, message.status, Omit::LABELS);
-        delete(&mut requests, head, &flow.key);
+        update(&mut requests, SEQUENCE, &flow, 1, message.status, Omit::LABELS);
+        delete(&mut requests, SEQUENCE, &flow.key);
         assert!(requests.count() == 3);
     }
     for news in NewsOf::new(bytes).flatten() {
         let News::Expectation(told) = news else { continue };
         let key = FlowKey { original: told.master, zones: Zones::default() };
-        let (mut requests, head) = (Requests::default(), Head { sequence: 1, answer: Answer::Always });
-        expect(&mut requests, head, &key, &told.expectation, b"ftp");
+        let mut requests = Requests::default();
+        expect(&mut requests, SEQUENCE, &key, &told.expectation, b"ftp");
         let again = NewsOf::new(requests.bytes()).next().expect("one was written");
         let News::Expectation(again) = again.expect("what was written can be read") else {
             panic!("it was an expectation")
@@ -44,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
         if matches!(wanted.tuple.part, Part::Ports { .. }) {
             assert_eq!(again.expectation, wanted);
         }
-        unexpect(&mut requests, head, &key, &told.expectation);
+        unexpect(&mut requests, SEQUENCE, &key, &told.expectation);
     }
 });
 

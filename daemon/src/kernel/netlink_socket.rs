@@ -39,6 +39,14 @@ impl NetlinkSocket {
         Ok(Self { socket: socket.into() })
     }
 
+    /// A socket for requests whose answers are all there when [`NetlinkSocket::send`] returns, so that
+    /// it never waits for one.
+    pub(super) fn for_changes(kind: i32) -> io::Result<Self> {
+        let socket = Self::for_requests(kind)?;
+        socket2::SockRef::from(&socket.socket).set_nonblocking(true)?;
+        Ok(socket)
+    }
+
     /// A socket for `NETLINK_ROUTE` news of the groups in the bit mask; it never waits.
     pub(super) fn for_news(groups: u32) -> io::Result<Self> {
         let socket = open(libc::NETLINK_ROUTE, NEWS_BYTES, groups)?;

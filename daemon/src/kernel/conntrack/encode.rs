@@ -1,7 +1,8 @@
 //! Requests to the table of connections.
 //!
 //! The kernel owns much of a connection and takes the rest in one form only: what it would drop or
-//! refuse is not sent, and what it would guess is spelled out.
+//! refuse is not sent, and what it would guess is spelled out. It answers to a change only if that
+//! fails, with the sequence number of the request.
 
 use evergate_core::flow::{Flow, FlowKey, State, Zones, status, tcp};
 
@@ -24,33 +25,6 @@ pub const SCALE_MAX: u8 = 14;
 const TCP_FLAGS_SENT: u8 = tcp::FLAG_WINDOW_SCALE | tcp::FLAG_SACK | tcp::FLAG_LIBERAL;
 /// The bits of the status that can be set. They can never be taken back.
 const STATUS_SETTABLE: u32 = status::SEEN_REPLY | status::ASSURED;
-
-/// When the kernel is to answer a request for a change.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Answer {
-    /// Only if it fails.
-    OnFailure,
-    /// Always.
-    Always,
-}
-
-/// What every request begins with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
-    /// The number that its answer will carry.
-    pub sequence: u32,
-    /// Whether there will be one.
-    pub answer: Answer,
-}
-
-impl Head {
-    fn flags(self) -> i32 {
-        match self.answer {
-            Answer::OnFailure => 0,
-            Answer::Always => libc::NLM_F_ACK,
-        }
-    }
-}
 
 /// A set of the parts of a flow that a request leaves out, because this kernel cannot have them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -83,8 +57,8 @@ impl Omit {
 ///
 /// Windows of TCP cannot be told, so they are not checked until [`check_windows`]; with
 /// [`Omit::LIBERAL`] the kernel takes them from the first packet of each direction.
-pub fn create(out: &mut Requests, head: Head, flow: &Flow, timeout_s: u32, omit: Omit) {
-    request(out, a::IPCTNL_MSG_CT_NEW, head.flags() | libc::NLM_F_CREATE, head, &flow.key, |out| {
+pub fn create(out: &mut Requests, sequence: u32, flow: &Flow, timeout_s: u32, omit: Omit) {
+    request(out, a::IPCTNL_MSG_CT_NEW, libc::NLM_F_CREATE, sequence, &flow.key, |out| {
         write_original(out, &flow.key);
         let ends = nat::ends(flow);
         // The kernel translates by the ranges alone: the tuple must be the one from before.
@@ -104,8 +78,15 @@ pub fn create(out: &mut Requests, head: Head, flow: &Flow, timeout_s: u32, omit:
 ///
 /// `held` is the status that the kernel has told: bits that are set there stay so, and the kernel
 /// refuses a status without them.
-pub fn update(out: &mut Requests, head: Head, flow: &Flow, timeout_s: u32, held: u32, omit: Omit) {
-    request(out, a::IPCTNL_MSG_CT_NEW, head.flags(), head, &flow.key, |out| {
+pub fn update(
+    out: &mut Requests,
+    sequence: u32,
+    flow: &Flow,
+    timeout_s: u32,
+    held: u32,
+    omit: Omit,
+) {
+    request(out, a::IPCTNL_MSG_CT_NEW, 0, sequence, &flow.key, |out| {
         write_original(out, &flow.key);
         let keep = held & (STATUS_SETTABLE | status::EXPECTED);
         write_value(out, flow, timeout_s, keep | flow.status & STATUS_SETTABLE, omit);
@@ -113,23 +94,23 @@ pub fn update(out: &mut Requests, head: Head, flow: &Flow, timeout_s: u32, held:
 }
 
 /// Removes a connection by its key.
-pub fn delete(out: &mut Requests, head: Head, key: &FlowKey) {
-    request(out, a::IPCTNL_MSG_CT_DELETE, head.flags(), head, key, |out| {
+pub fn delete(out: &mut Requests, sequence: u32, key: &FlowKey) {
+    request(out, a::IPCTNL_MSG_CT_DELETE, 0, sequence, key, |out| {
         write_original(out, key);
     });
 }
 
 /// Removes whatever connection has the reply tuple of `flow`, in either direction.
-pub fn delete_by_reply(out: &mut Requests, head: Head, flow: &Flow) {
-    request(out, a::IPCTNL_MSG_CT_DELETE, head.flags(), head, &flow.key, |out| {
+pub fn delete_by_reply(out: &mut Requests, sequence: u32, flow: &Flow) {
+    request(out, a::IPCTNL_MSG_CT_DELETE, 0, sequence, &flow.key, |out| {
         write_both_zones(out, flow.key.zones);
         write_tuple(out, a::CTA_TUPLE_REPLY, &flow.reply, reply_zone(flow.key.zones));
     });
 }
 
 /// Asks for a connection by its key. The kernel answers with it, or with an error.
-pub fn get(out: &mut Requests, head: Head, key: &FlowKey) {
-    request(out, a::IPCTNL_MSG_CT_GET, head.flags(), head, key, |out| write_original(out, key));
+pub fn get(out: &mut Requests, sequence: u32, key: &FlowKey) {
+    request(out, a::IPCTNL_MSG_CT_GET, 0, sequence, key, |out| write_original(out, key));
 }
 
 /// Asks for all connections of both families.
@@ -139,8 +120,8 @@ pub fn list(out: &mut Requests, sequence: u32) {
 }
 
 /// Lets the kernel forget a connection after `timeout_s` seconds; it must be there.
-pub fn set_timeout(out: &mut Requests, head: Head, key: &FlowKey, timeout_s: u32) {
-    request(out, a::IPCTNL_MSG_CT_NEW, head.flags(), head, key, |out| {
+pub fn set_timeout(out: &mut Requests, sequence: u32, key: &FlowKey, timeout_s: u32) {
+    request(out, a::IPCTNL_MSG_CT_NEW, 0, sequence, key, |out| {
         write_original(out, key);
         number(out, a::CTA_TIMEOUT, timeout_s);
     });
@@ -148,8 +129,8 @@ pub fn set_timeout(out: &mut Requests, head: Head, key: &FlowKey, timeout_s: u32
 
 /// Has the kernel check the windows of a TCP connection, which must be there, or not. To be checked again
 /// they must be known: packets were seen in both directions.
-pub fn check_windows(out: &mut Requests, head: Head, key: &FlowKey, check: bool) {
-    request(out, a::IPCTNL_MSG_CT_NEW, head.flags(), head, key, |out| {
+pub fn check_windows(out: &mut Requests, sequence: u32, key: &FlowKey, check: bool) {
+    request(out, a::IPCTNL_MSG_CT_NEW, 0, sequence, key, |out| {
         write_original(out, key);
         out.nested(a::CTA_PROTOINFO | NESTED, |info| {
             info.nested(a::CTA_PROTOINFO_TCP | NESTED, |info| {
@@ -165,12 +146,12 @@ fn request(
     out: &mut Requests,
     kind: u16,
     flags: i32,
-    head: Head,
+    sequence: u32,
     key: &FlowKey,
     fill: impl FnOnce(&mut Requests),
 ) {
     let family = family_header(family_of(key.original.source));
-    out.message(kind, flags, head.sequence, &family, fill);
+    out.message(kind, flags, sequence, &family, fill);
 }
 
 /// The family, a version (0) and no resource.

@@ -1,7 +1,7 @@
 //! Changes to the table of connections, many at a time.
 //!
-//! A batch is one call, and only its last message is acknowledged: failures are told all the same,
-//! and success needs no words. What failed for a reason that can be mended is tried again, in the
+//! A batch is one call. The kernel has done all of it when the call returns, and has told what failed;
+//! success needs no words. What failed for a reason that can be mended is tried again, in the
 //! way that `repair` says; that is rare, so the usual path stays short.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,10 +10,9 @@ use evergate_core::flow::{Flow, FlowKey, Part, Tuple, Zones, protocol};
 use nix::errno::Errno;
 
 use super::decode::{Message, messages};
-use super::encode::{self, Answer, Head, Omit};
+use super::encode::{self, Omit};
 use crate::kernel::error::NetlinkError;
 use crate::kernel::netlink_socket::{DATAGRAM_MAX, NetlinkSocket};
-use crate::kernel::requests::receive;
 use crate::kernel::rtnetlink::encode::Requests;
 use crate::kernel::rtnetlink::parse::Messages;
 use crate::sys::option::bound_address;
@@ -89,7 +88,7 @@ pub struct Injector {
 impl Injector {
     /// Opens the door in the calling thread's network namespace. Needs `CAP_NET_ADMIN`.
     pub fn open() -> Result<Self, NetlinkError> {
-        let socket = NetlinkSocket::for_requests(libc::NETLINK_NETFILTER)
+        let socket = NetlinkSocket::for_changes(libc::NETLINK_NETFILTER)
             .map_err(|error| NetlinkError::from_call(&error))?;
         let address = bound_address(&socket).map_err(|error| NetlinkError::from_call(&error))?;
         let port = address.as_netlink_port().ok_or(NetlinkError::Malformed)?;
@@ -182,26 +181,24 @@ impl Injector {
         let share = if is_plain { BATCH_MAX } else { BATCH_MAX / ATTEMPT_MESSAGES_MAX };
         let mut failed = Vec::new();
         for attempts in attempts.chunks(share) {
-            let last = attempts.len() - 1;
             let first = self.sequence.wrapping_add(1);
             self.requests.clear();
             // Which attempt a message belongs to; what only clears the way for one does not count.
             let mut owners = Vec::with_capacity(BATCH_MAX);
-            for (place, attempt) in attempts.iter().enumerate() {
+            for attempt in attempts {
                 let operation = &operations[attempt.index];
                 if let (Operation::Put(flow, _), Way::Replace) = (operation, attempt.way) {
-                    let head = self.head(Answer::OnFailure);
-                    encode::delete(&mut self.requests, head, &flow.key);
-                    let head = self.head(Answer::OnFailure);
-                    encode::delete_by_reply(&mut self.requests, head, flow);
+                    let sequence = self.next_sequence();
+                    encode::delete(&mut self.requests, sequence, &flow.key);
+                    let sequence = self.next_sequence();
+                    encode::delete_by_reply(&mut self.requests, sequence, flow);
                     owners.extend([None, None]);
                 }
-                let answer = if place == last { Answer::Always } else { Answer::OnFailure };
-                let head = self.head(answer);
-                repair::write(&mut self.requests, head, operation, attempt);
+                let sequence = self.next_sequence();
+                repair::write(&mut self.requests, sequence, operation, attempt);
                 owners.push(Some(*attempt));
             }
-            self.answers(first, owners.len(), |position, errno| {
+            self.carry_out(first, |position, errno| {
                 let Some(Some(attempt)) = owners.get(position) else { return };
                 let was_gone = errno == Errno::ENOENT
                     && matches!(operations[attempt.index], Operation::Delete(_));
@@ -213,36 +210,35 @@ impl Injector {
         Ok(failed)
     }
 
-    fn head(&mut self, answer: Answer) -> Head {
+    fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
-        Head { sequence: self.sequence, answer }
+        self.sequence
     }
 
-    /// Sends what was written and reads errors until the last of `count` messages is answered.
-    fn answers(
-        &mut self,
-        first: u32,
-        count: usize,
-        mut failed: impl FnMut(usize, Errno),
-    ) -> Result<(), Errno> {
+    /// Sends what was written, the first with the number `first`, and reads what failed.
+    fn carry_out(&mut self, first: u32, mut failed: impl FnMut(usize, Errno)) -> Result<(), Errno> {
         self.socket.send(self.requests.bytes()).map_err(|error| errno_of(&error))?;
-        loop {
-            let datagram = receive(&self.socket, &mut self.buffer).map_err(|e| cause(&e))?;
+        while let Some(datagram) = self.answer().map_err(|error| cause(&error))? {
             for message in Messages::new(datagram) {
                 let message = message.map_err(|_| Errno::EBADMSG)?;
-                let position = message.sequence.wrapping_sub(first) as usize;
-                // Answers to an older call, whose reader has given up, are passed over.
-                if i32::from(message.kind) != libc::NLMSG_ERROR || position >= count {
+                if i32::from(message.kind) != libc::NLMSG_ERROR {
                     continue;
                 }
+                let position = message.sequence.wrapping_sub(first) as usize;
                 let (errno, _) = message.verdict().map_err(|_| Errno::EBADMSG)?;
-                if errno != 0 {
-                    failed(position, Errno::from_raw(errno));
-                }
-                if position + 1 == count {
-                    return Ok(());
-                }
+                failed(position, Errno::from_raw(errno));
             }
+        }
+        Ok(())
+    }
+
+    /// The next answer of the kernel; `None` if it has told everything.
+    fn answer(&mut self) -> Result<Option<&[u8]>, NetlinkError> {
+        let received = self.socket.receive(&mut self.buffer);
+        match received.map_err(|error| NetlinkError::from_call(&error))? {
+            Some(datagram) if datagram.truncated => Err(NetlinkError::Malformed),
+            Some(datagram) => Ok(Some(&self.buffer[..datagram.length])),
+            None => Ok(None),
         }
     }
 
@@ -270,21 +266,17 @@ impl Injector {
     ) -> Result<Vec<Option<Message>>, NetlinkError> {
         self.requests.clear();
         let first = self.sequence.wrapping_add(1);
-        let mut count = 0;
-        let mut keys = keys.take(BATCH_MAX).peekable();
-        while let Some(key) = keys.next() {
-            let answer = if keys.peek().is_none() { Answer::Always } else { Answer::OnFailure };
-            let head = self.head(answer);
-            encode::get(&mut self.requests, head, key);
-            count += 1;
+        let mut found = Vec::new();
+        for key in keys.take(BATCH_MAX) {
+            let sequence = self.next_sequence();
+            encode::get(&mut self.requests, sequence, key);
+            found.push(None);
         }
-        let mut found = vec![None; count];
-        if count == 0 {
+        if found.is_empty() {
             return Ok(found);
         }
         self.socket.send(self.requests.bytes()).map_err(|error| NetlinkError::from_call(&error))?;
-        loop {
-            let datagram = receive(&self.socket, &mut self.buffer)?;
+        while let Some(datagram) = self.answer()? {
             for message in Messages::new(datagram) {
                 let message = message.map_err(|_| NetlinkError::Malformed)?;
                 let position = message.sequence.wrapping_sub(first) as usize;
@@ -292,16 +284,12 @@ impl Injector {
                 if i32::from(message.kind) != libc::NLMSG_ERROR {
                     // Every answer comes in a datagram of its own.
                     *place = messages(datagram).flatten().next();
-                    continue;
-                }
-                if message.verdict().is_ok_and(|(errno, _)| errno == libc::EPERM) {
+                } else if message.verdict().is_ok_and(|(errno, _)| errno == libc::EPERM) {
                     return Err(NetlinkError::NotPermitted);
-                }
-                if position + 1 == count {
-                    return Ok(found);
                 }
             }
         }
+        Ok(found)
     }
 }
 

@@ -6,7 +6,7 @@ use evergate_core::flow::{EXPECTATION_FLAGS, Expectation, FlowKey, Part, Tuple};
 
 use super::super::attributes::{self as a, NESTED};
 use super::tuple::write_tuple;
-use super::{Head, family_header, number, request};
+use super::{family_header, number, request};
 use crate::kernel::rtnetlink::encode::{Requests, family_of};
 
 /// It stays after its connection has come.
@@ -16,13 +16,13 @@ const PERMANENT: u8 = 0x01;
 /// forgets it after the time that the helper has for it, see [`set_expectation_timeout`].
 pub fn expect(
     out: &mut Requests,
-    head: Head,
+    sequence: u32,
     master: &FlowKey,
     expectation: &Expectation,
     helper: &[u8],
 ) {
-    let flags = head.flags() | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-    request(out, a::IPCTNL_MSG_EXP_NEW, flags, head, master, |out| {
+    let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    request(out, a::IPCTNL_MSG_EXP_NEW, flags, sequence, master, |out| {
         write_place(out, master, expectation);
         let like = |address, port| like(&expectation.tuple, address, port);
         if let Some(nat) = expectation.nat {
@@ -48,20 +48,20 @@ pub fn expect(
 /// Lets the kernel forget an expectation after so many seconds; it must be there.
 pub fn set_expectation_timeout(
     out: &mut Requests,
-    head: Head,
+    sequence: u32,
     master: &FlowKey,
     expectation: &Expectation,
     timeout_s: u32,
 ) {
-    request(out, a::IPCTNL_MSG_EXP_NEW, head.flags(), head, master, |out| {
+    request(out, a::IPCTNL_MSG_EXP_NEW, 0, sequence, master, |out| {
         write_place(out, master, expectation);
         number(out, a::CTA_EXPECT_TIMEOUT, timeout_s);
     });
 }
 
 /// Takes back an expectation of a connection.
-pub fn unexpect(out: &mut Requests, head: Head, master: &FlowKey, expectation: &Expectation) {
-    request(out, a::IPCTNL_MSG_EXP_DELETE, head.flags(), head, master, |out| {
+pub fn unexpect(out: &mut Requests, sequence: u32, master: &FlowKey, expectation: &Expectation) {
+    request(out, a::IPCTNL_MSG_EXP_DELETE, 0, sequence, master, |out| {
         write_zone(out, master);
         write_tuple(out, a::CTA_EXPECT_TUPLE, &expectation.tuple, None);
     });

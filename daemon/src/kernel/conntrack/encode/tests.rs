@@ -8,7 +8,7 @@ use evergate_core::flow::{
 use super::*;
 use crate::kernel::conntrack::decode::{Message, News, NewsOf, Present, messages, recorded};
 
-const HEAD: Head = Head { sequence: 7, answer: Answer::OnFailure };
+const SEQUENCE: u32 = 7;
 
 fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -39,7 +39,7 @@ fn tcp_flow() -> Flow {
 
 fn created(flow: &Flow, omit: Omit) -> Message {
     let mut out = Requests::default();
-    create(&mut out, HEAD, flow, 30, omit);
+    create(&mut out, SEQUENCE, flow, 30, omit);
     messages(out.bytes()).next().unwrap().unwrap()
 }
 
@@ -121,7 +121,7 @@ fn translation_is_sent_as_two_exact_ranges_and_the_plain_reply() {
     let part = Part::Ports { source: 8443, target: 50000 };
     flow.reply = tuple("10.1.1.1", "203.0.113.9", protocol::TCP, part);
     let mut out = Requests::default();
-    create(&mut out, HEAD, &flow, 30, Omit::default());
+    create(&mut out, SEQUENCE, &flow, 30, Omit::default());
     let source = [
         8, 0, 1, 0, 203, 0, 113, 9, 8, 0, 2, 0, 203, 0, 113, 9, // both addresses
         20, 0, 3, 0x80, 6, 0, 1, 0, 0xc3, 0x50, 0, 0, 6, 0, 2, 0, 0xc3, 0x50, 0, 0,
@@ -152,7 +152,7 @@ fn an_unanswered_flow_that_nat_left_alone_is_sent_with_ranges_that_change_nothin
 fn an_update_keeps_the_bits_that_the_kernel_has() {
     let mut out = Requests::default();
     let (flow, held) = (Flow { status: 0, ..tcp_flow() }, 0x4000 | 0x1b0 | 0x0f);
-    update(&mut out, HEAD, &flow, 30, held, Omit::default());
+    update(&mut out, SEQUENCE, &flow, 30, held, Omit::default());
     let expected = recorded::bytes("08000300").into_iter().chain(0x0f_u32.to_be_bytes());
     let expected: Vec<u8> = expected.collect();
     assert!(out.bytes().windows(8).any(|window| window == expected));
@@ -161,8 +161,8 @@ fn an_update_keeps_the_bits_that_the_kernel_has() {
 #[test]
 fn a_deletion_is_this_and_has_always_a_tuple() {
     let mut out = Requests::default();
-    delete(&mut out, Head { sequence: 7, answer: Answer::Always }, &tcp_flow().key);
-    let expected = "480000000201050007000000000000000200000034000180140001800800010\
+    delete(&mut out, SEQUENCE, &tcp_flow().key);
+    let expected = "480000000201010007000000000000000200000034000180140001800800010\
                     00a000001080002000a0000021c0002800500010006000000060002009c4000000600030001bb0000";
     assert_eq!(out.bytes(), recorded::bytes(expected));
 }
@@ -170,13 +170,13 @@ fn a_deletion_is_this_and_has_always_a_tuple() {
 #[test]
 fn the_end_of_liberality_changes_one_bit_in_both_directions() {
     let mut out = Requests::default();
-    check_windows(&mut out, HEAD, &tcp_flow().key, true);
+    check_windows(&mut out, SEQUENCE, &tcp_flow().key, true);
     let expected = recorded::bytes("180004801400018006000400000800000600050000080000");
     assert!(out.bytes().windows(expected.len()).any(|window| window == expected));
     let message = messages(out.bytes()).next().unwrap();
     assert!(message.is_err(), "a request about a key has no reply");
     let mut out = Requests::default();
-    create(&mut out, HEAD, &tcp_flow(), 30, Omit::default());
+    create(&mut out, SEQUENCE, &tcp_flow(), 30, Omit::default());
     assert!(messages(out.bytes()).next().unwrap().unwrap().present.has(Present::WINDOW));
 }
 
@@ -206,12 +206,12 @@ fn what_is_written_of_an_expectation_is_read_again() {
     ] {
         let master = flow_of(Tuple { part: Part::Ports { source: 9, target: 21 }, ..one.tuple });
         let mut out = Requests::default();
-        expect(&mut out, HEAD, &master.key, &one, b"ftp");
+        expect(&mut out, SEQUENCE, &master.key, &one, b"ftp");
         let News::Expectation(read) = told(&out) else { panic!("not an expectation") };
         assert!(read.is_there);
         assert_eq!((read.master, read.expectation), (master.key.original, one.clone()));
         out.clear();
-        set_expectation_timeout(&mut out, HEAD, &master.key, &one, 99);
+        set_expectation_timeout(&mut out, SEQUENCE, &master.key, &one, 99);
         let News::Expectation(read) = told(&out) else { panic!("not an expectation") };
         assert_eq!((read.expectation.timeout, read.expectation.tuple), (99, one.tuple));
     }
@@ -221,7 +221,7 @@ fn what_is_written_of_an_expectation_is_read_again() {
 fn the_helper_of_the_master_is_named_only_where_the_kernel_needs_it() {
     let names_helper = |one: &Expectation| {
         let mut out = Requests::default();
-        expect(&mut out, HEAD, &flow_of(one.tuple).key, one, b"ftp");
+        expect(&mut out, SEQUENCE, &flow_of(one.tuple).key, one, b"ftp");
         out.bytes().windows(4).any(|four| four == b"ftp\0")
     };
     let plain = expectation("192.0.2.1", "192.0.2.2", None);

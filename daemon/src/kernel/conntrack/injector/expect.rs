@@ -6,7 +6,7 @@ use evergate_core::flow::{Expectation, Flow, FlowKey, Tuple};
 use nix::errno::Errno;
 
 use super::super::decode::{Expected, Frames, decode_expectation};
-use super::super::encode::{self, Answer};
+use super::super::encode;
 use super::{Injector, cause};
 use crate::kernel::error::NetlinkError;
 use crate::kernel::requests::{read_verdict, receive};
@@ -46,26 +46,22 @@ impl Injector {
         self.requests.clear();
         // What is no more wanted goes first: a helper may have room for one alone.
         for gone in held.iter().filter(|one| !has(&extra.expectations, one)) {
-            let head = self.head(Answer::OnFailure);
-            encode::unexpect(&mut self.requests, head, &flow.key, gone);
+            let sequence = self.next_sequence();
+            encode::unexpect(&mut self.requests, sequence, &flow.key, gone);
         }
         let mut made = BTreeSet::new();
         for wanted in &extra.expectations {
             if !has(&held, wanted) {
-                let head = self.head(Answer::OnFailure);
-                made.insert(head.sequence.wrapping_sub(first) as usize);
-                encode::expect(&mut self.requests, head, &flow.key, wanted, helper);
+                let sequence = self.next_sequence();
+                made.insert(sequence.wrapping_sub(first) as usize);
+                encode::expect(&mut self.requests, sequence, &flow.key, wanted, helper);
             }
-            let (head, timeout_s) = (self.head(Answer::OnFailure), wanted.timeout + GRACE_S);
+            let (sequence, timeout_s) = (self.next_sequence(), wanted.timeout + GRACE_S);
             let requests = &mut self.requests;
-            encode::set_expectation_timeout(requests, head, &flow.key, wanted, timeout_s);
+            encode::set_expectation_timeout(requests, sequence, &flow.key, wanted, timeout_s);
         }
-        // The end of the batch, so that it is answered.
-        let head = self.head(Answer::Always);
-        encode::get(&mut self.requests, head, &super::NOWHERE);
-        let count = head.sequence.wrapping_sub(first) as usize + 1;
         let mut refused = None;
-        self.answers(first, count, |position, errno| {
+        self.carry_out(first, |position, errno| {
             // What goes meanwhile, by its own timer, is as good as gone.
             if made.contains(&position) {
                 refused.get_or_insert(errno);

@@ -4,7 +4,7 @@ use evergate_core::flow::Flow;
 use nix::errno::Errno;
 
 use super::super::decode::Message;
-use super::super::encode::{self, Head, Omit};
+use super::super::encode::{self, Omit};
 use super::Operation;
 use crate::kernel::rtnetlink::encode::Requests;
 
@@ -73,19 +73,21 @@ impl Held {
 }
 
 /// Writes the request of an attempt; what must be removed before is not part of it.
-pub(super) fn write(out: &mut Requests, head: Head, operation: &Operation, attempt: &Attempt) {
+pub(super) fn write(out: &mut Requests, sequence: u32, operation: &Operation, attempt: &Attempt) {
     match (operation, attempt.way) {
         (Operation::Put(flow, timeout_s), Way::Update { held }) => {
-            encode::update(out, head, flow, *timeout_s, held, attempt.omit);
+            encode::update(out, sequence, flow, *timeout_s, held, attempt.omit);
         }
         (Operation::Put(flow, timeout_s), Way::Create | Way::Replace) => {
-            encode::create(out, head, flow, *timeout_s, attempt.omit);
+            encode::create(out, sequence, flow, *timeout_s, attempt.omit);
         }
-        (Operation::Delete(key), _) => encode::delete(out, head, key),
+        (Operation::Delete(key), _) => encode::delete(out, sequence, key),
         (Operation::SetTimeout(key, timeout_s), _) => {
-            encode::set_timeout(out, head, key, *timeout_s);
+            encode::set_timeout(out, sequence, key, *timeout_s);
         }
-        (Operation::CheckWindows(key, check), _) => encode::check_windows(out, head, key, *check),
+        (Operation::CheckWindows(key, check), _) => {
+            encode::check_windows(out, sequence, key, *check);
+        }
     }
 }
 
