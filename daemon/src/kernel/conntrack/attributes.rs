@@ -89,14 +89,11 @@ pub(super) const CTA_PROTOINFO_SCTP_VTAG_REPLY: u16 = 3;
 
 // In CTA_NAT_SRC and CTA_NAT_DST.
 pub(super) const CTA_NAT_V4_MINIP: u16 = 1;
-pub(super) const CTA_NAT_V4_MAXIP: u16 = 2;
 pub(super) const CTA_NAT_PROTO: u16 = 3;
 pub(super) const CTA_NAT_V6_MINIP: u16 = 4;
-pub(super) const CTA_NAT_V6_MAXIP: u16 = 5;
 
 // In CTA_NAT_PROTO.
 pub(super) const CTA_PROTONAT_PORT_MIN: u16 = 1;
-pub(super) const CTA_PROTONAT_PORT_MAX: u16 = 2;
 
 // In CTA_SEQ_ADJ_*.
 pub(super) const CTA_SEQADJ_CORRECTION_POS: u16 = 1;

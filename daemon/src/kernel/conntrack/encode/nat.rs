@@ -44,7 +44,7 @@ pub(super) fn ends(flow: &Flow) -> Option<Ends> {
     })
 }
 
-/// Writes both ranges.
+/// Writes both ranges. One that has no upper end has the lower end alone.
 pub(super) fn write(out: &mut Requests, ends: &Ends) {
     write_range(out, a::CTA_NAT_SRC, ends.source);
     write_range(out, a::CTA_NAT_DST, ends.target);
@@ -53,11 +53,9 @@ pub(super) fn write(out: &mut Requests, ends: &Ends) {
 fn write_range(out: &mut Requests, kind: u16, (address, port): End) {
     out.nested(kind | NESTED, |out| {
         write_address(out, a::CTA_NAT_V4_MINIP, a::CTA_NAT_V6_MINIP, address);
-        write_address(out, a::CTA_NAT_V4_MAXIP, a::CTA_NAT_V6_MAXIP, address);
         if let Some(port) = port {
             out.nested(a::CTA_NAT_PROTO | NESTED, |out| {
                 out.attribute(a::CTA_PROTONAT_PORT_MIN, &port.to_be_bytes());
-                out.attribute(a::CTA_PROTONAT_PORT_MAX, &port.to_be_bytes());
             });
         }
     });
