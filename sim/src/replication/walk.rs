@@ -11,8 +11,8 @@ use super::{Law, Tally, Violation};
 const STORMS: u32 = 5;
 /// How long a rest is before the copies must be whole.
 const REST: Duration = Duration::from_secs(25);
-/// How soon what the wire alone has lost is told again: where acknowledgements were lost too, a reader is
-/// waited for twice as long as usual.
+/// How soon what the wire alone has lost is told again. Two packets of a reading may be the last of it, and be
+/// lost: when the first has been waited for, the second is for twice as long, half a second.
 const SOON: Duration = Duration::from_millis(600);
 /// Until now something that was lost may count as lost.
 const SETTLED: Duration = Duration::from_secs(2);
