@@ -68,7 +68,8 @@ pub struct Report {
 pub struct Failure {
     /// Its place among the operations.
     pub index: usize,
-    /// The kernel's reason. `ETIMEDOUT`: it did not answer, and may or may not have done it.
+    /// The kernel's reason. `ENOBUFS`, `EBADMSG`: its answers were lost or made no sense, and it may or may
+    /// not have done it.
     pub errno: Errno,
 }
 
@@ -111,8 +112,7 @@ impl Injector {
     }
 
     /// Carries out operations in their order, but for those that had to be mended: they are late by
-    /// up to [`BATCH_MAX`] operations. One that fails does not stop the rest; a kernel that does not
-    /// answer does.
+    /// up to [`BATCH_MAX`] operations. One that fails does not stop the rest; answers that are lost do.
     pub fn apply(&mut self, operations: &[Operation]) -> Report {
         let mut failures = Vec::new();
         let mut trouble = None;
