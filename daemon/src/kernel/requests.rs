@@ -188,9 +188,19 @@ pub(super) fn receive<'a>(
     socket: &NetlinkSocket,
     buffer: &'a mut [u8],
 ) -> Result<&'a [u8], NetlinkError> {
-    let datagram = socket.receive(buffer).map_err(|error| NetlinkError::from_call(&error))?;
-    let datagram = datagram.ok_or(NetlinkError::Silent)?;
-    if datagram.truncated { Err(NetlinkError::Malformed) } else { Ok(&buffer[..datagram.length]) }
+    receive_if_any(socket, buffer)?.ok_or(NetlinkError::Silent)
+}
+
+/// The same; `None` if there is none, or none came in time.
+pub(super) fn receive_if_any<'a>(
+    socket: &NetlinkSocket,
+    buffer: &'a mut [u8],
+) -> Result<Option<&'a [u8]>, NetlinkError> {
+    match socket.receive(buffer).map_err(|error| NetlinkError::from_call(&error))? {
+        Some(datagram) if datagram.truncated => Err(NetlinkError::Malformed),
+        Some(datagram) => Ok(Some(&buffer[..datagram.length])),
+        None => Ok(None),
+    }
 }
 
 /// The verdict in an error message or at the end of a list.

@@ -15,18 +15,18 @@ use super::checked;
 /// Gives the calling thread real-time priority (first in, first out; 1 to 99). Children that it
 /// forks and threads that it starts do not inherit it. Needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`.
 pub fn set_realtime(priority: i32) -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: priority };
-    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
-    // SAFETY: `parameters` is a valid sched_param for the length of the call; 0 is this thread.
-    checked(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) }.into())?;
-    Ok(())
+    schedule(libc::SCHED_FIFO, priority)
 }
 
 /// Takes real-time priority back from the calling thread; its niceness is what it was before.
 pub fn set_ordinary() -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // Only the privileged may take back that children do not inherit.
-    let policy = libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK;
+    schedule(libc::SCHED_OTHER, 0)
+}
+
+fn schedule(policy: i32, priority: i32) -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // Once set only the privileged may take this back.
+    let policy = policy | libc::SCHED_RESET_ON_FORK;
     // SAFETY: `parameters` is a valid sched_param for the length of the call; 0 is this thread.
     checked(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) }.into())?;
     Ok(())

@@ -13,8 +13,9 @@ use super::decode::{Message, messages};
 use super::encode::{self, Omit};
 use crate::kernel::error::NetlinkError;
 use crate::kernel::netlink_socket::{DATAGRAM_MAX, NetlinkSocket};
+use crate::kernel::requests::receive_if_any;
 use crate::kernel::rtnetlink::encode::Requests;
-use crate::kernel::rtnetlink::parse::Messages;
+use crate::kernel::rtnetlink::parse::{Message as Answer, Messages};
 use crate::sys::option::bound_address;
 
 mod expect;
@@ -215,31 +216,33 @@ impl Injector {
         self.sequence
     }
 
-    /// Sends what was written, the first with the number `first`, and reads what failed.
+    /// Sends what was written, the first with the number `first`, and tells the place of what failed.
     fn carry_out(&mut self, first: u32, mut failed: impl FnMut(usize, Errno)) -> Result<(), Errno> {
-        self.socket.send(self.requests.bytes()).map_err(|error| errno_of(&error))?;
-        while let Some(datagram) = self.answer().map_err(|error| cause(&error))? {
-            for message in Messages::new(datagram) {
-                let message = message.map_err(|_| Errno::EBADMSG)?;
-                if i32::from(message.kind) != libc::NLMSG_ERROR {
-                    continue;
-                }
-                let position = message.sequence.wrapping_sub(first) as usize;
-                let (errno, _) = message.verdict().map_err(|_| Errno::EBADMSG)?;
+        let exchanged = self.exchange(first, |position, answer, _| {
+            if i32::from(answer.kind) == libc::NLMSG_ERROR {
+                let (errno, _) = answer.verdict().map_err(|_| NetlinkError::Malformed)?;
                 failed(position, Errno::from_raw(errno));
+            }
+            Ok(())
+        });
+        exchanged.map_err(|error| cause(&error))
+    }
+
+    /// Sends what was written, the first with the number `first`, and reads what the kernel has to say: each
+    /// answer with the place of its request, and with the datagram that it came in.
+    fn exchange(
+        &mut self,
+        first: u32,
+        mut read: impl FnMut(usize, &Answer<'_>, &[u8]) -> Result<(), NetlinkError>,
+    ) -> Result<(), NetlinkError> {
+        self.socket.send(self.requests.bytes()).map_err(|error| NetlinkError::from_call(&error))?;
+        while let Some(datagram) = receive_if_any(&self.socket, &mut self.buffer)? {
+            for answer in Messages::new(datagram) {
+                let answer = answer.map_err(|_| NetlinkError::Malformed)?;
+                read(answer.sequence.wrapping_sub(first) as usize, &answer, datagram)?;
             }
         }
         Ok(())
-    }
-
-    /// The next answer of the kernel; `None` if it has told everything.
-    fn answer(&mut self) -> Result<Option<&[u8]>, NetlinkError> {
-        let received = self.socket.receive(&mut self.buffer);
-        match received.map_err(|error| NetlinkError::from_call(&error))? {
-            Some(datagram) if datagram.truncated => Err(NetlinkError::Malformed),
-            Some(datagram) => Ok(Some(&self.buffer[..datagram.length])),
-            None => Ok(None),
-        }
     }
 
     /// What the table has where a failure may come from that.
@@ -275,26 +278,18 @@ impl Injector {
         if found.is_empty() {
             return Ok(found);
         }
-        self.socket.send(self.requests.bytes()).map_err(|error| NetlinkError::from_call(&error))?;
-        while let Some(datagram) = self.answer()? {
-            for message in Messages::new(datagram) {
-                let message = message.map_err(|_| NetlinkError::Malformed)?;
-                let position = message.sequence.wrapping_sub(first) as usize;
-                let Some(place) = found.get_mut(position) else { continue };
-                if i32::from(message.kind) != libc::NLMSG_ERROR {
-                    // Every answer comes in a datagram of its own.
-                    *place = messages(datagram).flatten().next();
-                } else if message.verdict().is_ok_and(|(errno, _)| errno == libc::EPERM) {
-                    return Err(NetlinkError::NotPermitted);
-                }
+        self.exchange(first, |position, answer, datagram| {
+            let Some(place) = found.get_mut(position) else { return Ok(()) };
+            if i32::from(answer.kind) != libc::NLMSG_ERROR {
+                // Every answer comes in a datagram of its own.
+                *place = messages(datagram).flatten().next();
+            } else if answer.verdict().is_ok_and(|(errno, _)| errno == libc::EPERM) {
+                return Err(NetlinkError::NotPermitted);
             }
-        }
+            Ok(())
+        })?;
         Ok(found)
     }
-}
-
-fn errno_of(error: &std::io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 fn cause(error: &NetlinkError) -> Errno {
