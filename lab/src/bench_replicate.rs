@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::config::Config;
-use crate::conntrack::{self, Family, Lag};
+use crate::conntrack::{self, Family};
 use crate::error::{LabError, Result};
 use crate::figures;
 use crate::firewall::Firewall;
@@ -179,7 +179,6 @@ fn prepare(lab: &Lab) -> Result<()> {
     for gateway in lab.gateways() {
         let namespace = lab.topology.gateway(gateway);
         namespace.sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", TIME_WAIT_S)?;
-        Lag::prepare(namespace)?;
     }
     Ok(())
 }
