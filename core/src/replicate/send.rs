@@ -276,11 +276,11 @@ impl Outbox {
         self.bulk.retain(|read| read.name != name);
     }
 
-    /// Takes back all that is not told yet.
+    /// Takes back all that is not told yet, but for what is offered: who has taken over may say so again.
     pub fn forget_flows(&mut self) {
         self.changes.clear();
         self.due.clear();
-        self.bulk.clear();
+        self.bulk.retain(|read| read.offer);
         self.words.clear();
     }
 

@@ -438,12 +438,29 @@ fn what_waits_to_be_offered_or_is_not_acknowledged_outlives_another_sweep() {
     assert!(bench.said().contains(&replica::OFFER));
     bench.sweep(ONE, 6);
     assert_eq!(bench.machine.owner(&flow(7).key), Some(ONE), "nobody has acknowledged it");
+    acknowledge_all(&mut bench);
+    bench.sweep(ONE, 8);
+    assert_eq!(bench.machine.owner(&flow(7).key), None, "the new owner does not want it");
+}
+
+#[test]
+fn what_waits_to_be_offered_outlives_that_the_takeover_is_said_again() {
+    let mut bench = Bench::former_owner();
+    bench.sweep(ONE, 2);
+    bench.wait(PASS_EVERY);
+    bench.out.clear();
+    bench.feed(Input::Dumped(marked(1)));
+    bench.hear(ONE, 4, &[Item::Adopted(NodeId::at(ME))]);
+    bench.feed(Input::DumpEnded(true));
+    assert!(bench.said().contains(&replica::OFFER));
+}
+
+/// Both peers have got all that was sent.
+fn acknowledge_all(bench: &mut Bench) {
     let number = bench.machine.outbox.number();
     for from in [ONE, OTHER] {
         let (node, incarnation) = (NodeId::at(ME), incarnation(ME));
         let ack = Ack { node, incarnation, synced: true, base: number + 1, bits: Vec::new() };
         bench.hear(from, 0, &[Item::Ack(ack)]);
     }
-    bench.sweep(ONE, 8);
-    assert_eq!(bench.machine.owner(&flow(7).key), None, "the new owner does not want it");
 }
