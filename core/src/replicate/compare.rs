@@ -245,9 +245,8 @@ impl Replicator {
         if marks & mark::LEASED != 0 {
             marks &= !mark::LEASED;
             out.push(Effect::Restore(flow.clone()));
-        } else if marks & mark::LIBERAL != 0
-            && self.adopted_at.is_none_or(|at| now >= at + STRICT_AFTER)
-        {
+        }
+        if marks & mark::LIBERAL != 0 && self.adopted_at.is_none_or(|at| now >= at + STRICT_AFTER) {
             marks &= !mark::LIBERAL;
             out.push(Effect::Strict(flow.key));
         }
@@ -428,6 +427,10 @@ impl Replicator {
             }
         }
         if incoming.wanted.is_some() || incoming.asks.is_some_and(|(_, until)| now < until) {
+            return;
+        }
+        // Sums cannot agree before it has what it is offered, and each answer would cost it a reading of all it has.
+        if self.outbox.has_offers() {
             return;
         }
         // Where tables differ in what neither has told, sums do not show it.

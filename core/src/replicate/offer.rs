@@ -6,7 +6,7 @@
 
 use super::index::{Entry, mark};
 use super::send::Read;
-use super::{Effect, Replicator, SPOILED, encode, stream_of};
+use super::{Effect, Replicator, SPOILED, STRICT_AFTER, encode, stream_of};
 use crate::flow::{Flow, FlowHash};
 use crate::ident::NodeId;
 use crate::time::Instant;
@@ -80,6 +80,7 @@ impl Replicator {
         // Packets of it may have passed here of which nothing was told.
         out.push(Effect::Add(flow));
         self.adopted_at = Some(now);
-        self.pass.want_soon(now);
+        // Not at once: there may be as many as the table has room for, and more will come while it is read.
+        self.pass.want_soon(now + STRICT_AFTER);
     }
 }

@@ -37,7 +37,8 @@ pub const GONE: u8 = 2;
 const ACK: u8 = 3;
 const SUMS: u8 = 4;
 const DETAILS: u8 = 5;
-const ASK: u8 = 6;
+/// The type of a question for sums in detail.
+pub const ASK: u8 = 6;
 const WANT: u8 = 7;
 /// The type of the end of a reading.
 pub const SWEPT: u8 = 8;

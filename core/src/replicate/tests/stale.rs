@@ -455,6 +455,22 @@ fn what_waits_to_be_offered_outlives_that_the_takeover_is_said_again() {
     assert!(bench.said().contains(&replica::OFFER));
 }
 
+#[test]
+fn who_still_offers_does_not_ask_for_what_he_offers_to() {
+    let mut bench = Bench::former_owner();
+    bench.sweep(ONE, 2);
+    bench.pass(&[marked(1)]);
+    let asks = |bench: &mut Bench, number: u64| {
+        bench.wait(compare::ASK_PAUSE_MAX);
+        bench.out.clear();
+        bench.sums(ONE, number, number);
+        bench.said().contains(&replica::ASK)
+    };
+    assert!(!asks(&mut bench, 4), "it is not acknowledged");
+    acknowledge_all(&mut bench);
+    assert!(asks(&mut bench, 5));
+}
+
 /// Both peers have got all that was sent.
 fn acknowledge_all(bench: &mut Bench) {
     let number = bench.machine.outbox.number();
