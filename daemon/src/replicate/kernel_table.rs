@@ -149,6 +149,21 @@ impl KernelTable {
         }
     }
 
+    /// The table is to have these flows, but for those that it has already: gives what it has then.
+    pub fn add(&mut self, flows: Vec<Flow>) -> Vec<Flow> {
+        let held = self.whole.look_all(&mut self.injector, flows.iter().map(|flow| &flow.key));
+        let held = held.unwrap_or_else(|_| {
+            self.drop_one("not_looked_up");
+            vec![None; flows.len()]
+        });
+        let wishes = &mut self.wishes;
+        let mut put = |flow: Flow| {
+            wishes.put(flow.clone());
+            flow
+        };
+        flows.into_iter().zip(held).map(|(flow, held)| held.unwrap_or_else(|| put(flow))).collect()
+    }
+
     /// Looks whether news was lost since the last look.
     pub fn look_for_losses(&mut self) -> Option<Fact> {
         let lost = self.listener.drops().unwrap_or(0);

@@ -70,7 +70,8 @@ impl Turns for Work {
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
+        let mut effects = effects.into_iter().peekable();
+        while let Some(effect) = effects.next() {
             let table = &mut self.desk.table;
             match effect {
                 Effect::Send(body) => {
@@ -80,11 +81,15 @@ impl Turns for Work {
                 }
                 Effect::Put(flow) => table.wishes.put(flow),
                 Effect::Add(flow) => {
-                    let held = table.held(&flow.key).unwrap_or_else(|| {
-                        table.wishes.put(flow.clone());
-                        flow
-                    });
-                    self.feed(Input::Changed(held));
+                    let mut flows = vec![flow];
+                    // A packet offers many, and a look at the kernel costs more than what it tells.
+                    while let Some(Effect::Add(flow)) =
+                        effects.next_if(|next| matches!(next, Effect::Add(_)))
+                    {
+                        flows.push(flow);
+                    }
+                    let held = table.add(flows);
+                    held.into_iter().for_each(|flow| self.feed(Input::Changed(flow)));
                 }
                 Effect::Replace(flow) => table.wishes.replace(flow),
                 Effect::Delete(key) => table.wishes.delete(key),

@@ -106,8 +106,18 @@ impl Whole {
         injector: &mut Injector,
         key: &FlowKey,
     ) -> Result<Option<Flow>, NetlinkError> {
-        let held = injector.look(key)?;
-        Ok(held.map(|held| self.with_expectations(injector, held.flow)))
+        let held = self.look_all(injector, std::iter::once(key))?;
+        Ok(held.into_iter().next().flatten())
+    }
+
+    /// The same of many, in the order of the keys.
+    pub fn look_all<'a>(
+        &self,
+        injector: &mut Injector,
+        keys: impl Iterator<Item = &'a FlowKey>,
+    ) -> Result<Vec<Option<Flow>>, NetlinkError> {
+        let held = injector.look_all(keys)?.into_iter();
+        Ok(held.map(|held| Some(self.with_expectations(injector, held?.flow))).collect())
     }
 
     /// The connection that expects something, of which there is news. The kernel does not tell its

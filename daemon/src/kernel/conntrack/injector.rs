@@ -143,6 +143,19 @@ impl Injector {
         Ok(found.into_iter().next().flatten())
     }
 
+    /// What it has under each of these keys, in their order.
+    pub fn look_all<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a FlowKey>,
+    ) -> Result<Vec<Option<Message>>, NetlinkError> {
+        let mut keys = keys.peekable();
+        let mut found = Vec::new();
+        while keys.peek().is_some() {
+            found.extend(self.look_up(keys.by_ref().take(BATCH_MAX))?);
+        }
+        Ok(found)
+    }
+
     /// Carries out a batch, and mends what can be.
     fn batch(
         &mut self,
@@ -262,7 +275,7 @@ impl Injector {
         Ok(failed.iter().map(|failure| asked(failure).map(&mut answer)).collect())
     }
 
-    /// Asks for up to [`BATCH_MAX`] flows; the answers are in the order of the keys.
+    /// Asks for flows in one call, [`BATCH_MAX`] at most; the answers are in the order of the keys.
     fn look_up<'a>(
         &mut self,
         keys: impl Iterator<Item = &'a FlowKey>,
@@ -270,7 +283,7 @@ impl Injector {
         self.requests.clear();
         let first = self.sequence.wrapping_add(1);
         let mut found = Vec::new();
-        for key in keys.take(BATCH_MAX) {
+        for key in keys {
             let sequence = self.next_sequence();
             encode::get(&mut self.requests, sequence, key);
             found.push(None);
