@@ -114,6 +114,13 @@ impl KernelTable {
         (self.own, self.urgent) = (own, urgent);
     }
 
+    /// Whether connections that begin here are anybody's business.
+    pub fn hear_beginnings(&mut self, wanted: bool) {
+        if self.listener.hear_beginnings(wanted).is_err() {
+            self.drop_one("beginnings_not_heard");
+        }
+    }
+
     /// What could not be done, by cause.
     pub fn dropped(&self) -> &BTreeMap<&'static str, u64> {
         &self.dropped

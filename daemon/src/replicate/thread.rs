@@ -288,6 +288,9 @@ impl Work {
     fn look(&mut self, view: View) {
         self.listen(view.ways.clone());
         self.desk.table.see(view.own.clone(), view.handing_over);
+        // Packets make connections here while we serve. What else comes is copies, whose changes and ends
+        // tell that somebody has touched them.
+        self.desk.table.hear_beginnings(view.serving > 0 || view.handing_over);
         let (sights, serving) = (view.sights.clone(), view.serving);
         let before = std::mem::replace(&mut self.view, view).serving;
         self.feed(Input::Peers(sights));

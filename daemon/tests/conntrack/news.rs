@@ -120,6 +120,28 @@ fn a_real_connection_is_told_when_it_is_established_and_when_it_is_over() {
 }
 
 #[test]
+fn who_does_not_hear_beginnings_hears_changes_and_ends() {
+    in_namespace(|| {
+        enable_events().unwrap();
+        let mut injector = Injector::open().unwrap();
+        let mut listener = Listener::open(&[], BUFFER_BYTES).unwrap();
+        let flow = in_state(1, tcp::ESTABLISHED);
+        let mut told = |wanted: bool| {
+            listener.hear_beginnings(wanted).unwrap();
+            for change in [put_of(&flow), Operation::CheckWindows(flow.key, true)] {
+                assert_eq!(injector.apply(&[change]).failures, []);
+            }
+            assert_eq!(injector.apply(&[Operation::Delete(flow.key)]).failures, []);
+            drain(&mut listener).iter().map(|one| one.what).collect::<Vec<_>>()
+        };
+        let (begun, changed, ended) = (What::New, What::Changed, What::Destroyed);
+        assert_eq!(told(true), [begun, changed, ended]);
+        assert_eq!(told(false), [changed, ended]);
+        assert_eq!(told(true), [begun, changed, ended]);
+    });
+}
+
+#[test]
 fn labels_of_a_real_connection_are_told_once_and_before_it_is_established() {
     in_namespace(|| {
         if !track("ct state new ct label set 5") {
