@@ -43,7 +43,7 @@ mod send;
 mod tests;
 mod window;
 
-use compare::Pass;
+use compare::{PASS_SOON, Pass};
 use ended::Ended;
 use index::{Index, Stream, mark};
 use receive::Incoming;
@@ -456,6 +456,8 @@ impl Machine for Replicator {
             Input::Serving(serving) => {
                 if serving && !self.serving {
                     self.pass.spare_all();
+                    // Who does not serve need not hear of flows that begin. Not at once, see [`Self::adopt`].
+                    self.pass.want_soon(now + PASS_SOON);
                 }
                 self.serving = serving;
                 self.ended.serve(serving);
