@@ -465,7 +465,7 @@ impl Machine for Replicator {
                 if !serving && let Some((successor, number)) = self.successor.take() {
                     // It may have said so long ago, and serve no more.
                     if self.serves(stream_of(successor)) {
-                        self.take_adopted(now, successor, number, self.settings.me);
+                        self.take_adopted(now, successor, number, self.settings.me, out);
                     }
                 }
             }

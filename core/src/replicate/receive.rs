@@ -291,7 +291,7 @@ impl Replicator {
                 if let Some(incoming) = self.incoming.get_mut(&from) {
                     incoming.adopted_in = incoming.adopted_in.max(number);
                 }
-                self.take_adopted(now, from, number, node);
+                self.take_adopted(now, from, number, node, out);
             }
             Item::Broken(nodes) if nodes.contains(&self.settings.me) => {
                 self.set_synced(from, false, out);
@@ -457,7 +457,14 @@ impl Replicator {
     }
 
     /// The flows of a node belong to another one from now on.
-    pub(super) fn take_adopted(&mut self, now: Instant, by: NodeId, number: u64, from: NodeId) {
+    pub(super) fn take_adopted(
+        &mut self,
+        now: Instant,
+        by: NodeId,
+        number: u64,
+        from: NodeId,
+        out: &mut Vec<Effect>,
+    ) {
         let ours = from == self.settings.me;
         if by == from {
             return;
@@ -477,6 +484,9 @@ impl Replicator {
             self.pass.forget_wanted();
             self.aged = Some(self.pass.next_round());
             self.pass.want_soon(now);
+            // What was equal were other flows. Of these our kernel may lose many with the addresses, where they
+            // are masqueraded.
+            self.set_synced(by, false, out);
         }
     }
 

@@ -471,6 +471,31 @@ fn who_still_offers_does_not_ask_for_what_he_offers_to() {
     assert!(asks(&mut bench, 5));
 }
 
+#[test]
+fn who_has_lost_his_flows_to_another_one_is_in_sync_when_sums_say_so_again() {
+    let mut bench = Bench::new();
+    let agree = Item::Sums(Box::new([0; index::GROUPS]));
+    bench.hear(ONE, 1, &[agree]);
+    assert!(bench.machine.is_synced_with(ONE));
+    bench.feed(Input::Serving(true));
+    bench.feed(Input::Changed(marked(1)));
+    bench.wait(10 * MS);
+    bench.feed(Input::Serving(false));
+    bench.hear(ONE, 2, &[Item::Adopted(NodeId::at(ME))]);
+    assert!(!bench.machine.is_synced_with(ONE), "what agreed were other flows");
+}
+
+#[test]
+fn who_begins_to_serve_reads_the_table() {
+    let mut bench = Bench::new();
+    bench.wait(SUMS_EVERY);
+    bench.out.clear();
+    bench.feed(Input::Serving(true));
+    assert!(!bench.has(&Effect::Dump), "addresses come first");
+    bench.wait(compare::PASS_SOON);
+    assert!(bench.has(&Effect::Dump));
+}
+
 /// Both peers have got all that was sent.
 fn acknowledge_all(bench: &mut Bench) {
     let number = bench.machine.outbox.number();
