@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use evergate_core::Instant;
 use evergate_core::flow::{FlowKey, HashKey};
@@ -19,6 +20,10 @@ use crate::seal::ClusterKey;
 /// Datagrams of peers that are read before anything else gets its turn.
 const HEARD_PER_TURN_MAX: usize = 64;
 
+/// How long connections that begin here are heard of after the last group has gone: neighbours may not know yet, and
+/// what packets still begin here is told to who serves now.
+const HEARD_AFTER: Duration = Duration::from_secs(10);
+
 /// Starts the thread.
 pub(super) fn start(desk: Desk, keys: &[ClusterKey]) -> io::Result<()> {
     turns::start(Work::new(desk, keys), "replication")
@@ -29,6 +34,8 @@ struct Work {
     machine: Replicator,
     wire: Wire,
     view: View,
+    /// Until then connections that begin here are heard of, though nothing is served.
+    heard_until: Instant,
     /// Datagrams that were dropped, by cause.
     dropped: BTreeMap<&'static str, u64>,
     inbox: Inbox,
@@ -170,6 +177,7 @@ impl Turns for Work {
         if self.deaf {
             self.listen(self.view.ways.clone());
         }
+        self.hear_beginnings(now);
         let machine = &self.machine;
         let peer = |node: NodeId| {
             let whole = machine.is_synced_with(node);
@@ -204,6 +212,7 @@ impl Work {
             machine: Replicator::new(settings, now()),
             wire: Wire::new(identity.clone(), keys),
             view: View::default(),
+            heard_until: now(),
             dropped: BTreeMap::new(),
             inbox: Inbox::default(),
             deaf: false,
@@ -285,14 +294,22 @@ impl Work {
         self.feed(Input::Reconfigured(Box::new(new)));
     }
 
+    /// Packets make connections here while we serve. What else comes is copies, whose changes and ends tell that
+    /// somebody has touched them.
+    fn hear_beginnings(&mut self, now: Instant) {
+        let serves = self.view.serving > 0 || self.view.handing_over;
+        if serves {
+            self.heard_until = now + HEARD_AFTER;
+        }
+        self.desk.table.hear_beginnings(serves || now < self.heard_until);
+    }
+
     fn look(&mut self, view: View) {
         self.listen(view.ways.clone());
         self.desk.table.see(view.own.clone(), view.handing_over);
-        // Packets make connections here while we serve. What else comes is copies, whose changes and ends
-        // tell that somebody has touched them.
-        self.desk.table.hear_beginnings(view.serving > 0 || view.handing_over);
         let (sights, serving) = (view.sights.clone(), view.serving);
         let before = std::mem::replace(&mut self.view, view).serving;
+        self.hear_beginnings(now());
         self.feed(Input::Peers(sights));
         self.feed(Input::HandingOver(self.view.handing_over));
         if serving < before && serving > 0 {
