@@ -21,6 +21,8 @@ const KILL_ROUNDS: usize = 10;
 const KILL_PAUSE: Duration = Duration::from_millis(5);
 /// Directories of labs in the temporary directory begin with this.
 const DIRECTORY_STEM: &str = "evergate-lab-";
+/// Where root alone may write: what files of the kernel said before is kept here, for the case that we are killed.
+const KEPT: &str = "/run";
 
 /// Set when a signal has ended this process's work.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -61,6 +63,25 @@ pub fn register(prefix: &str, directory: &Path) -> Result<()> {
 pub fn restore_at_end(path: &Path, text: &str) {
     let mut changed = CHANGED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     changed.push((path.to_owned(), text.to_owned()));
+    let lines = changed.iter().map(|(path, text)| format!("{}\t{text}\n", path.display()));
+    // If this fails, they stay changed only where the lab is killed.
+    let _ = fs::write(kept(), lines.collect::<String>());
+}
+
+fn kept() -> PathBuf {
+    Path::new(KEPT).join(format!("{DIRECTORY_STEM}{}", std::process::id()))
+}
+
+/// Writes back what a lab that was killed has kept, and forgets it.
+fn restore_kept(kept: &Path) {
+    let lines = fs::read_to_string(kept).unwrap_or_default();
+    // The oldest text is written last.
+    for (path, text) in lines.lines().rev().filter_map(|line| line.split_once('\t')) {
+        if let Err(error) = fs::write(path, text) {
+            eprintln!("could not restore {path}: {error}");
+        }
+    }
+    let _ = fs::remove_file(kept);
 }
 
 fn restore() {
@@ -71,6 +92,7 @@ fn restore() {
             eprintln!("could not restore {}: {error}", path.display());
         }
     }
+    let _ = fs::remove_file(kept());
 }
 
 /// Removes this process's lab, if there is one.
@@ -125,10 +147,16 @@ pub fn sweep() -> usize {
             swept += 1;
         }
     }
+    let of_a_dead_lab = |name: &String| {
+        let owner = name.strip_prefix(DIRECTORY_STEM).and_then(|rest| rest.parse::<u32>().ok());
+        owner.is_some_and(is_gone)
+    };
+    for name in names_in(Path::new(KEPT)).iter().filter(|name| of_a_dead_lab(name)) {
+        restore_kept(&Path::new(KEPT).join(name));
+    }
     let temporary = std::env::temp_dir();
     for name in names_in(&temporary) {
-        let owner = name.strip_prefix(DIRECTORY_STEM).and_then(|rest| rest.parse::<u32>().ok());
-        if owner.is_some_and(is_gone) {
+        if of_a_dead_lab(&name) {
             let directory = temporary.join(name);
             kill_all(&processes_of(&directory));
             // Another user's directory may stay: that user's next lab removes it.
@@ -207,5 +235,24 @@ fn remove(prefix: &str, directory: &Path) {
         && let Err(error) = fs::remove_dir_all(directory)
     {
         eprintln!("could not remove {}: {error}", directory.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_lab_has_changed_is_as_before() {
+        let directory = std::env::temp_dir().join(format!("eg-kept-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let [limit, list] = ["limit", "kept"].map(|name| directory.join(name));
+        fs::write(&limit, "3").unwrap();
+        let path = limit.display();
+        fs::write(&list, format!("{path}\t1\n{path}\t2\n")).unwrap();
+        restore_kept(&list);
+        assert_eq!(fs::read_to_string(&limit).unwrap(), "1");
+        assert!(!list.exists());
+        fs::remove_dir_all(&directory).unwrap();
     }
 }

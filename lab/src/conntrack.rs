@@ -131,6 +131,8 @@ fn nested(kind: u16, parts: &[Vec<u8>]) -> Vec<u8> {
 /// Room for this many states on the whole machine, and a hash that fits; what was comes back at the end of the
 /// lab. Gives false if this process may not raise it.
 pub fn make_room(states: u64) -> Result<bool> {
+    // What a lab that was killed has raised is not what was.
+    cleanup::sweep();
     // Without it all is slower, and right.
     raise(BUCKETS, states)?;
     raise(LIMIT, states)

@@ -78,10 +78,11 @@ pub const SCENARIOS: &[Scenario] = &[
 
 fn under_loss(bed: &Bed, trial: &Trial) -> Result<()> {
     let room = u64::from(trial.gateways) * u64::from(trial.states) + 100_000;
-    if !conntrack::make_room(room)? {
-        return Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()));
-    }
     for permille in trial.permille {
+        // It ends with each lab.
+        if !conntrack::make_room(room)? {
+            return Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()));
+        }
         let options = Options {
             stateful: Some(Firewall::snat()),
             gateways: trial.gateways,
