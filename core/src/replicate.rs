@@ -43,7 +43,7 @@ mod send;
 mod tests;
 mod window;
 
-use compare::{PASS_SOON, Pass};
+use compare::Pass;
 use ended::Ended;
 use index::{Index, Stream, mark};
 use receive::Incoming;
@@ -255,6 +255,8 @@ pub struct Replicator {
     pass: Pass,
     sums_at: Instant,
     adopted_at: Option<Instant>,
+    /// We have served, and nobody has taken our flows over yet.
+    has_served: bool,
     divergent: usize,
     /// Some copies were our own flows before and are not replaced yet: the number of the pass that ends
     /// this.
@@ -282,6 +284,7 @@ impl Replicator {
             pass: Pass::new(now),
             sums_at: now,
             adopted_at: None,
+            has_served: false,
             divergent: 0,
             aged: None,
             tidy: false,
@@ -456,8 +459,12 @@ impl Machine for Replicator {
             Input::Serving(serving) => {
                 if serving && !self.serving {
                     self.pass.spare_all();
-                    // Who does not serve need not hear of flows that begin. Not at once, see [`Self::adopt`].
-                    self.pass.want_soon(now + PASS_SOON);
+                    // What began while we did not hear of it is found by reading, when former servers have had
+                    // their say.
+                    self.pass.want_soon(now + STRICT_AFTER);
+                } else if !serving && self.serving {
+                    self.has_served = true;
+                    self.doubt_all(out);
                 }
                 self.serving = serving;
                 self.ended.serve(serving);

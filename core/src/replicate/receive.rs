@@ -484,9 +484,10 @@ impl Replicator {
             self.pass.forget_wanted();
             self.aged = Some(self.pass.next_round());
             self.pass.want_soon(now);
-            // What was equal were other flows. Of these our kernel may lose many with the addresses, where they
-            // are masqueraded.
-            self.set_synced(by, false, out);
+            // Sums may have agreed meanwhile, of other flows. It may be said again and again.
+            if std::mem::take(&mut self.has_served) {
+                self.set_synced(by, false, out);
+            }
         }
     }
 
@@ -533,6 +534,13 @@ impl Replicator {
         for node in nodes.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.set_synced(node, false, out);
         }
+    }
+
+    /// What was equal were other flows than those that are a peer's from now on. Of these our kernel may lose
+    /// many with the addresses, where they are masqueraded.
+    pub(super) fn doubt_all(&mut self, out: &mut Vec<Effect>) {
+        let nodes: Vec<NodeId> = self.incoming.keys().copied().collect();
+        nodes.into_iter().for_each(|node| self.set_synced(node, false, out));
     }
 
     pub(super) fn set_synced(&mut self, node: NodeId, synced: bool, out: &mut Vec<Effect>) {

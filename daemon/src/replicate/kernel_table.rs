@@ -159,10 +159,8 @@ impl KernelTable {
     /// The table is to have these flows, but for those that it has already: gives what it has then.
     pub fn add(&mut self, flows: Vec<Flow>) -> Vec<Flow> {
         let held = self.whole.look_all(&mut self.injector, flows.iter().map(|flow| &flow.key));
-        let held = held.unwrap_or_else(|_| {
-            self.drop_one("not_looked_up");
-            vec![None; flows.len()]
-        });
+        // Who has one is not to lose it to an older state because another one could not be looked up.
+        let held = held.unwrap_or_else(|_| flows.iter().map(|flow| self.held(&flow.key)).collect());
         let wishes = &mut self.wishes;
         let mut put = |flow: Flow| {
             wishes.put(flow.clone());

@@ -71,7 +71,7 @@ impl Listener {
     }
 
     /// Whether connections that begin are told, as they are from the start. News that nobody on this machine
-    /// hears is not made: a fourth of what it costs the kernel to put a copy into its table.
+    /// hears is not made: two fifths of what it costs the kernel to put a copy into its table.
     pub fn hear_beginnings(&mut self, wanted: bool) -> Result<(), NetlinkError> {
         if wanted == self.hears_beginnings {
             return Ok(());
