@@ -77,20 +77,22 @@ fn restore_kept(kept: &Path) {
     let lines = fs::read_to_string(kept).unwrap_or_default();
     // The oldest text is written last.
     for (path, text) in lines.lines().rev().filter_map(|line| line.split_once('\t')) {
-        if let Err(error) = fs::write(path, text) {
-            eprintln!("could not restore {path}: {error}");
-        }
+        write_back(Path::new(path), text);
     }
     let _ = fs::remove_file(kept);
+}
+
+fn write_back(path: &Path, text: &str) {
+    if let Err(error) = fs::write(path, text) {
+        eprintln!("could not restore {}: {error}", path.display());
+    }
 }
 
 fn restore() {
     let mut changed = CHANGED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // The oldest text is written last.
     while let Some((path, text)) = changed.pop() {
-        if let Err(error) = fs::write(&path, text) {
-            eprintln!("could not restore {}: {error}", path.display());
-        }
+        write_back(&path, &text);
     }
     let _ = fs::remove_file(kept());
 }

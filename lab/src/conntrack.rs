@@ -129,13 +129,16 @@ fn nested(kind: u16, parts: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Room for this many states on the whole machine, and a hash that fits; what was comes back at the end of the
-/// lab. Gives false if this process may not raise it.
-pub fn make_room(states: u64) -> Result<bool> {
+/// lab. Fails if this process may not raise it.
+pub fn make_room(states: u64) -> Result<()> {
     // What a lab that was killed has raised is not what was.
     cleanup::sweep();
     // Without it all is slower, and right.
     raise(BUCKETS, states)?;
-    raise(LIMIT, states)
+    if raise(LIMIT, states)? {
+        return Ok(());
+    }
+    Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()))
 }
 
 fn raise(path: &str, number: u64) -> Result<bool> {

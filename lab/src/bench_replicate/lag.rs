@@ -34,7 +34,7 @@ pub(super) fn lag(options: &ReplicateOptions, coalesce: Option<&str>) -> Result<
         None => config,
     };
     let (lab, active) = pair(options, config)?;
-    prepare(&lab)?;
+    note_times(&lab)?;
     lab.topology.client.sysctl("ipv4/tcp_tw_reuse", "1")?;
     let load = Load::begin(&lab.topology, &comers(options.per_second, HOLD)?)?;
     clock::sleep(Duration::from_secs(1));
@@ -48,7 +48,7 @@ pub(super) fn lag(options: &ReplicateOptions, coalesce: Option<&str>) -> Result<
 
 /// Lets both kernels note times, for connections from now on. Nothing else is measured with it: it
 /// costs the kernel time for each.
-pub(super) fn prepare(lab: &Lab) -> Result<()> {
+pub(super) fn note_times(lab: &Lab) -> Result<()> {
     let gateways = lab.gateways().into_iter();
     gateways.map(|one| lab.topology.gateway(one)).try_for_each(Lag::prepare)
 }

@@ -34,7 +34,7 @@ pub(super) fn resync(lab: &mut Lab, active: Gateway, options: &ReplicateOptions)
     lab.stop(standby)?;
     conntrack::flush(lab.topology.gateway(standby))?;
     clock::sleep(BEFORE);
-    lag::prepare(lab)?;
+    lag::note_times(lab)?;
     lab.start_again(standby)?;
     let start = clock::now();
     let joined = clock::wait_for("the first copy to come", RESYNC_LIMIT, LOOK, || {

@@ -6,7 +6,7 @@ use super::{Bed, Needs, Scenario, claim, ready};
 use crate::clock;
 use crate::config::Config;
 use crate::conntrack::{self, Family, Made, Table};
-use crate::error::{LabError, Result};
+use crate::error::Result;
 use crate::fault::Fault;
 use crate::filter::{self, Loss};
 use crate::firewall::Firewall;
@@ -80,9 +80,7 @@ fn under_loss(bed: &Bed, trial: &Trial) -> Result<()> {
     let room = u64::from(trial.gateways) * u64::from(trial.states) + 100_000;
     for permille in trial.permille {
         // It ends with each lab.
-        if !conntrack::make_room(room)? {
-            return Err(LabError::Usage("this process may not raise nf_conntrack_max".to_owned()));
-        }
+        conntrack::make_room(room)?;
         let options = Options {
             stateful: Some(Firewall::snat()),
             gateways: trial.gateways,
