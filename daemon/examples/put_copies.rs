@@ -5,6 +5,8 @@
 //! unshare --net target/release/examples/put_copies
 //! ```
 
+use std::net::Ipv4Addr;
+
 use evergate_core::flow::{Flow, FlowKey, Part, State, Tuple, Zones, protocol, status, tcp};
 use evergate_daemon::kernel::conntrack::injector::{Injector, Operation};
 use evergate_daemon::kernel::conntrack::listener::{BUFFER_BYTES, Listener, enable_events};
@@ -18,14 +20,12 @@ const TOGETHER: usize = 5;
 
 /// An established connection of TCP behind SNAT.
 fn copy(number: u32) -> Flow {
-    let (source, target, outside) =
-        ([10, 91, 0, 1].into(), (0x0a5c_0000 + (number >> 14)).into(), [192, 0, 2, 1].into());
+    let source = [10, 91, 0, 1].into();
+    let target = Ipv4Addr::from(0x0a5c_0000 + (number >> 14)).into();
     let port = 1024 + u16::try_from(number & 0x3fff).unwrap_or(0);
-    let ports = |source, target| Part::Ports { source, target };
-    let protocol = protocol::TCP;
-    let original =
-        Tuple { source, target: std::net::IpAddr::V4(target), protocol, part: ports(port, 80) };
-    let reply = Tuple { source: original.target, target: outside, protocol, part: ports(80, port) };
+    let part = Part::Ports { source: port, target: 80 };
+    let original = Tuple { source, target, protocol: protocol::TCP, part };
+    let reply = Tuple { target: [192, 0, 2, 1].into(), ..original.inverse() };
     let state = State::Tcp { state: tcp::ESTABLISHED, flags: [0x03; 2], scales: [7; 2] };
     let status = status::SEEN_REPLY | status::ASSURED | status::CONFIRMED | status::SRC_NAT;
     let key = FlowKey { original, zones: Zones::default() };

@@ -162,11 +162,13 @@ impl KernelTable {
         // Who has one is not to lose it to an older state because another one could not be looked up.
         let held = held.unwrap_or_else(|_| flows.iter().map(|flow| self.held(&flow.key)).collect());
         let wishes = &mut self.wishes;
-        let mut put = |flow: Flow| {
-            wishes.put(flow.clone());
-            flow
+        let held_or_put = |(flow, held): (Flow, Option<Flow>)| {
+            held.unwrap_or_else(|| {
+                wishes.put(flow.clone());
+                flow
+            })
         };
-        flows.into_iter().zip(held).map(|(flow, held)| held.unwrap_or_else(|| put(flow))).collect()
+        flows.into_iter().zip(held).map(held_or_put).collect()
     }
 
     /// Looks whether news was lost since the last look.

@@ -106,8 +106,8 @@ impl Whole {
         injector: &mut Injector,
         key: &FlowKey,
     ) -> Result<Option<Flow>, NetlinkError> {
-        let held = self.look_all(injector, std::iter::once(key))?;
-        Ok(held.into_iter().next().flatten())
+        let held = injector.look(key)?;
+        Ok(held.map(|held| self.with_expectations(injector, held.flow)))
     }
 
     /// The same of many, in the order of the keys.

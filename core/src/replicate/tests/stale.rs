@@ -474,15 +474,14 @@ fn who_still_offers_does_not_ask_for_what_he_offers_to() {
 #[test]
 fn who_has_lost_his_flows_to_another_one_is_in_sync_when_sums_say_so_again() {
     let mut bench = Bench::new();
-    let agree = Item::Sums(Box::new([0; index::GROUPS]));
-    bench.hear(ONE, 1, &[agree]);
+    let agree = || Item::Sums(Box::new([0; index::GROUPS]));
+    bench.hear(ONE, 1, &[agree()]);
     assert!(bench.machine.is_synced_with(ONE));
     bench.feed(Input::Serving(true));
     bench.feed(Input::Changed(marked(1)));
     bench.wait(10 * MS);
     bench.feed(Input::Serving(false));
     assert!(!bench.machine.is_synced_with(ONE), "what agreed were other flows");
-    let agree = || Item::Sums(Box::new([0; index::GROUPS]));
     bench.hear(ONE, 2, &[agree()]);
     bench.hear(ONE, 3, &[Item::Adopted(NodeId::at(ME))]);
     assert!(!bench.machine.is_synced_with(ONE), "nor did they when it had not taken over yet");

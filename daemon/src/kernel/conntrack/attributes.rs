@@ -19,13 +19,13 @@ pub(super) const IPCTNL_MSG_EXP_DELETE: u16 = EXPECTATIONS | 2;
 
 /// The groups of news, as the mask in a socket's address (`linux/netfilter/nfnetlink_compat.h`).
 pub(super) const NF_NETLINK_CONNTRACK_NEW: u32 = 1 << 0;
-/// The number of that group.
-pub(super) const NFNLGRP_CONNTRACK_NEW: i32 = 1;
 pub(super) const NF_NETLINK_CONNTRACK_UPDATE: u32 = 1 << 1;
 pub(super) const NF_NETLINK_CONNTRACK_DESTROY: u32 = 1 << 2;
 pub(super) const NF_NETLINK_CONNTRACK_EXP_NEW: u32 = 1 << 3;
 pub(super) const NF_NETLINK_CONNTRACK_EXP_UPDATE: u32 = 1 << 4;
 pub(super) const NF_NETLINK_CONNTRACK_EXP_DESTROY: u32 = 1 << 5;
+/// The first of these groups by its number (`linux/netfilter/nfnetlink.h`).
+pub(super) const NFNLGRP_CONNTRACK_NEW: i32 = 1;
 
 pub(super) const CTA_TUPLE_ORIG: u16 = 1;
 pub(super) const CTA_TUPLE_REPLY: u16 = 2;
