@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::{GATEWAY, MS, Pair, address};
 use evergate_core::effect::{Cause, Note, View};
 use evergate_core::fault::Fault;
+use evergate_core::group::READY_PATIENCE;
 use evergate_core::heartbeat::{Hold, Outcome, Refusal, Role};
 use evergate_core::ident::{NodeId, RouterId};
 use evergate_core::input::Command;
@@ -106,6 +107,65 @@ fn a_switchover_to_a_node_that_is_not_ready_is_refused_and_changes_nothing() {
     pair.run(50 * MS);
     assert_eq!(pair.answers, [Outcome::Refused(Refusal::NotReady)]);
     assert_eq!(pair.transitions(), 0);
+}
+
+#[test]
+fn a_switchover_waits_for_a_standby_whose_copies_are_not_whole_yet() {
+    for asked_at in [0, 1] {
+        let mut pair = Pair::settled();
+        pair.feed(1, Input::Copies { whole: false });
+        pair.run(50 * MS);
+        pair.switchover(asked_at, 1);
+        pair.run(1000 * MS);
+        assert_eq!((&pair.answers[..], pair.transitions()), (&[][..], 0), "asked at {asked_at}");
+        assert_eq!(pair.group(1).held, None, "nothing is held before it has begun");
+        pair.feed(1, Input::Copies { whole: true });
+        pair.run(100 * MS);
+        assert_eq!(pair.roles(), [Role::Standby, Role::Active]);
+        assert_eq!(pair.answers, [Outcome::Done { gap: Duration::ZERO }]);
+        assert_eq!(pair.group(1).held, Some(Hold::Open));
+    }
+}
+
+#[test]
+fn a_switchover_is_refused_when_its_target_does_not_become_ready() {
+    for fails in [false, true] {
+        let mut pair = Pair::settled();
+        pair.feed(1, Input::Copies { whole: false });
+        pair.run(50 * MS);
+        pair.switchover(0, 1);
+        if fails {
+            pair.link(1, 1, false);
+            pair.run(50 * MS);
+            assert_eq!(pair.answers, [Outcome::Refused(Refusal::NotReady)]);
+        }
+        pair.run(READY_PATIENCE + 50 * MS);
+        assert_eq!(pair.answers, [Outcome::Refused(Refusal::NotReady)]);
+        assert_eq!(pair.transitions(), 0);
+    }
+}
+
+#[test]
+fn a_lock_does_not_wait_for_the_target_of_a_switchover() {
+    let mut pair = Pair::settled();
+    pair.feed(1, Input::Copies { whole: false });
+    pair.run(50 * MS);
+    pair.switchover(0, 1);
+    pair.feed(0, Input::Command(Command::Lock { group: GATEWAY }));
+    pair.run(100 * MS);
+    assert_eq!(pair.answers, [Outcome::Refused(Refusal::NotReady)]);
+    assert_eq!(pair.roles(), [Role::Locked, Role::Active]);
+}
+
+#[test]
+fn a_switchover_to_nobody_in_particular_says_that_nobody_is_ready() {
+    let mut pair = Pair::settled();
+    pair.link(1, 1, false);
+    pair.run(50 * MS);
+    let (within, hold) = (Duration::from_secs(10), Hold::Open);
+    let command = Command::Switchover { token: 1, group: GATEWAY, to: None, within, hold };
+    pair.feed(0, Input::Command(command));
+    assert_eq!(pair.answers, [Outcome::Refused(Refusal::NobodyReady)]);
 }
 
 #[test]

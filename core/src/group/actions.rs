@@ -140,7 +140,7 @@ impl Group {
         }
         self.locked = locked;
         if locked {
-            self.make_way(scene, super::Origin::Lock);
+            self.make_way(scene, super::Origin::Lock, out);
         } else if matches!(self.state, State::Standby) {
             self.listen(scene);
         }

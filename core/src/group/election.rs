@@ -205,7 +205,7 @@ impl Group {
         self.living(scene)
             .filter(|(_, report)| report.role == Role::Active)
             .filter(|(node, _)| self.predecessor.as_ref().is_none_or(|p| p.node != *node))
-            .filter(|(node, _)| self.handover.as_ref().is_none_or(|h| h.to != *node))
+            .filter(|(node, _)| self.successor() != Some(*node))
             .map(|(node, report)| (node, rank_of(node, report)))
     }
 

@@ -26,6 +26,9 @@ use crate::time::Instant;
 pub const HANDOVER_LIMIT: Duration = Duration::from_secs(1);
 /// How long a better node must have been ready without a break before it gets the group back.
 pub const READY_STABLE: Duration = Duration::from_secs(1);
+/// How long an operator's handover waits for a standby that is not ready yet: after a handover its
+/// copies are in doubt until sums agree again, and configurations may differ while files are copied.
+pub const READY_PATIENCE: Duration = Duration::from_secs(3);
 /// How long no further failback is tried after one that failed.
 pub const FAILBACK_PAUSE: Duration = Duration::from_secs(30);
 
@@ -40,6 +43,15 @@ pub struct Handover {
     pub hold: Option<Hold<Duration>>,
     /// Who wants it.
     pub origin: Origin,
+    /// While it has not begun, because the target is not ready yet: it is refused then.
+    pub begins_by: Option<Instant>,
+}
+
+impl Handover {
+    /// When it is looked at again, if nothing happens.
+    pub(super) fn deadline(&self) -> Instant {
+        self.begins_by.unwrap_or(self.until)
+    }
 }
 
 /// Who wants a handover, and so who is told what came of it.
@@ -117,14 +129,14 @@ impl Group {
 
     /// We are active and shall hand over.
     fn order(&mut self, scene: &Scene, origin: Origin, kind: RequestKind, out: &mut Vec<Effect>) {
+        if self.is_busy() {
+            return self.conclude(origin, Outcome::Refused(Refusal::Busy), out);
+        }
         let (target, within, hold) = match kind {
             RequestKind::Switchover { to, within, hold } => {
                 (Some(to), within, Some(hold).filter(|_| !self.prefers(scene, to)))
             }
             RequestKind::Failback { within } => {
-                if self.is_busy() {
-                    return self.conclude(origin, Outcome::Refused(Refusal::Busy), out);
-                }
                 self.set_held(None, out);
                 (self.preferred_peer(scene), within, None)
             }
@@ -132,23 +144,38 @@ impl Group {
         let Some(target) = target else {
             return self.conclude(origin, Outcome::Done { gap: Duration::ZERO }, out);
         };
-        match self.refusal(scene, target) {
-            Some(why) => self.conclude(origin, Outcome::Refused(why), out),
-            None => self.hand_to(scene, target, within, hold, origin),
-        }
+        let begins_by = match self.refusal(scene, target) {
+            None => None,
+            Some(Refusal::NotReady) if self.stands_by(scene, target) => {
+                Some(scene.now + READY_PATIENCE.min(within / 2))
+            }
+            Some(why) => return self.conclude(origin, Outcome::Refused(why), out),
+        };
+        let until = scene.now + within;
+        self.handover = Some(Handover { to: target, until, hold, origin, begins_by });
     }
 
-    /// Begins a handover.
-    fn hand_to(
-        &mut self,
-        scene: &Scene,
-        to: NodeId,
-        within: Duration,
-        hold: Option<Hold<Duration>>,
-        origin: Origin,
-    ) {
-        let until = scene.now + within;
-        self.handover = Some(Handover { to, until, hold, origin });
+    /// Begins a handover that no operator has asked for.
+    fn hand_to(&mut self, scene: &Scene, to: NodeId, origin: Origin) {
+        let until = scene.now + HANDOVER_LIMIT;
+        self.handover = Some(Handover { to, until, hold: None, origin, begins_by: None });
+    }
+
+    /// The target of a handover that has begun.
+    pub(super) fn successor(&self) -> Option<NodeId> {
+        self.begun().map(|handover| handover.to)
+    }
+
+    /// A handover that has begun.
+    pub(super) fn begun(&self) -> Option<&Handover> {
+        self.handover.as_ref().filter(|handover| handover.begins_by.is_none())
+    }
+
+    /// Whether a peer could soon be ready: no check has failed there and nobody has locked it out.
+    fn stands_by(&self, scene: &Scene, node: NodeId) -> bool {
+        let role = self.reports[node.index()].as_ref().map(|report| report.role);
+        let sight = scene.sight(node);
+        sight.lives() && sight.hears_us && role == Some(Role::Standby)
     }
 
     /// Whether a handover is under way, from us or to us.
@@ -161,17 +188,11 @@ impl Group {
         if to == scene.me {
             return Some(Refusal::AlreadyThere);
         }
-        if self.is_busy() {
-            return Some(Refusal::Busy);
-        }
         if !scene.sight(to).ours || scene.config.priority(to).is_none() {
             return Some(Refusal::NotAMember);
         }
-        let report = self.reports[to.index()].as_ref();
-        let ready = scene.sight(to).lives()
-            && scene.sight(to).hears_us
-            && report.is_some_and(|report| report.ready && report.role == Role::Standby);
-        (!ready).then_some(Refusal::NotReady)
+        let says_ready = self.reports[to.index()].as_ref().is_some_and(|report| report.ready);
+        (!says_ready || !self.stands_by(scene, to)).then_some(Refusal::NotReady)
     }
 
     /// Whether no other configured node has a higher priority than this one.
@@ -190,6 +211,9 @@ impl Group {
     pub(super) fn review_handover(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         let State::Active { .. } = self.state else { return };
         let Some(handover) = self.handover else { return self.consider_failback(scene) };
+        if let Some(begins_by) = handover.begins_by {
+            return self.await_successor(scene, handover, begins_by, out);
+        }
         let report = self.reports[handover.to.index()].as_ref();
         let role = report.map(|report| report.role);
         if scene.sight(handover.to).lives() && role == Some(Role::Active) {
@@ -200,6 +224,23 @@ impl Group {
             || report.is_some_and(|report| !report.ready && report.role == Role::Standby);
         if hopeless || handover.until <= scene.now {
             self.abandon_handover(scene, out);
+        }
+    }
+
+    /// Begins the handover as soon as its target is ready, or refuses it.
+    fn await_successor(
+        &mut self,
+        scene: &Scene,
+        handover: Handover,
+        begins_by: Instant,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.refusal(scene, handover.to) {
+            None => self.handover = Some(Handover { begins_by: None, ..handover }),
+            Some(why) if begins_by <= scene.now || !self.stands_by(scene, handover.to) => {
+                self.end_handover(Outcome::Refused(why), out);
+            }
+            Some(_) => {}
         }
     }
 
@@ -225,6 +266,8 @@ impl Group {
     /// A planned handover, if one is under way, is over: whoever wanted it is told.
     pub(super) fn end_handover(&mut self, outcome: Outcome, out: &mut Vec<Effect>) {
         if let Some(handover) = self.handover.take() {
+            let begun = handover.begins_by.is_none();
+            let outcome = if begun { outcome } else { Outcome::Refused(Refusal::NotReady) };
             self.conclude(handover.origin, outcome, out);
         }
     }
@@ -239,18 +282,19 @@ impl Group {
         if self.failback_at(scene.config).is_some_and(|at| at <= scene.now)
             && let Some(node) = better
         {
-            self.hand_to(scene, node, HANDOVER_LIMIT, None, Origin::Failback);
+            self.hand_to(scene, node, Origin::Failback);
         }
     }
 
     /// Hands over before this node is locked out or ends, if anybody is ready; otherwise the group
     /// is given up at once.
-    pub fn make_way(&mut self, scene: &Scene, origin: Origin) {
-        if !matches!(self.state, State::Active { .. }) || self.handover.is_some() {
+    pub fn make_way(&mut self, scene: &Scene, origin: Origin, out: &mut Vec<Effect>) {
+        if !matches!(self.state, State::Active { .. }) || self.begun().is_some() {
             return;
         }
+        self.end_handover(Outcome::Failed, out);
         if let Some((node, _)) = self.best_peer(scene) {
-            self.hand_to(scene, node, HANDOVER_LIMIT, None, origin);
+            self.hand_to(scene, node, origin);
         }
     }
 
@@ -304,15 +348,15 @@ impl Group {
         }
     }
 
-    /// The best target for a switchover without a name.
+    /// The best target for a switchover without a name: one that is ready, or could soon be.
     pub fn default_target(&self, scene: &Scene) -> Option<NodeId> {
         let active = self.active_node(scene)?;
-        if active == scene.me {
-            return self.best_peer(scene).map(|(node, _)| node);
-        }
-        let others = self.living(scene).filter(|(node, report)| *node != active && report.ready);
-        let ours = self.is_ready(scene).then(|| (scene.me, self.rank(scene)));
-        let ranked = others.map(|(node, report)| (node, rank_of(node, report))).chain(ours);
-        ranked.max_by_key(|(_, rank)| *rank).map(|(node, _)| node)
+        let others = self.living(scene).filter(|(node, report)| {
+            *node != active && report.role == Role::Standby && scene.sight(*node).hears_us
+        });
+        let others = others.map(|(node, report)| (report.ready, rank_of(node, report), node));
+        let ours = (self.is_ready(scene), self.rank(scene), scene.me);
+        let ours = (self.role() == Role::Standby).then_some(ours);
+        others.chain(ours).max_by_key(|(ready, rank, _)| (*ready, *rank)).map(|(.., node)| node)
     }
 }

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use actions::next_beat;
 pub use adverts::Advert;
 pub use election::{Obstacle, Rank};
-pub use handover::{HANDOVER_LIMIT, Handover, Origin};
+pub use handover::{HANDOVER_LIMIT, Handover, Origin, READY_PATIENCE};
 pub use scene::{Scene, Sight};
 
 use kernel::KernelTalk;
@@ -280,7 +280,7 @@ impl Group {
             ready: self.is_ready(scene),
             term: self.term,
             tie: scene.tie(),
-            successor: self.handover.as_ref().map(|handover| handover.to),
+            successor: self.successor(),
             held: self.hold_told(scene.now),
             request: self.asking.as_ref().map(|asking| asking.request),
             answered: self.answered,
@@ -291,7 +291,7 @@ impl Group {
     fn hold_told(&self, now: Instant) -> Option<Hold<Duration>> {
         let left = |end: Instant| end.since(now);
         let ours = self.held.map(|held| held.map(left));
-        self.handover.as_ref().map_or(ours, |handover| handover.hold)
+        self.begun().map_or(ours, |handover| handover.hold)
     }
 
     /// Whether this node could take over now, or is active and well.
@@ -322,7 +322,7 @@ impl Group {
             self.contested_until(),
             self.announcing.as_ref().filter(|_| active).map(|announcing| announcing.next),
             self.predecessor.as_ref().filter(|_| active).map(|predecessor| predecessor.until),
-            self.handover.as_ref().filter(|_| active).map(|handover| handover.until),
+            self.handover.as_ref().filter(|_| active).map(Handover::deadline),
             self.asking.as_ref().map(|asking| asking.until),
             self.rival.as_ref().filter(|_| active).map(|rival| rival.announce_at),
             self.hold_ends_at(),

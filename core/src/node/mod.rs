@@ -21,7 +21,7 @@ use crate::detector::{Lateness, Peer};
 use crate::effect::{Alarm, Discard, Effect, Note};
 use crate::fault::Fault;
 use crate::group::{Advert, Group, Origin, Scene, Sight, State};
-use crate::heartbeat::RequestKind;
+use crate::heartbeat::{Outcome, Refusal, RequestKind};
 use crate::ident::{GroupId, Incarnation, InterfaceId, NodeId, RouterId};
 use crate::input::{Command, Input, Interface};
 use crate::time::{Instant, earliest};
@@ -270,8 +270,8 @@ impl Node {
             Input::Shutdown => {
                 self.stopping = true;
                 self.urgent = true;
-                self.each_group(now, out, |group, scene, _| {
-                    group.make_way(scene, Origin::Shutdown)
+                self.each_group(now, out, |group, scene, out| {
+                    group.make_way(scene, Origin::Shutdown, out)
                 });
             }
         }
@@ -324,7 +324,11 @@ impl Node {
         match command {
             Command::Switchover { token, group, to, within, hold } => {
                 self.one_group(now, group, out, |group, scene, out| {
-                    let to = to.or_else(|| group.default_target(scene)).unwrap_or(scene.me);
+                    let Some(to) = to.or_else(|| group.default_target(scene)) else {
+                        let nobody = group.active_node(scene).map(|_| Refusal::NobodyReady);
+                        let outcome = Outcome::Refused(nobody.unwrap_or(Refusal::NoActive));
+                        return out.push(Effect::Answer { token, outcome });
+                    };
                     group.wish(scene, token, RequestKind::Switchover { to, within, hold }, out);
                 });
             }
