@@ -1,6 +1,10 @@
-//! The parts of VRRP that do not depend on groups: its two timing formulas, and what one virtual
-//! router remembers of the adverts it has heard. The election itself is [`crate::group`].
+//! The parts of VRRP that do not depend on groups: its two timing formulas, what one virtual router
+//! remembers of the adverts it has heard, and who may speak for it. The election itself is
+//! [`crate::group`].
+pub mod guard;
+mod sequence;
 mod speaker;
+mod stamps;
 mod timing;
 
 pub use speaker::{Heard, Speaker};

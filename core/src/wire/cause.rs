@@ -37,4 +37,4 @@ macro_rules! causes {
         impl std::error::Error for $name {}
     };
 }
-pub(super) use causes;
+pub(crate) use causes;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   vrrp, ah        the standard's adverts, in front of whoever speaks it     (RFC 3768, RFC 9568)
+//!   trailer         what proves behind an advert who has sent it
 //!   arp, ndp        announcements of an address and questions to a neighbour  (RFC 826, RFC 4861)
 //!   header          the outside of our own datagrams: who, where, which one
 //!   heartbeat, tlv  the inside of them, once the driver has opened the seal
@@ -25,9 +26,11 @@ pub mod names;
 pub mod ndp;
 pub mod replica;
 pub mod tlv;
+pub mod trailer;
 pub mod vrrp;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
 
 pub use cause::Cause;
+pub(crate) use cause::causes;

@@ -152,8 +152,31 @@ causes! {
     }
 }
 
+/// Divides what follows the IP header into an advert and `behind` bytes behind it; nothing is behind it
+/// if the lengths do not say so.
+pub fn split(packet: &[u8], family: Family, behind: usize) -> (&[u8], &[u8]) {
+    let version = match packet.first().map(|first| first >> 4) {
+        Some(2) => Version::V2,
+        _ => Version::V3,
+    };
+    let count = packet.get(3).copied().unwrap_or(0);
+    let length = length(version, family, count.into());
+    let at = if packet.len() == length + behind { length } else { packet.len() };
+    packet.split_at(at)
+}
+
 /// Reads an advert: the bytes behind the IP header, and the authentication header if there is one.
 pub fn decode(bytes: &[u8], context: &Context) -> Result<(Advert, Dialect), Reject> {
+    decode_in_front_of(bytes, &[], context)
+}
+
+/// Reads an advert that has something behind it. Over IPv6, where kernels make the checksum of all that
+/// follows the IP header, it may cover that too.
+pub fn decode_in_front_of(
+    bytes: &[u8],
+    behind: &[u8],
+    context: &Context,
+) -> Result<(Advert, Dialect), Reject> {
     if Family::of(context.source) != context.family
         || Family::of(context.destination) != context.family
     {
@@ -175,7 +198,10 @@ pub fn decode(bytes: &[u8], context: &Context) -> Result<(Advert, Dialect), Reje
         return Err(Reject::Type);
     }
     let advert = cut_padding(bytes, version, context.family, count)?;
-    let dialect = verify(advert, version, context).ok_or(Reject::Checksum)?;
+    let whole =
+        context.family == Family::V6 && !behind.is_empty() && is_covered(bytes, behind, context);
+    let dialect = if whole { Some(Dialect::Pseudo) } else { verify(advert, version, context) };
+    let dialect = dialect.ok_or(Reject::Checksum)?;
     let vrid = Vrid::new(vrid).ok_or(Reject::Vrid)?;
     if count == 0 {
         return Err(Reject::AddressCount);
@@ -231,6 +257,24 @@ fn verify(advert: &[u8], version: Version, context: &Context) -> Option<Dialect>
         start.is_some_and(|sum| sum.bytes(advert).is_intact())
     };
     candidates.iter().copied().find(fits)
+}
+
+/// Whether the checksum is that of an advert with what is behind it.
+fn is_covered(advert: &[u8], behind: &[u8], context: &Context) -> bool {
+    let length = advert.len() + behind.len();
+    let start = pseudo(Dialect::Pseudo, context.source, context.destination, length);
+    start.is_some_and(|sum| sum.bytes(advert).bytes(behind).is_intact())
+}
+
+/// Makes the checksum of an advert over IPv6 cover what was appended to it. Over IPv4 it covers the
+/// advert alone, and is left as it is.
+pub fn cover(packet: &mut [u8], source: IpAddr, destination: IpAddr) {
+    let (IpAddr::V6(_), Some(field)) = (source, packet.get_mut(6..8)) else { return };
+    field.fill(0);
+    if let Some(sum) = pseudo(Dialect::Pseudo, source, destination, packet.len()) {
+        let checksum = sum.bytes(packet).checksum();
+        packet[6..8].copy_from_slice(&checksum.to_be_bytes());
+    }
 }
 
 /// What a dialect adds in front of the advert; `None` where the addresses do not allow it.
