@@ -1,10 +1,11 @@
 //! The configuration: the example of the manual, its digest, its plan, and that nothing panics.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use evergate_api::config::model::{
-    Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery, Replicate, VrrpVersion,
-    protocol_name,
+    Auth, Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery, Replicate,
+    TrailerMode, VrrpVersion, protocol_name,
 };
 use evergate_api::config::source::SourceFile;
 use evergate_api::config::{Config, Outcome, Sources, diff, parse, schema};
@@ -211,6 +212,35 @@ fn the_plan_names_what_changes_and_what_does_not() {
     assert_eq!(plan.groups, ["gateway"]);
 }
 
+#[test]
+fn authentication_has_its_files_and_defaults() {
+    let with = |auth: &str| {
+        let vrrp = format!("[vrrp]\nversion = 2\nadvert = \"2s\"\nauth = {auth}\n[replicate]");
+        config(&edge_with("[replicate]", &vrrp)).groups["gateway"].vrrp.clone()
+    };
+    assert_eq!(with("\"none\"").auth, Auth::None);
+    assert_eq!(with("{ type = \"none\" }").auth, Auth::None);
+    let key_file = PathBuf::from("vrrp.key");
+    let password = Auth::Password { key_file: key_file.clone() };
+    assert_eq!(with("{ type = \"pass\", key_file = \"vrrp.key\" }").auth, password);
+    let header = Auth::Header { key_file };
+    assert_eq!(with("{ type = \"ah\", key_file = \"vrrp.key\" }").auth, header);
+    let vrrp = with("{ type = \"hmac\", key_files = { 7 = \"/etc/a.key\" } }");
+    let Auth::Trailer(trailer) = &vrrp.auth else { panic!("{vrrp:?}") };
+    assert_eq!((trailer.active, trailer.mode), (7, TrailerMode::Enforce));
+    assert_eq!(vrrp.window(trailer), Some(Duration::from_secs(6)), "three adverts");
+    let vrrp = with(
+        "{ type = \"hmac\", key_files = { 0 = \"a\", 255 = \"b\" }, active = 255, mode = \
+         \"receive-only\", window = \"90s\" }",
+    );
+    let Auth::Trailer(trailer) = &vrrp.auth else { panic!("{vrrp:?}") };
+    assert_eq!((trailer.active, trailer.mode), (255, TrailerMode::ReceiveOnly));
+    assert_eq!(vrrp.window(trailer), Some(Duration::from_secs(90)));
+    let vrrp = with("{ type = \"hmac\", key_files = { 1 = \"a\" }, replay = \"monotonic\" }");
+    let Auth::Trailer(trailer) = &vrrp.auth else { panic!("{vrrp:?}") };
+    assert_eq!(vrrp.window(trailer), None);
+}
+
 /// Every field of the model that differs must show in the plan: a silent change is a trap.
 #[test]
 fn no_difference_is_silent() {
@@ -230,6 +260,10 @@ fn no_difference_is_silent() {
         ("[replicate]", "[vrrp]\nadvert = \"2s\"\n[replicate]"),
         ("[replicate]", "[vrrp]\nversion = 2\n[replicate]"),
         ("[replicate]", "[vrrp]\nchecksum = \"plain\"\n[replicate]"),
+        (
+            "[replicate]",
+            "[vrrp]\nauth = { type = \"hmac\", key_files = { 1 = \"a.key\" } }\n[replicate]",
+        ),
         ("[replicate]", "[group.gateway]\nfailback = \"manual\"\n[replicate]"),
         ("[replicate]", "[group.gateway]\nnodes = [\"gw1\"]\n[replicate]"),
         ("[replicate]", "# nothing replicated\n"),

@@ -180,6 +180,9 @@ pub enum Cause {
     HandsOver(NodeId),
     /// Somebody of higher rank holds the group.
     Outranked,
+    /// The adverts of an active node can be numbered no further (RFC 2402 §3.3.2): whoever comes next
+    /// counts from the start.
+    Exhausted,
     /// No peer hears us and another node holds the group.
     Unheard,
     /// Our own process did not run for longer than peers wait.

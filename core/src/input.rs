@@ -63,6 +63,11 @@ pub enum Input {
         /// Whether a probe of ours was answered.
         answered: bool,
     },
+    /// The adverts of a router can be numbered no further: only a resignation can still be sent.
+    Exhausted {
+        /// The group of the router.
+        group: GroupId,
+    },
     /// Whether our copies of the peers' connections are whole; who replicates none never says so.
     Copies {
         /// Whether they are.

@@ -15,7 +15,7 @@ use crate::kernel::error::NetlinkError;
 use crate::kernel::monitor::{Event, snapshot};
 use crate::kernel::requests::Kernel;
 use crate::layout::Layout;
-use crate::seal::ClusterKey;
+use crate::secrets::Secrets;
 use crate::sys::ready::Bell;
 
 /// The most neighbours that are taken from the kernel for one interface.
@@ -46,21 +46,21 @@ pub enum ColdJob {
 /// What came of a job.
 #[derive(Debug)]
 pub enum Prepared {
-    /// A configuration that is right and differs from the former one, with its keys.
+    /// A configuration that is right and differs from the former one, with its secrets.
     Configuration {
         /// The configuration.
         layout: Box<Layout>,
-        /// The keys.
-        keys: Vec<ClusterKey>,
+        /// What its files hold.
+        secrets: Secrets,
         /// What to answer once it is applied.
         answer: ReloadReply,
         /// Who asked.
         reply: Option<SyncSender<Reply>>,
     },
     /// The file is as it was; keys may have been rotated.
-    Keys {
-        /// The keys.
-        keys: Vec<ClusterKey>,
+    Secrets {
+        /// What its files hold.
+        secrets: Secrets,
         /// What to answer.
         answer: ReloadReply,
         /// Who asked.
@@ -137,7 +137,7 @@ impl Worker {
 
     fn reload(&mut self, plan_only: bool, reply: Option<SyncSender<Reply>>) -> Option<Prepared> {
         let (mut answer, loaded) = read(&self.places);
-        let Some((layout, keys)) = loaded else {
+        let Some((layout, secrets)) = loaded else {
             return Some(give(reply, answer));
         };
         let plan = file::plan::diff(&self.current, &layout.file);
@@ -153,11 +153,11 @@ impl Worker {
         }
         if plan.is_empty() {
             answer.result = ReloadResult::Unchanged;
-            return Some(Prepared::Keys { keys, answer, reply });
+            return Some(Prepared::Secrets { secrets, answer, reply });
         }
         answer.result = ReloadResult::Applied;
         self.current = Arc::clone(&layout.file);
-        Some(Prepared::Configuration { layout: Box::new(layout), keys, answer, reply })
+        Some(Prepared::Configuration { layout: Box::new(layout), secrets, answer, reply })
     }
 
     fn list(&mut self, interfaces: &[u32]) -> Vec<(u32, IpAddr)> {
@@ -187,8 +187,8 @@ fn give(reply: Option<SyncSender<Reply>>, answer: ReloadReply) -> Prepared {
     Prepared::NotApplied(answer)
 }
 
-/// A configuration with the keys that it names.
-type Loaded = (Layout, Vec<ClusterKey>);
+/// A configuration with the secrets that its files hold.
+type Loaded = (Layout, Secrets);
 
 /// Reads and checks everything; `None` when there are errors, which are in the answer.
 pub fn read(places: &Places) -> (ReloadReply, Option<Loaded>) {
@@ -218,15 +218,9 @@ pub fn read(places: &Places) -> (ReloadReply, Option<Loaded>) {
 }
 
 fn lay_out(config: file::model::Config, node: &str) -> Result<Loaded, String> {
-    let keys = match &config.cluster.key_file {
-        Some(path) => {
-            let secrets = file::secret::load_keys(path).map_err(|error| error.to_string())?;
-            secrets.iter().map(|secret| ClusterKey::new(*secret.expose())).collect()
-        }
-        None => Vec::new(),
-    };
+    let secrets = Secrets::load(&config)?;
     let layout = Layout::new(Arc::new(config), node).map_err(|mismatch| mismatch.to_string())?;
-    Ok((layout, keys))
+    Ok((layout, secrets))
 }
 
 /// The names of the groups that were locked; none where no file is.

@@ -84,7 +84,9 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
         CoreError::Configuration(vec![text])
     })?;
     let (answer, loaded) = cold::read(&arguments.places());
-    let Some((layout, keys)) = loaded else { return Err(CoreError::Configuration(answer.errors)) };
+    let Some((layout, secrets)) = loaded else {
+        return Err(CoreError::Configuration(answer.errors));
+    };
     let estate = inheritance.estate;
     let adopted: Vec<String> = adopt
         .then(|| estate.adopt())
@@ -107,7 +109,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let notrack = exempt(&layout);
     let others_notrack =
         drive::replication::conntrackd(&layout).map(|plan| Notrack::install(plan.port));
-    let doors = drive::replication::wants(&layout, &keys).then(Doors::open);
+    let doors = drive::replication::wants(&layout, &secrets.cluster).then(Doors::open);
     let doors = doors.and_then(|opened| {
         let complain = |error| say("core", &format!("connections cannot be replicated: {error}"));
         opened.map_err(complain).ok()
@@ -128,8 +130,8 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
         Server::start(&arguments.socket, calls_in, Arc::clone(&bell), Arc::clone(&journal))
             .map_err(CoreError::Socket)?;
     let incarnation = Incarnation(random);
-    let replication =
-        drive::replication::start(&layout, incarnation, &keys, doors).unwrap_or_else(|text| {
+    let replication = drive::replication::start(&layout, incarnation, &secrets.cluster, doors)
+        .unwrap_or_else(|text| {
             say("core", &text);
             None
         });
@@ -140,7 +142,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
         locked: cold::load_locks(&arguments.state),
         cold: cold_in,
         layout,
-        keys,
+        secrets,
         estate,
         monitor,
         bell,

@@ -30,6 +30,7 @@ pub mod replicate;
 pub mod runner;
 pub mod say;
 pub mod seal;
+pub mod secrets;
 pub mod status;
 pub mod sys;
 pub mod wall_clock;

@@ -16,6 +16,7 @@ mod tree;
 mod walk;
 mod words;
 
+pub mod advert_key;
 pub mod model;
 pub mod plan;
 pub mod report;

@@ -40,6 +40,12 @@ pub const UNICAST_PEERS_MAX: usize = 32;
 pub const PATHS_MAX: usize = 64;
 /// The longest name of a network interface, in bytes (IFNAMSIZ less its ending zero).
 pub const INTERFACE_NAME_MAX: usize = 15;
+/// The most keys of an authentication by trailer.
+pub const AUTH_KEYS_MAX: usize = 16;
+/// The widest window for the stamps of an authentication by trailer.
+pub const AUTH_WINDOW_MAX: Duration = Duration::from_secs(300);
+/// The window unless told otherwise, if three adverts do not take longer.
+pub const AUTH_WINDOW_DEFAULT: Duration = Duration::from_secs(5);
 /// How often an active router may be told to repeat its announcements.
 pub const ANNOUNCE_MIN: Duration = Duration::from_secs(1);
 /// How seldom an active router may be told to repeat its announcements.
@@ -182,7 +188,7 @@ pub enum Failback {
 }
 
 /// `[vrrp]` and `[group.NAME.vrrp]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vrrp {
     /// The version for IPv4; IPv6 is always version 3.
     pub version: VrrpVersion,
@@ -190,11 +196,72 @@ pub struct Vrrp {
     pub advert: Duration,
     /// The checksum that is sent with version 3 over IPv4.
     pub checksum: Checksum,
+    /// How adverts are authenticated.
+    pub auth: Auth,
 }
 
 impl Default for Vrrp {
     fn default() -> Self {
-        Self { version: VrrpVersion::V3, advert: ADVERT_DEFAULT, checksum: Checksum::Auto }
+        Self {
+            version: VrrpVersion::V3,
+            advert: ADVERT_DEFAULT,
+            checksum: Checksum::Auto,
+            auth: Auth::None,
+        }
+    }
+}
+
+/// How adverts are authenticated. Secrets stand in files, made absolute or relative to the working
+/// directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// By a password in clear text; version 2.
+    Password {
+        /// The file with the password.
+        key_file: PathBuf,
+    },
+    /// By an authentication header; version 2.
+    Header {
+        /// The file with the password.
+        key_file: PathBuf,
+    },
+    /// By a trailer.
+    Trailer(TrailerAuth),
+}
+
+/// The authentication by trailer (draft-cassen-vrrp-auth-hmac).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrailerAuth {
+    /// A file for each key, by its number; 1 to [`AUTH_KEYS_MAX`].
+    pub key_files: BTreeMap<u8, PathBuf>,
+    /// The key that is sent with.
+    pub active: u8,
+    /// What happens to adverts without a trailer.
+    pub mode: TrailerMode,
+    /// How far a stamp may be from the clock, 1 s to [`AUTH_WINDOW_MAX`], if the file says.
+    pub window: Option<Duration>,
+    /// Stamps only have to rise, however far from the clock.
+    pub rising_only: bool,
+}
+
+/// The steps by which a segment comes to use the trailer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrailerMode {
+    /// None is sent; adverts with and without are accepted.
+    ReceiveOnly,
+    /// One is sent; adverts with and without are accepted.
+    Permissive,
+    /// One is sent, and no advert is accepted without.
+    Enforce,
+}
+
+impl Vrrp {
+    /// How far a stamp may be from the clock; `None` if it only has to rise.
+    pub fn window(&self, trailer: &TrailerAuth) -> Option<Duration> {
+        let default = AUTH_WINDOW_DEFAULT.max(self.advert * 3);
+        (!trailer.rising_only).then(|| trailer.window.unwrap_or(default))
     }
 }
 

@@ -5,7 +5,8 @@ use std::fmt::Display;
 
 use super::duration::shown;
 use super::model::{
-    Announce, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp, protocol_name,
+    Announce, Auth, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp,
+    protocol_name,
 };
 
 /// The difference between two configurations.
@@ -180,6 +181,11 @@ impl Plan {
         if old.checksum != new.checksum {
             self.say(format!("{what}: another checksum"));
         }
+        let (before, after) = (auth(&old.auth), auth(&new.auth));
+        if before == after && old.auth != new.auth {
+            self.say(format!("{what}: other keys or rules of authentication"));
+        }
+        self.value(&format!("{what}: authentication"), before, after);
     }
 
     fn router(&mut self, what: &str, old: &Router, new: &Router) {
@@ -234,6 +240,15 @@ fn failback(failback: Failback) -> String {
         Failback::Auto => "auto".to_owned(),
         Failback::Manual => "manual".to_owned(),
         Failback::After(delay) => shown(delay),
+    }
+}
+
+fn auth(auth: &Auth) -> &'static str {
+    match auth {
+        Auth::None => "none",
+        Auth::Password { .. } => "pass",
+        Auth::Header { .. } => "ah",
+        Auth::Trailer(_) => "hmac",
     }
 }
 

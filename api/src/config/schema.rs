@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::model::{
-    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT,
-    IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, MARKS_MAX, NODES_MAX, PORT_DEFAULT,
-    PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, UNICAST_PEERS_MAX, ZONES_MAX,
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, AUTH_KEYS_MAX, CONNTRACKD_GROUP_DEFAULT,
+    CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, MARKS_MAX, NODES_MAX,
+    PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, UNICAST_PEERS_MAX, ZONES_MAX,
 };
 use super::words::NAME_MAX;
 
@@ -131,6 +131,47 @@ fn link() -> Value {
     described(table(properties, &["interface"]), "A path for heartbeats and replication.")
 }
 
+fn auth() -> Value {
+    let file = json!({ "type": "string", "minLength": 1 });
+    let password = json!({
+        "type": { "enum": ["pass", "ah"], "description": "Version 2: clear text, or a header." },
+        "key_file": described(file.clone(), "The file with the password, 1 to 8 bytes."),
+    });
+    let trailer = json!({
+        "type": { "const": "hmac", "description": "A trailer; either version." },
+        "key_files": {
+            "type": "object", "minProperties": 1, "maxProperties": AUTH_KEYS_MAX,
+            "propertyNames": { "pattern": "^(0|[1-9][0-9]{0,2})$" },
+            "additionalProperties": file,
+            "description": "A file for each key, by its number 0 to 255."
+        },
+        "active": {
+            "type": "integer", "minimum": 0, "maximum": 255,
+            "description": "The key that is sent with; may be left out where there is one."
+        },
+        "mode": {
+            "enum": ["enforce", "permissive", "receive-only"], "default": "enforce",
+            "description": "What happens to adverts without a trailer."
+        },
+        "window": reference("duration", "How far stamps may be from the clock, 1s to 5min."),
+        "replay": {
+            "enum": ["time", "monotonic"], "default": "time",
+            "description": "Stamps are near the clock and rise, or only rise."
+        },
+    });
+    let none = json!({ "type": { "const": "none" } });
+    json!({
+        "description": "How adverts are authenticated.",
+        "default": "none",
+        "anyOf": [
+            { "const": "none" },
+            table(none, &["type"]),
+            table(password, &["type", "key_file"]),
+            table(trailer, &["type", "key_files"]),
+        ]
+    })
+}
+
 fn vrrp(text: &str) -> Value {
     let properties = json!({
         "version": {
@@ -146,7 +187,7 @@ fn vrrp(text: &str) -> Value {
             "enum": ["auto", "pseudo", "plain"], "default": "auto",
             "description": "Version 3 over IPv4: with pseudo-header, without, or as heard."
         },
-        "auth": { "enum": ["none"], "default": "none", "description": "Authentication." },
+        "auth": auth(),
     });
     described(table(properties, &[]), text)
 }

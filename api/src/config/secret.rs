@@ -15,7 +15,7 @@ pub const KEY_BYTES: usize = 32;
 /// The most keys of a file: the first seals, all open.
 pub const KEYS_MAX: usize = 8;
 /// The longest key file, in bytes.
-const FILE_BYTES_MAX: usize = 4096;
+pub(super) const FILE_BYTES_MAX: usize = 4096;
 /// The mode bits that let others read or write: group and other.
 const MODE_OTHERS: u32 = 0o077;
 
@@ -55,9 +55,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a key file cannot be used. No text repeats anything of the content.
+/// Why a file with a secret cannot be read. No text repeats anything of the content.
 #[derive(Debug)]
-pub enum KeyError {
+pub enum FileError {
     /// The operating system refused.
     Io {
         /// The file.
@@ -74,6 +74,40 @@ pub enum KeyError {
     },
     /// It is no regular file, or too long for one.
     NoKeyFile(PathBuf),
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, error } => {
+                write!(f, "cannot read the key file {}: {error}", path.display())
+            }
+            Self::Mode { path, mode } => {
+                let path = path.display();
+                write!(f, "the key file {path} has mode {mode:04o}: others can read or change it")?;
+                write!(f, "; run: chmod 600 {path}")
+            }
+            Self::NoKeyFile(path) => {
+                write!(f, "{} is no file with a key, or too long for one", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { error, .. } => Some(error),
+            Self::Mode { .. } | Self::NoKeyFile(_) => None,
+        }
+    }
+}
+
+/// Why a key file cannot be used. No text repeats anything of the content.
+#[derive(Debug)]
+pub enum KeyError {
+    /// It cannot be read.
+    File(FileError),
     /// It has no key line.
     Empty,
     /// It has more than [`KEYS_MAX`] lines.
@@ -87,17 +121,12 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { path, error } => {
-                write!(f, "cannot read the key file {}: {error}", path.display())?;
-                f.write_str("; make one with `evergate key` and copy it to every node")
+            Self::File(error @ FileError::Io { .. }) => {
+                write!(f, "{error}; make one with `evergate key` and copy it to every node")
             }
-            Self::Mode { path, mode } => {
-                let path = path.display();
-                write!(f, "the key file {path} has mode {mode:04o}: others can read or change it")?;
-                write!(f, "; run: chmod 600 {path}")
-            }
-            Self::NoKeyFile(path) => {
-                write!(f, "{} is no key file; make one with `evergate key`", path.display())
+            Self::File(error @ FileError::Mode { .. }) => error.fmt(f),
+            Self::File(error @ FileError::NoKeyFile(_)) => {
+                write!(f, "{error}; make one with `evergate key`")
             }
             Self::Empty => f.write_str("the key file is empty; make one with `evergate key`"),
             Self::TooMany => write!(f, "the key file has more than {KEYS_MAX} keys; drop old ones"),
@@ -113,7 +142,7 @@ impl fmt::Display for KeyError {
 impl std::error::Error for KeyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io { error, .. } => Some(error),
+            Self::File(error) => error.source(),
             _ => None,
         }
     }
@@ -121,16 +150,24 @@ impl std::error::Error for KeyError {
 
 /// Reads a key file that only its owner can read. The first key seals, all open.
 pub fn load_keys(path: &Path) -> Result<Vec<Secret>, KeyError> {
-    let io = |error| KeyError::Io { path: path.to_path_buf(), error };
+    let (buffer, length) = read_private(path).map_err(KeyError::File)?;
+    parse_keys(&buffer[..length])
+}
+
+/// The content of a file that only its owner can read, and its length.
+pub(super) fn read_private(
+    path: &Path,
+) -> Result<(Zeroizing<[u8; FILE_BYTES_MAX]>, usize), FileError> {
+    let io = |error| FileError::Io { path: path.to_path_buf(), error };
     // Looked at before it is opened, so that a pipe in its place blocks nobody; then the mode is
     // taken from the open file, so that it cannot be exchanged in between.
     if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(KeyError::NoKeyFile(path.to_path_buf()));
+        return Err(FileError::NoKeyFile(path.to_path_buf()));
     }
     let mut file = std::fs::File::open(path).map_err(io)?;
     let mode = file.metadata().map_err(io)?.mode() & 0o7777;
     if mode & MODE_OTHERS != 0 {
-        return Err(KeyError::Mode { path: path.to_path_buf(), mode });
+        return Err(FileError::Mode { path: path.to_path_buf(), mode });
     }
     // A fixed buffer: a growing one would leave copies of the key behind.
     let mut buffer = Zeroizing::new([0_u8; FILE_BYTES_MAX]);
@@ -142,9 +179,9 @@ pub fn load_keys(path: &Path) -> Result<Vec<Secret>, KeyError> {
         }
     }
     if length == FILE_BYTES_MAX {
-        return Err(KeyError::NoKeyFile(path.to_path_buf()));
+        return Err(FileError::NoKeyFile(path.to_path_buf()));
     }
-    parse_keys(&buffer[..length])
+    Ok((buffer, length))
 }
 
 /// Reads the content of a key file: one key a line; empty lines do not count.
@@ -273,6 +310,6 @@ mod tests {
             assert!(text.contains("chmod 600"), "{text}");
         }
         let directory = load_keys(&std::env::temp_dir());
-        assert!(matches!(directory, Err(KeyError::NoKeyFile(_))));
+        assert!(matches!(directory, Err(KeyError::File(FileError::NoKeyFile(_)))));
     }
 }

@@ -95,7 +95,6 @@ impl Place {
             "deactivate",
             "virtual_mac",
             "accept",
-            "auth",
             "election",
             "defer",
         ];
@@ -150,8 +149,8 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         "track_interface" => {
             "leave it out: the carrier of the interfaces of a group's routers always counts"
         }
-        "auth_pass" | "auth_type" | "authentication" => {
-            "authentication of adverts is not built yet: leave it out, on the other routers too"
+        "auth_pass" | "auth_type" | "authentication" | "auth_hmac" => {
+            "we call it `auth`, under [vrrp] or [group.NAME.vrrp], and the secret stands in a file"
         }
         "use_vmac" | "vmac_xmit_base" => "a virtual MAC address is not built yet: leave it out",
         "track_script" | "track_process" | "track_file" | "track_bfd" | "vrrp_script"

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
-use evergate_api::config::model::{PerNode, Router};
+use evergate_api::config::model::{Auth, PerNode, Router};
 use evergate_api::config::{self, Config};
 use evergate_api::control::ErrorCode;
 use serde_json::json;
@@ -21,15 +21,20 @@ const VRRP_IPV6: &str = "ff02::12";
 /// The protocol number of VRRP (RFC 9568 section 5.1.1.4).
 const VRRP_PROTOCOL: u8 = 112;
 
+/// The protocol number of the authentication header (RFC 2402).
+const HEADER_PROTOCOL: u8 = 51;
+
 /// Interfaces and speakers of one node, by what arrives on them.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Needs {
     /// Adverts by multicast, IPv4.
     vrrp_ipv4: BTreeSet<String>,
+    /// The same behind an authentication header.
+    header_ipv4: BTreeSet<String>,
     /// Adverts by multicast, IPv6.
     vrrp_ipv6: BTreeSet<String>,
-    /// Adverts by unicast: interface and speaker.
-    vrrp_from: BTreeSet<(String, IpAddr)>,
+    /// Adverts by unicast: interface, speaker and protocol.
+    vrrp_from: BTreeSet<(String, IpAddr, u8)>,
     /// Heartbeats and replication.
     own: BTreeSet<String>,
     /// Replication of a peer that runs conntrackd: interface, speaker if it is known, port.
@@ -92,8 +97,10 @@ fn word(path: &Path) -> String {
 fn needs(config: &Config, node: &str) -> Needs {
     let mut needs = Needs::default();
     let runs_here = config.groups.values().filter(|group| group.priorities.contains_key(node));
-    for router in runs_here.flat_map(|group| group.routers.values()) {
-        needs.router(router, node);
+    for group in runs_here {
+        for router in group.routers.values() {
+            needs.router(router, &group.vrrp.auth, node);
+        }
     }
     let alone = config.nodes.values().filter(|node| !node.foreign).count() < 2;
     if !alone {
@@ -110,7 +117,7 @@ fn needs(config: &Config, node: &str) -> Needs {
 }
 
 impl Needs {
-    fn router(&mut self, router: &Router, node: &str) {
+    fn router(&mut self, router: &Router, auth: &Auth, node: &str) {
         let Some(interface) = router.interface.get(node) else { return };
         if router.vrid.is_none() {
             return;
@@ -119,15 +126,18 @@ impl Needs {
             true => router.ipv4().next().is_some(),
             false => router.ipv6().next().is_some(),
         };
+        let header = matches!(auth, Auth::Header { .. });
         for peer in &router.unicast_peers {
+            let protocol = if header && peer.is_ipv4() { HEADER_PROTOCOL } else { VRRP_PROTOCOL };
             if speaks(peer.is_ipv4()) {
-                self.vrrp_from.insert((interface.clone(), *peer));
+                self.vrrp_from.insert((interface.clone(), *peer, protocol));
             }
         }
         let multicast =
             |ipv4| speaks(ipv4) && !router.unicast_peers.iter().any(|peer| peer.is_ipv4() == ipv4);
         if multicast(true) {
-            self.vrrp_ipv4.insert(interface.clone());
+            let ipv4 = if header { &mut self.header_ipv4 } else { &mut self.vrrp_ipv4 };
+            ipv4.insert(interface.clone());
         }
         if multicast(false) {
             self.vrrp_ipv6.insert(interface.clone());
@@ -138,9 +148,9 @@ impl Needs {
 /// The kernel allows names of interfaces that nftables cannot quote, and a rule must never hold
 /// more than is meant.
 fn quotable(needs: &Needs) -> Result<(), Failure> {
-    let from = needs.vrrp_from.iter().map(|(interface, _)| interface);
+    let from = needs.vrrp_from.iter().map(|(interface, ..)| interface);
     let conntrackd = needs.conntrackd.iter().map(|(interface, ..)| interface);
-    let multicast = needs.vrrp_ipv4.iter().chain(&needs.vrrp_ipv6);
+    let multicast = needs.vrrp_ipv4.iter().chain(&needs.header_ipv4).chain(&needs.vrrp_ipv6);
     let mut all = multicast.chain(&needs.own).chain(from).chain(conntrackd);
     let strange = |c: char| !c.is_ascii_graphic() || "\"\\*".contains(c);
     match all.find(|name| name.contains(strange)) {
@@ -156,20 +166,21 @@ fn quotable(needs: &Needs) -> Result<(), Failure> {
 /// The rules without their chain.
 fn rules(needs: &Needs, port: u16) -> Vec<String> {
     let mut rules = Vec::new();
-    let mut multicast = |interfaces: &BTreeSet<String>, group: &str| {
+    let mut multicast = |interfaces: &BTreeSet<String>, group: &str, protocol: u8| {
         if !interfaces.is_empty() {
             rules.push(format!(
-                "iifname {} {group} meta l4proto {VRRP_PROTOCOL} accept comment \"evergate: VRRP\"",
+                "iifname {} {group} meta l4proto {protocol} accept comment \"evergate: VRRP\"",
                 set(interfaces)
             ));
         }
     };
-    multicast(&needs.vrrp_ipv4, &format!("ip daddr {VRRP_IPV4}"));
-    multicast(&needs.vrrp_ipv6, &format!("ip6 daddr {VRRP_IPV6}"));
-    for (interface, peer) in &needs.vrrp_from {
+    multicast(&needs.vrrp_ipv4, &format!("ip daddr {VRRP_IPV4}"), VRRP_PROTOCOL);
+    multicast(&needs.header_ipv4, &format!("ip daddr {VRRP_IPV4}"), HEADER_PROTOCOL);
+    multicast(&needs.vrrp_ipv6, &format!("ip6 daddr {VRRP_IPV6}"), VRRP_PROTOCOL);
+    for (interface, peer, protocol) in &needs.vrrp_from {
         let family = if peer.is_ipv4() { "ip" } else { "ip6" };
         rules.push(format!(
-            "iifname \"{interface}\" {family} saddr {peer} meta l4proto {VRRP_PROTOCOL} accept \
+            "iifname \"{interface}\" {family} saddr {peer} meta l4proto {protocol} accept \
              comment \"evergate: VRRP\""
         ));
     }

@@ -8,7 +8,7 @@ use super::page::{Page, Span, Style, plain};
 use crate::verbs::KeyFile;
 
 /// The problems and the sum.
-pub fn render(path: &Path, outcome: &Outcome, key_file: &KeyFile, color: bool) -> String {
+pub fn render(path: &Path, outcome: &Outcome, key_files: &[KeyFile], color: bool) -> String {
     let mut text = outcome.report.render(color);
     if !text.is_empty() {
         text.push_str("\n\n");
@@ -17,12 +17,13 @@ pub fn render(path: &Path, outcome: &Outcome, key_file: &KeyFile, color: bool) -
     let of =
         |level| outcome.report.problems().iter().filter(|problem| problem.level == level).count();
     let (mut errors, warnings) = (of(Level::Error), of(Level::Warning));
-    match key_file {
-        KeyFile::Good => {}
-        KeyFile::Unseen(text) => page.line([plain(format!("note: {text}"))]),
-        KeyFile::Bad(text) => {
-            errors += 1;
-            page.line([Span::new(Style::Bad, "error"), plain(format!(": {text}"))]);
+    for found in key_files {
+        match found {
+            KeyFile::Unseen(text) => page.line([plain(format!("note: {text}"))]),
+            KeyFile::Bad(text) => {
+                errors += 1;
+                page.line([Span::new(Style::Bad, "error"), plain(format!(": {text}"))]);
+            }
         }
     }
     let (style, word) = match (errors, warnings) {

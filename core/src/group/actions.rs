@@ -206,6 +206,13 @@ impl Group {
         }
     }
 
+    /// The adverts can be numbered no further: a new election begins with new numbers.
+    pub fn exhausted(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+        if self.holds() {
+            self.leave(scene, Cause::Exhausted, out);
+        }
+    }
+
     /// This process did not run for longer than peers wait: what it holds may be held by another.
     pub fn paused(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         if self.holds() {

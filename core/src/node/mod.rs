@@ -264,6 +264,9 @@ impl Node {
                 self.urgent |= self.partial == whole;
                 self.partial = !whole;
             }
+            Input::Exhausted { group } => {
+                self.one_group(now, group, out, |group, scene, out| group.exhausted(scene, out));
+            }
             Input::Neighbours { interface, known } => self.neighbours(interface, known),
             Input::Command(command) => self.command(now, command, out),
             Input::Configure { config } => self.configure(now, *config, out),

@@ -273,8 +273,8 @@ impl Drive {
     pub(super) fn take_prepared(&mut self, now: Instant) {
         while let Ok(prepared) = self.prepared.try_recv() {
             match prepared {
-                Prepared::Configuration { layout, keys, answer, reply } => {
-                    self.apply(now, *layout, keys);
+                Prepared::Configuration { layout, secrets, answer, reply } => {
+                    self.apply(now, *layout, secrets);
                     for line in answer.plan.clone() {
                         self.complain(&format!("reload: {line}"));
                     }
@@ -282,8 +282,9 @@ impl Drive {
                         let _ = reply.try_send(evergate_api::control::Reply::Reload(answer));
                     }
                 }
-                Prepared::Keys { keys, answer, reply } => {
-                    self.keys = keys;
+                Prepared::Secrets { secrets, answer, reply } => {
+                    self.secrets = secrets;
+                    self.arm_guards();
                     self.take_keys();
                     self.publish_estate();
                     self.estate.reload_ended();

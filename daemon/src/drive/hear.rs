@@ -7,10 +7,12 @@ use evergate_core::Instant;
 use evergate_core::config::Version;
 use evergate_core::ident::{Family, GroupId, InterfaceId, NodeId, RouterId};
 use evergate_core::input::{Input, Received};
+use evergate_core::vrrp::guard::{Refused, Reject};
 use evergate_core::wire::heartbeat::{self, About, Neighbour};
-use evergate_core::wire::{arp, header, ndp, vrrp};
+use evergate_core::wire::{ah, arp, header, ndp, vrrp};
 
 use super::Drive;
+use super::guards::stamp_now;
 use super::ports::Source;
 use crate::kernel::internet_socket;
 use crate::seal::SealIds;
@@ -28,6 +30,7 @@ impl Drive {
         for _ in 0..PACKETS_PER_WAKE_MAX {
             let more = match source {
                 Source::Vrrp(family) => self.read_vrrp(now, interface, family, &mut buffer),
+                Source::VrrpHeader => self.read_header(now, interface, &mut buffer),
                 Source::Udp(family) => self.read_udp(now, interface, family, &mut buffer),
                 Source::Arp => self.read_arp(now, interface, &mut buffer),
                 Source::Ndp => self.read_ndp(now, interface, &mut buffer),
@@ -79,7 +82,7 @@ impl Drive {
         };
         let config = &self.layout.core.groups[group.index()].routers[router.index()];
         let unicast = !config.unicast_peers.is_empty();
-        let (version, peers) = (config.version, &config.unicast_peers);
+        let peers = &config.unicast_peers;
         if received.destination.is_multicast() == unicast
             || unicast && !peers.contains(&received.source)
         {
@@ -92,40 +95,83 @@ impl Drive {
             hop_limit: received.hop_limit,
             unicast,
         };
-        let (advert, dialect) = match vrrp::decode(packet, &context) {
-            Ok(decoded) => decoded,
-            Err(why) => {
-                return self.refuse_advert(now, group, router, received.source, refused(why));
+        let guard = self.guards.entry(config.id.clone()).or_default();
+        match guard.open(packet, &context, stamp_now()) {
+            Ok((advert, dialect)) => {
+                self.take_advert(now, (group, router), received.source, &advert, dialect);
             }
+            Err(why) => self.refuse_advert(now, group, router, received.source, refused(why)),
+        }
+    }
+
+    fn read_header(&mut self, now: Instant, id: InterfaceId, buffer: &mut [u8]) -> bool {
+        let Some(sockets) = self.ports[id.index()].sockets.as_ref() else { return false };
+        let received = match sockets.vrrp_header.as_ref().map(|socket| socket.receive(buffer)) {
+            Some(Ok(Some(received))) => received,
+            Some(Err(error)) => return self.read_failed(&error.to_string()),
+            Some(Ok(None)) | None => return false,
         };
-        let refuse = |drive: &mut Drive, why| {
-            drive.refuse_advert(now, group, router, received.source, why);
+        if received.truncated {
+            self.count("vrrp_truncated");
+        } else {
+            self.header_packet(now, id, &received, &buffer[..received.length]);
+        }
+        true
+    }
+
+    /// An advert behind an authentication header: a whole IPv4 packet.
+    fn header_packet(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        received: &internet_socket::Received,
+        packet: &[u8],
+    ) {
+        let Some(vrid) = ah::vrid(packet) else { return self.count("vrrp_length") };
+        let Some((group, router)) = self.router_at(interface, Family::V4, vrid) else {
+            return self.count("vrrp_unknown_vrid");
         };
+        let config = &self.layout.core.groups[group.index()].routers[router.index()];
+        let (unicast, peers) = (!config.unicast_peers.is_empty(), &config.unicast_peers);
+        if received.destination.is_multicast() == unicast
+            || unicast && !peers.contains(&received.source)
+        {
+            return self.count_router(group, router, "refused_destination");
+        }
+        let guard = self.guards.entry(config.id.clone()).or_default();
+        match guard.open_header(packet, unicast) {
+            Ok((advert, context)) => {
+                let dialect = vrrp::Dialect::Plain;
+                self.take_advert(now, (group, router), context.source, &advert, dialect);
+            }
+            Err(why) => self.refuse_advert(now, group, router, received.source, refused(why)),
+        }
+    }
+
+    /// An advert that its guard has let in.
+    fn take_advert(
+        &mut self,
+        now: Instant,
+        (group, router): (GroupId, RouterId),
+        source: IpAddr,
+        advert: &vrrp::Advert,
+        dialect: vrrp::Dialect,
+    ) {
+        let ours = &self.layout.core.groups[group.index()];
+        let (version, interval) = (ours.routers[router.index()].version, ours.advert);
         if advert.version != version {
-            return refuse(self, "refused_version_differs");
+            return self.refuse_advert(now, group, router, source, "refused_version_differs");
         }
-        let ours = self.layout.core.groups[group.index()].advert;
-        if version == Version::V2 && advert.interval != ours {
-            return refuse(self, "refused_interval_differs");
-        }
-        if advert.auth != vrrp::Auth::None {
-            return refuse(self, "refused_auth");
+        if version == Version::V2 && advert.interval != interval {
+            return self.refuse_advert(now, group, router, source, "refused_interval_differs");
         }
         self.count_router(group, router, "adverts_received");
         if advert.priority == 0 {
             self.count_router(group, router, "resignations_received");
         }
-        self.heard_speaker(now, group, router, received.source, advert.priority, dialect);
-        self.feed(
-            now,
-            Input::Advert {
-                group,
-                router,
-                source: received.source,
-                priority: advert.priority,
-                interval: advert.interval,
-            },
-        );
+        self.heard_speaker(now, group, router, source, advert.priority, dialect);
+        let (priority, interval) = (advert.priority, advert.interval);
+        self.feed(now, Input::Advert { group, router, source, priority, interval });
     }
 
     /// Counts an advert that was refused, and remembers the router of another make that has sent it:
@@ -166,7 +212,7 @@ impl Drive {
         }
     }
 
-    fn router_at(
+    pub(super) fn router_at(
         &self,
         interface: InterfaceId,
         family: Family,
@@ -336,7 +382,20 @@ impl Drive {
 }
 
 /// The name of the counter for a refused advert.
-fn refused(why: vrrp::Reject) -> &'static str {
+fn refused(why: Refused) -> &'static str {
+    let why = match why {
+        Refused::Advert(why) => why,
+        Refused::Auth(why) => {
+            return match why {
+                Reject::Type => "refused_auth_type",
+                Reject::Failed => "refused_auth_failed",
+                Reject::Replay => "refused_auth_replay",
+                Reject::Stale => "refused_auth_stale",
+                Reject::Key => "refused_auth_key",
+                Reject::Form => "refused_auth_form",
+            };
+        }
+    };
     match why {
         vrrp::Reject::Length => "refused_length",
         vrrp::Reject::Version => "refused_version",
@@ -346,7 +405,7 @@ fn refused(why: vrrp::Reject) -> &'static str {
         vrrp::Reject::Vrid => "refused_vrid",
         vrrp::Reject::AddressCount => "refused_address_count",
         vrrp::Reject::Interval => "refused_interval",
-        vrrp::Reject::AuthType => "refused_auth_type",
+        vrrp::Reject::AuthType => "refused_auth_unknown",
         vrrp::Reject::Family => "refused_family",
     }
 }

@@ -9,6 +9,7 @@
 //! Packets come before time: at each wake-up every socket is read before the machine is told that
 //! time has passed, so that after a pause nobody is judged by silence that was not silence.
 mod calls;
+mod guards;
 mod hear;
 mod neighbours;
 mod news;
@@ -45,10 +46,12 @@ use crate::kernel_thread::{Granted, Holder, KernelThread, Wish};
 use crate::layout::Layout;
 use crate::observe::{EventDraft, Observer};
 use crate::replicate::Replication;
-use crate::seal::{ClusterKey, Opener, SealIds, Sealer};
+use crate::seal::{Opener, SealIds, Sealer};
+use crate::secrets::Secrets;
 use crate::sys::clock::boottime_now;
 use crate::sys::process::Signals;
 use crate::sys::ready::{Bell, Poller, Ready, Timer};
+use guards::Guards;
 use neighbours::Neighbours;
 use ports::Port;
 
@@ -68,8 +71,8 @@ const FOREIGN_FOR: Duration = Duration::from_secs(10);
 pub struct Equipment {
     /// The configuration.
     pub layout: Layout,
-    /// The keys of the cluster; empty where the file needs none.
-    pub keys: Vec<ClusterKey>,
+    /// What the files of the configuration hold.
+    pub secrets: Secrets,
     /// The incarnation that was drawn for this process.
     pub incarnation: Incarnation,
     /// The memory that is shared with the guardian.
@@ -134,7 +137,12 @@ pub struct Drive {
     events: SyncSender<EventDraft>,
     observer: Observer,
     signals: Signals,
-    keys: Vec<ClusterKey>,
+    secrets: Secrets,
+    guards: Guards,
+    /// What the guardian would say for us is behind what was sent.
+    wills_are_old: bool,
+    /// Groups with a router whose numbers have come to their end.
+    exhausted: BTreeSet<GroupId>,
     sealer: Option<Sealer>,
     opener: Opener,
     /// The ready-made resignation of this process.
@@ -175,7 +183,8 @@ impl Drive {
     /// Opens everything and starts the machine.
     pub fn start(equipment: Equipment, adopted: &[String]) -> io::Result<Drive> {
         let now = instant_now();
-        let Equipment { layout, keys, incarnation, estate, kernel, monitor, bell, .. } = equipment;
+        let Equipment { layout, secrets, incarnation, estate, kernel, monitor, bell, .. } =
+            equipment;
         let Equipment { calls, cold, prepared, events, signals, facts, locked, .. } = equipment;
         let Equipment { replication, .. } = equipment;
         let poller = Poller::new()?;
@@ -205,7 +214,10 @@ impl Drive {
             pending: calls::Pending::default(),
             next_layout: None,
             sealer: None,
-            opener: Opener::new(&keys),
+            opener: Opener::new(&secrets.cluster),
+            guards: Guards::new(),
+            wills_are_old: false,
+            exhausted: BTreeSet::new(),
             will: Vec::new(),
             sequence: 0,
             sealed: None,
@@ -233,7 +245,7 @@ impl Drive {
             prepared,
             events,
             signals,
-            keys,
+            secrets,
             replication,
             copies_whole: None,
             handed_over: false,
@@ -241,6 +253,7 @@ impl Drive {
         drive.take_keys();
         drive.lay_out();
         drive.look_at_kernel(now);
+        drive.inherit_guards();
         let named = |names: &[String]| {
             let groups = drive.layout.core.groups.iter().enumerate();
             let chosen = groups.filter(|(_, group)| names.contains(&group.name));
@@ -378,9 +391,9 @@ impl Drive {
             process: header::PROCESS_CORE,
             incarnation: self.node.incarnation().0,
         };
-        self.opener.rotate(&self.keys);
+        self.opener.rotate(&self.secrets.cluster);
         self.pass_keys_on();
-        let Some(first) = self.keys.first() else {
+        let Some(first) = self.secrets.cluster.first() else {
             self.sealed = self.sealer.take().and_then(|sealer| sealer.last()).or(self.sealed);
             self.will.clear();
             return;

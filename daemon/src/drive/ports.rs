@@ -20,6 +20,8 @@ use crate::sys::ready::Poller;
 pub enum Source {
     /// VRRP over one family.
     Vrrp(Family),
+    /// VRRP behind an authentication header.
+    VrrpHeader,
     /// Our own protocol over one family.
     Udp(Family),
     /// ARP replies.
@@ -28,9 +30,10 @@ pub enum Source {
     Ndp,
 }
 
-const SOURCES: [Source; 6] = [
+const SOURCES: [Source; 7] = [
     Source::Vrrp(Family::V4),
     Source::Vrrp(Family::V6),
+    Source::VrrpHeader,
     Source::Udp(Family::V4),
     Source::Udp(Family::V6),
     Source::Arp,
@@ -70,6 +73,8 @@ pub struct Wanted {
     pub vrrp_v4: bool,
     /// VRRP over IPv6.
     pub vrrp_v6: bool,
+    /// VRRP behind an authentication header.
+    pub vrrp_header: bool,
     /// The UDP port of heartbeats, if any run here.
     pub udp: Option<u16>,
     /// What they hear.
@@ -85,6 +90,8 @@ pub struct Sockets {
     pub vrrp_v4: Option<VrrpSocket>,
     /// VRRP over IPv6.
     pub vrrp_v6: Option<VrrpSocket>,
+    /// VRRP behind an authentication header.
+    pub vrrp_header: Option<VrrpSocket>,
     /// Heartbeats over IPv4.
     pub udp_v4: Option<UdpSocket>,
     /// Heartbeats over IPv6.
@@ -103,6 +110,7 @@ impl Sockets {
         match source {
             Source::Vrrp(Family::V4) => self.vrrp_v4.as_ref().map(AsFd::as_fd),
             Source::Vrrp(Family::V6) => self.vrrp_v6.as_ref().map(AsFd::as_fd),
+            Source::VrrpHeader => self.vrrp_header.as_ref().map(AsFd::as_fd),
             Source::Udp(Family::V4) => self.udp_v4.as_ref().map(AsFd::as_fd),
             Source::Udp(Family::V6) => self.udp_v6.as_ref().map(AsFd::as_fd),
             Source::Arp => self.arp.as_ref().map(AsFd::as_fd),
@@ -210,6 +218,9 @@ impl Port {
         }
         if wanted.vrrp_v6 {
             sockets.vrrp_v6 = keep(VrrpSocket::open_v6(&interface), &mut wrong);
+        }
+        if wanted.vrrp_header {
+            sockets.vrrp_header = keep(VrrpSocket::open_header(&interface), &mut wrong);
         }
         if let Some(port) = wanted.udp {
             sockets.udp_v4 = keep(UdpSocket::open_v4(&interface, port, wanted.hears), &mut wrong);

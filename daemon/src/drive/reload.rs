@@ -6,15 +6,16 @@ use evergate_core::{Input, Instant};
 use super::Drive;
 use super::renumber::{Moves, rekey, renumber};
 use crate::layout::Layout;
-use crate::seal::ClusterKey;
+use crate::secrets::Secrets;
 
 impl Drive {
     /// Takes a configuration that is prepared, with its keys.
-    pub(super) fn apply(&mut self, now: Instant, layout: Layout, keys: Vec<ClusterKey>) {
+    pub(super) fn apply(&mut self, now: Instant, layout: Layout, secrets: Secrets) {
         let config = Box::new(layout.core.clone());
         self.next_layout = Some(layout);
+        // Guards are armed with them as soon as the machine has taken the configuration.
+        self.secrets = secrets;
         self.feed(now, Input::Configure { config });
-        self.keys = keys;
         self.take_keys();
         self.tell_interfaces(now);
         self.publish_estate();

@@ -161,7 +161,7 @@ impl Drive {
             policy: policy(&self.layout),
             moved,
         };
-        let wanted = wants(&self.layout, &self.keys);
+        let wanted = wants(&self.layout, &self.secrets.cluster);
         if wanted && known && replication.configure(configured) {
             return;
         }
@@ -301,7 +301,7 @@ impl Drive {
     /// Passes new keys on.
     pub(super) fn pass_keys_on(&mut self) {
         if let Some(replication) = &mut self.replication {
-            replication.post(Mail::Keys(self.keys.clone()));
+            replication.post(Mail::Keys(self.secrets.cluster.clone()));
         }
     }
 }

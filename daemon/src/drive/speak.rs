@@ -8,9 +8,10 @@ use evergate_core::config::Version;
 use evergate_core::effect::Note;
 use evergate_core::heartbeat::Heartbeat;
 use evergate_core::ident::{Family, GroupId, InterfaceId, Mac, PathId, PathSet, RouterId};
+use evergate_core::vrrp::guard::Unsendable;
 use evergate_core::wire::heartbeat::{About, Neighbour};
 use evergate_core::wire::{arp, header, heartbeat, ndp, vrrp};
-use evergate_core::{Effect, Instant};
+use evergate_core::{Effect, Input, Instant};
 
 use super::Drive;
 use crate::kernel::addresses::AddressSpec;
@@ -45,6 +46,10 @@ impl Drive {
         if !self.wishes.is_empty() {
             self.kernel.wish(self.wishes.drain(..));
         }
+        self.renew_wills();
+        for group in std::mem::take(&mut self.exhausted) {
+            self.feed(now, Input::Exhausted { group });
+        }
     }
 
     fn advertise(&mut self, now: Instant, group: GroupId, router: RouterId, priority: u8) {
@@ -52,49 +57,59 @@ impl Drive {
             self.facts.mute.insert((group, router), now);
             return self.count_router(group, router, "no_source_address");
         };
+        let Some(advert) = self.advert(group, router, priority) else { return };
         let config = &self.layout.core.groups[group.index()].routers[router.index()];
         let destinations = self.destinations(config);
         let interface = config.interface;
         for destination in destinations {
             let mut packet = std::mem::take(&mut self.packet);
             packet.clear();
-            let sent = match self.advert(group, router, priority, source, destination, &mut packet)
-            {
-                Ok(()) => self.send_vrrp(interface, &packet, source, destination),
-                Err(_) => false,
+            let ends = (source, destination);
+            let sealed = self.seal_advert((group, router), &advert, ends, false, &mut packet);
+            let sent = match sealed {
+                Ok(()) => self.send_vrrp(interface, (group, router), &packet, ends),
+                Err(why) => {
+                    if why == Unsendable::Exhausted {
+                        self.exhausted.insert(group);
+                    }
+                    false
+                }
             };
             self.packet = packet;
             let name = if sent { "adverts_sent" } else { "adverts_not_sent" };
             self.count_router(group, router, name);
+            if sent && priority == 0 {
+                self.count_router(group, router, "resignations_sent");
+            }
         }
     }
 
-    /// The bytes of an advert, in the dialect that this segment speaks.
+    /// What an advert of a router says; `None` for a router that sends none.
     pub(super) fn advert(
         &self,
         group: GroupId,
         router: RouterId,
         priority: u8,
-        source: IpAddr,
-        destination: IpAddr,
-        out: &mut Vec<u8>,
-    ) -> Result<(), vrrp::Unsendable> {
+    ) -> Option<vrrp::Advert> {
         let group_config = &self.layout.core.groups[group.index()];
         let config = &group_config.routers[router.index()];
-        let vrid = config.vrid.ok_or(vrrp::Unsendable::Family)?;
+        let vrid = config.vrid?;
         let interval = group_config.advert;
         let addresses = config.addresses.iter().map(|(address, _)| *address).collect();
-        let version = config.version;
-        let auth = vrrp::Auth::None;
-        let advert = vrrp::Advert { version, vrid, priority, interval, addresses, auth };
-        let dialect = match (self.layout.groups[group.index()].checksum, version) {
+        let (version, auth) = (config.version, vrrp::Auth::None);
+        Some(vrrp::Advert { version, vrid, priority, interval, addresses, auth })
+    }
+
+    /// The dialect that the segment of a router speaks.
+    pub(super) fn dialect(&self, group: GroupId, router: RouterId) -> vrrp::Dialect {
+        let version = self.layout.core.groups[group.index()].routers[router.index()].version;
+        match (self.layout.groups[group.index()].checksum, version) {
             (_, Version::V2) | (Checksum::Plain, _) => vrrp::Dialect::Plain,
             (Checksum::Pseudo, _) => vrrp::Dialect::Pseudo,
             (Checksum::Auto, _) => {
                 self.dialects.get(&(group, router)).copied().unwrap_or(vrrp::Dialect::Pseudo)
             }
-        };
-        vrrp::encode(&advert, dialect, source, destination, out)
+        }
     }
 
     pub(super) fn destinations(&self, config: &evergate_core::config::RouterConfig) -> Vec<IpAddr> {
@@ -122,12 +137,13 @@ impl Drive {
     fn send_vrrp(
         &self,
         id: InterfaceId,
+        (group, router): (GroupId, RouterId),
         packet: &[u8],
-        source: IpAddr,
-        destination: IpAddr,
+        (source, destination): (IpAddr, IpAddr),
     ) -> bool {
         let sockets = self.ports[id.index()].sockets.as_ref();
         let socket = sockets.and_then(|sockets| match Family::of(source) {
+            Family::V4 if self.is_header(group, router) => sockets.vrrp_header.as_ref(),
             Family::V4 => sockets.vrrp_v4.as_ref(),
             Family::V6 => sockets.vrrp_v6.as_ref(),
         });

@@ -7,6 +7,7 @@ use super::*;
 use crate::kernel::monitor::Event;
 use crate::kernel::requests::Kernel;
 use crate::kernel::rtnetlink::{AddressRecord, LinkRecord, OUR_PROTOCOL};
+use crate::seal::ClusterKey;
 
 const GATEWAY: &str = r#"
 [group.gateway]
@@ -58,7 +59,7 @@ impl Bed {
         let kernel = KernelThread::start(Kernel::open().unwrap(), Arc::clone(&bell)).unwrap();
         let equipment = Equipment {
             layout: layout(GATEWAY),
-            keys: vec![key()],
+            secrets: secrets(),
             incarnation: Incarnation([1; 16]),
             estate: SharedEstate::create().unwrap(),
             kernel,
@@ -85,6 +86,10 @@ impl Bed {
     fn snapshots_asked(&self) -> usize {
         self.jobs.try_iter().filter(|job| matches!(job, ColdJob::Snapshot)).count()
     }
+}
+
+fn secrets() -> Secrets {
+    Secrets { cluster: vec![key()], ..Secrets::default() }
 }
 
 fn key() -> ClusterKey {
@@ -137,7 +142,7 @@ fn after_a_reload_ports_groups_and_neighbours_go_on_under_their_new_numbers() {
     drive.neighbours.answered(now, InterfaceId(0), [192, 0, 2, 10].into());
     drive.held.insert(GroupId(0));
     let (holder, key) = (drive.holders[0].1, port(drive, "evg-lan").key);
-    drive.apply(now, layout(&format!("{MORE}{GATEWAY}")), vec![self::key()]);
+    drive.apply(now, layout(&format!("{MORE}{GATEWAY}")), secrets());
 
     let names: Vec<_> = drive.ports.iter().map(|port| (port.id.0, port.name.as_str())).collect();
     assert_eq!(names, [(0, "evg-sync"), (1, "evg-lan")]);
@@ -162,7 +167,7 @@ fn a_number_of_a_group_that_is_gone_is_not_given_to_another() {
     let more = format!("{MORE}{GATEWAY}");
     let mut seen = Vec::new();
     for text in [&more, GATEWAY, &more] {
-        drive.apply(now, layout(text), vec![key()]);
+        drive.apply(now, layout(text), secrets());
         seen.extend(drive.holders.iter().find(|(name, _)| name == "dmz").map(|(_, at)| *at));
     }
     assert_eq!(seen.len(), 2);
@@ -196,7 +201,7 @@ fn sockets_are_not_closed_where_heartbeats_wait_for_it() {
     bed.drive.take_picture(now, Ok(Vec::new()));
     assert_eq!(bed.closings_asked(), 1);
     bed.drive.take_news(now, &[lan(true)]);
-    bed.drive.apply(now, layout(&GATEWAY.replace("evg-lan", "evg-other")), vec![key()]);
+    bed.drive.apply(now, layout(&GATEWAY.replace("evg-lan", "evg-other")), secrets());
     assert_eq!(bed.closings_asked(), 1, "its interface is not in the configuration any more");
 }
 
@@ -251,7 +256,7 @@ fn keys_that_are_taken_away_and_come_back_seal_no_number_twice() {
     let mut last = drive.sequence;
     for _ in 0..3 {
         for keys in [Vec::new(), vec![key()]] {
-            drive.keys = keys;
+            drive.secrets.cluster = keys;
             drive.take_keys();
         }
         assert!(number(&drive.will) > last, "{} after {last}", number(&drive.will));

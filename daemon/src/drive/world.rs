@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use evergate_core::ident::{Family, GroupId, InterfaceId, PathId, RouterId};
+use evergate_core::vrrp::guard::Guard;
 use evergate_core::{Input, Instant};
 use nix::sys::signal::Signal;
 
@@ -19,6 +20,7 @@ impl Drive {
     /// Makes ports and look-up tables for the configuration; what is open and still wanted stays.
     pub(super) fn lay_out(&mut self) {
         self.number_holders();
+        self.arm_guards();
         let former = std::mem::take(&mut self.ports).into_iter();
         let mut former: BTreeMap<String, Port> = former.map(|p| (p.name.clone(), p)).collect();
         let mut unwanted = Vec::new();
@@ -93,6 +95,8 @@ impl Drive {
             for router in group.routers.iter().filter(|router| router.interface == id) {
                 wanted.frames = true;
                 wanted.vrrp_v4 |= router.family == Family::V4 && router.vrid.is_some();
+                wanted.vrrp_header |= router.family == Family::V4
+                    && self.guards.get(&router.id).is_some_and(Guard::is_header);
                 wanted.vrrp_v6 |= router.family == Family::V6 && router.vrid.is_some();
             }
         }
@@ -160,35 +164,6 @@ impl Drive {
         self.own_wills(&mut estate.wills);
         if let Err(error) = self.estate.publish(&estate) {
             self.complain(&format!("the guardian cannot be told what is up: {error}"));
-        }
-    }
-
-    fn vrrp_wills(&self, group: GroupId, index: Option<u16>, wills: &mut Vec<Will>) {
-        let routers = &self.layout.core.groups[group.index()].routers;
-        for (position, config) in routers.iter().enumerate().filter(|(_, r)| r.vrid.is_some()) {
-            let router = RouterId::at(position);
-            let Some(source) = self.source_of(group, router) else { continue };
-            let Some(ifindex) = self.ports[config.interface.index()].ifindex() else { continue };
-            let transport = match config.family {
-                Family::V4 => Transport::VrrpV4,
-                Family::V6 => Transport::VrrpV6,
-            };
-            for destination in self.destinations(config) {
-                let mut bytes = Vec::new();
-                if self.advert(group, router, 0, source, destination, &mut bytes).is_ok() {
-                    let port = 0;
-                    let group = index;
-                    wills.push(Will {
-                        transport,
-                        group,
-                        ifindex,
-                        source,
-                        destination,
-                        port,
-                        bytes,
-                    });
-                }
-            }
         }
     }
 

@@ -62,7 +62,7 @@ pub struct Will {
     pub destination: IpAddr,
     /// UDP port; 0 for VRRP.
     pub port: u16,
-    /// What follows the IP header (VRRP, checksum included) or the UDP header.
+    /// What follows the IP header (VRRP, checksum included) or the UDP header, or the whole packet.
     pub bytes: Vec<u8>,
 }
 
@@ -73,6 +73,8 @@ pub enum Transport {
     VrrpV4,
     /// IP protocol 112 over IPv6.
     VrrpV6,
+    /// A whole IPv4 packet of protocol 51, with VRRP behind its authentication header.
+    VrrpHeader,
     /// UDP over the family of the destination.
     Udp,
 }
@@ -131,6 +133,7 @@ impl Estate {
                 Transport::VrrpV4 => 0,
                 Transport::VrrpV6 => 1,
                 Transport::Udp => 2,
+                Transport::VrrpHeader => 3,
             });
             out.extend_from_slice(&will.group.unwrap_or(u16::MAX).to_le_bytes());
             out.extend_from_slice(&will.ifindex.to_le_bytes());
@@ -231,6 +234,7 @@ impl<'a> Input<'a> {
             0 => Transport::VrrpV4,
             1 => Transport::VrrpV6,
             2 => Transport::Udp,
+            3 => Transport::VrrpHeader,
             _ => return None,
         };
         let group = self.u16().map(|index| (index != u16::MAX).then_some(index))?;

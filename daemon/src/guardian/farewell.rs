@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
+use evergate_core::wire::ah;
+
 use crate::estate::{Estate, Transport, Will};
 use crate::sys::address::RawAddress;
 use crate::sys::message::{receive, send};
@@ -47,6 +49,8 @@ pub struct Successor {
 pub struct Farewell {
     vrrp_v4: Option<Socket>,
     vrrp_v6: Option<Socket>,
+    /// Whole packets with an authentication header.
+    vrrp_header: Option<Socket>,
     udp_v4: Option<Socket>,
     udp_v6: Option<Socket>,
     joined: Vec<(u32, bool)>,
@@ -60,6 +64,7 @@ impl Farewell {
         let farewell = Farewell {
             vrrp_v4: keep(open(Domain::IPV4, Type::RAW, VRRP_PROTOCOL)),
             vrrp_v6: keep(open(Domain::IPV6, Type::RAW, VRRP_PROTOCOL)),
+            vrrp_header: keep(open_header()),
             udp_v4: keep(open(Domain::IPV4, Type::DGRAM, libc::IPPROTO_UDP)),
             udp_v6: keep(open(Domain::IPV6, Type::DGRAM, libc::IPPROTO_UDP)),
             joined: Vec::new(),
@@ -73,7 +78,7 @@ impl Farewell {
     pub fn prepare(&mut self, estate: &Estate) {
         for will in estate.wills.iter().take(JOINED_MAX) {
             let key = match will.transport {
-                Transport::VrrpV4 => (will.ifindex, false),
+                Transport::VrrpV4 | Transport::VrrpHeader => (will.ifindex, false),
                 Transport::VrrpV6 => (will.ifindex, true),
                 Transport::Udp => continue,
             };
@@ -102,8 +107,8 @@ impl Farewell {
 
     /// Forgets what was heard so far: it was sent before the resignation.
     pub fn drain(&self) {
-        for socket in [&self.vrrp_v4, &self.vrrp_v6].into_iter().flatten() {
-            let mut buffer = [0; 64];
+        for socket in self.ears() {
+            let mut buffer = [0; 128];
             for _ in 0..PACKETS_PER_READ_MAX {
                 if !matches!(receive(socket, &mut buffer), Ok(Some(_))) {
                     break;
@@ -114,12 +119,13 @@ impl Farewell {
 
     /// The sockets on which successors are heard.
     pub fn ears(&self) -> impl Iterator<Item = &Socket> {
-        [&self.vrrp_v4, &self.vrrp_v6].into_iter().flatten()
+        [&self.vrrp_v4, &self.vrrp_v6, &self.vrrp_header].into_iter().flatten()
     }
 
     /// The next successor heard, if there is one.
     pub fn hear(&self) -> Option<Successor> {
-        let over_v4 = self.vrrp_v4.as_ref().and_then(|socket| hear_on(socket, false));
+        let over_v4 = [&self.vrrp_v4, &self.vrrp_header].into_iter().flatten();
+        let over_v4 = over_v4.filter_map(|socket| hear_on(socket, false)).next();
         over_v4.or_else(|| self.vrrp_v6.as_ref().and_then(|socket| hear_on(socket, true)))
     }
 
@@ -127,6 +133,7 @@ impl Farewell {
         let socket = match (will.transport, will.destination) {
             (Transport::VrrpV4, _) => &self.vrrp_v4,
             (Transport::VrrpV6, _) => &self.vrrp_v6,
+            (Transport::VrrpHeader, _) => &self.vrrp_header,
             (Transport::Udp, IpAddr::V4(_)) => &self.udp_v4,
             (Transport::Udp, IpAddr::V6(_)) => &self.udp_v6,
         };
@@ -135,6 +142,12 @@ impl Farewell {
         let source = Some((will.source, will.ifindex));
         send(socket, &will.bytes, Some(&destination), source, libc::MSG_DONTWAIT)
     }
+}
+
+fn open_header() -> io::Result<Socket> {
+    let socket = open(Domain::IPV4, Type::RAW, ah::PROTOCOL.into())?;
+    socket.set_header_included_v4(true)?;
+    Ok(socket)
 }
 
 fn open(domain: Domain, kind: Type, protocol: i32) -> io::Result<Socket> {
@@ -157,12 +170,12 @@ fn open(domain: Domain, kind: Type, protocol: i32) -> io::Result<Socket> {
 
 /// The next advert on a socket that a living router has sent.
 fn hear_on(socket: &Socket, ipv6: bool) -> Option<Successor> {
-    let mut buffer = [0; 64];
+    let mut buffer = [0; 128];
     for _ in 0..PACKETS_PER_READ_MAX {
         let datagram = receive(socket, &mut buffer).ok()??;
         let bytes = &buffer[..datagram.length];
         // A raw socket of IPv4 hands out the IP header too.
-        let payload = if ipv6 { Some(bytes) } else { bytes.get(ip_header_bytes(bytes)..) };
+        let payload = if ipv6 { Some(bytes) } else { behind_headers(bytes) };
         let source = datagram.source.as_internet().map(|address| address.ip());
         let heard = payload.and_then(living_vrid).zip(datagram.ifindex).zip(source);
         if let Some(((vrid, ifindex), source)) = heard {
@@ -172,8 +185,15 @@ fn hear_on(socket: &Socket, ipv6: bool) -> Option<Successor> {
     None
 }
 
-fn ip_header_bytes(packet: &[u8]) -> usize {
-    packet.first().map_or(0, |first| usize::from(first & 0x0f) * 4)
+/// What is behind the IPv4 header, and behind an authentication header. That is not verified here: the
+/// guardian has no keys, and whoever forges a successor gains the moment for which we would have waited.
+fn behind_headers(packet: &[u8]) -> Option<&[u8]> {
+    let length = packet.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
+    let inner = packet.get(length..)?;
+    match packet.get(9) {
+        Some(&ah::PROTOCOL) => ah::Header::decode(inner).ok().map(|(_, advert)| advert),
+        _ => Some(inner),
+    }
 }
 
 /// The VRID of an advert whose sender does not resign (RFC 9568 section 5.1).
@@ -189,8 +209,11 @@ fn living_vrid(vrrp: &[u8]) -> Option<u8> {
 
 /// The VRID that a will of VRRP speaks for.
 pub(super) fn vrid_of(will: &Will) -> Option<u8> {
-    let vrrp = matches!(will.transport, Transport::VrrpV4 | Transport::VrrpV6);
-    if vrrp { will.bytes.get(1).copied() } else { None }
+    match will.transport {
+        Transport::VrrpV4 | Transport::VrrpV6 => will.bytes.get(1).copied(),
+        Transport::VrrpHeader => ah::vrid(&will.bytes),
+        Transport::Udp => None,
+    }
 }
 
 #[cfg(test)]

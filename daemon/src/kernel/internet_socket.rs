@@ -49,6 +49,8 @@ pub struct Received {
 pub(super) enum Kind {
     /// Raw packets of an IP protocol number.
     Raw(u8),
+    /// The same over IPv4, with their IP header in both directions.
+    Whole(u8),
     /// UDP on a port.
     Udp(u16),
     /// UDP on a port, and what is sent to the group alone.
@@ -138,7 +140,7 @@ impl InternetSocket {
     ) -> Result<(), SocketError> {
         let port = match self.kind {
             Kind::Udp(port) | Kind::Group(port) => port,
-            Kind::Raw(_) => 0,
+            Kind::Raw(_) | Kind::Whole(_) => 0,
         };
         let to = RawAddress::on_interface(destination, port, self.interface.index);
         let from = source.map(|source| (source, self.interface.index));
@@ -182,7 +184,7 @@ impl AsFd for InternetSocket {
 fn create(kind: Kind, is_v4: bool) -> io::Result<Socket> {
     let domain = if is_v4 { Domain::IPV4 } else { Domain::IPV6 };
     let socket = match kind {
-        Kind::Raw(protocol) => {
+        Kind::Raw(protocol) | Kind::Whole(protocol) => {
             Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(protocol))))?
         }
         Kind::Udp(_) | Kind::Group(_) => Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?,
@@ -190,6 +192,9 @@ fn create(kind: Kind, is_v4: bool) -> io::Result<Socket> {
     if let (Kind::Udp(_) | Kind::Group(_), false) = (kind, is_v4) {
         // Leave the port of IPv4 to the other socket.
         socket.set_only_v6(true)?;
+    }
+    if let Kind::Whole(_) = kind {
+        socket.set_header_included_v4(true)?;
     }
     socket.set_nonblocking(true)?;
     Ok(socket)

@@ -11,6 +11,8 @@ pub use super::internet_socket::{HOP_LIMIT, Received};
 
 /// The IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
+/// The IP protocol number of the authentication header (RFC 2402).
+pub const HEADER_PROTOCOL: u8 = 51;
 /// Where IPv4 adverts go (RFC 9568 §5.1.1.2).
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// Where IPv6 adverts go (RFC 9568 §5.1.2.2).
@@ -36,6 +38,14 @@ impl VrrpSocket {
     /// Opens the socket for IPv6 adverts. Needs `CAP_NET_RAW`.
     pub fn open_v6(interface: &Interface) -> Result<Self, SocketError> {
         Self::open(interface, GROUP_V6.into())
+    }
+
+    /// Opens the socket for IPv4 adverts behind an authentication header: packets are whole, from their
+    /// IP header on, in both directions. Needs `CAP_NET_RAW`.
+    pub fn open_header(interface: &Interface) -> Result<Self, SocketError> {
+        let kind = Kind::Whole(HEADER_PROTOCOL);
+        let socket = InternetSocket::open(interface, kind, GROUP_V4.into(), &[])?;
+        Ok(Self { socket })
     }
 
     fn open(interface: &Interface, group: IpAddr) -> Result<Self, SocketError> {

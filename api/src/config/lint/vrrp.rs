@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Found, Lint};
 use crate::config::duration::shown;
-use crate::config::model::{Group, VrrpVersion};
+use crate::config::model::{Auth, Group, VrrpVersion};
 use crate::config::report::{Problem, Span};
 
 /// The longest interval that version 3 carries: 12 bits of centiseconds (RFC 9568 section 5.2.7).
@@ -21,6 +21,7 @@ impl Lint<'_> {
         for (name, group) in &self.config.groups {
             self.interval(name, group);
             self.version(name, group);
+            self.auth(name, group);
             self.speaks(name, group);
         }
     }
@@ -95,6 +96,29 @@ impl Lint<'_> {
             let text = format!("group `{name}` has IPv6 only, which is always version 3");
             let help = "leave `version` out; it speaks of IPv4";
             self.push(Problem::warning("idle-version", text).at(at).help(help));
+        }
+    }
+
+    /// Passwords and headers are of version 2.
+    fn auth(&mut self, name: &str, group: &Group) {
+        let word = match group.vrrp.auth {
+            Auth::None | Auth::Trailer(_) => return,
+            Auth::Password { .. } => "pass",
+            Auth::Header { .. } => "ah",
+        };
+        let at = self.vrrp_place(name, "auth").unwrap_or_else(|| self.place(&["group", name]));
+        let again = |problem: &Problem| problem.at == Some(at);
+        if self.problems.iter().any(again) {
+            return;
+        }
+        if group.vrrp.version == VrrpVersion::V3 {
+            let text = format!("version 3 has no authentication of type \"{word}\"");
+            let help = "choose version = 2, or type = \"hmac\" where all neighbours know it";
+            self.push(Problem::error("auth-version", text).at(at).help(help));
+        } else if group.routers.values().any(|router| router.ipv6().next().is_some()) {
+            let text = format!("\"{word}\" is of version 2; IPv6 routers of `{name}` go without");
+            let help = "type = \"hmac\" serves both";
+            self.push(Problem::warning("auth-ipv4", text).at(at).help(help));
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::Walker;
 use crate::config::model::{
@@ -14,7 +13,7 @@ use crate::config::tree::{Node, Table, Value};
 use crate::config::words::{Place, is_name, shown};
 
 impl Walker<'_> {
-    pub(super) fn cluster(&mut self, tree: &Table, directory: &Path) -> Cluster {
+    pub(super) fn cluster(&mut self, tree: &Table) -> Cluster {
         let mut cluster = Cluster {
             name: String::new(),
             key_file: None,
@@ -35,14 +34,8 @@ impl Walker<'_> {
                 self.missing((table, entry.node.at), place, "name", "\"edge\"");
             }
         }
-        if let Some(entry) = table.entries.get("key_file")
-            && let Some(path) = self.string(&entry.node, "key_file")
-        {
-            if path.is_empty() {
-                self.wrong(entry.node.at, "`key_file` is empty".to_owned());
-            }
-            cluster.key_file = Some(directory.join(path));
-        }
+        let key_file = table.entries.get("key_file");
+        cluster.key_file = key_file.and_then(|entry| self.path(&entry.node, "key_file"));
         let limits = (HEARTBEAT_MIN, HEARTBEAT_MAX);
         let heartbeat = table.entries.get("heartbeat");
         if let Some(value) = heartbeat.and_then(|e| self.duration(&e.node, "heartbeat", limits)) {

@@ -19,12 +19,12 @@ impl Walker<'_> {
         nodes: &BTreeMap<String, NodeConfig>,
     ) -> BTreeMap<String, Group> {
         let defaults = match self.table(tree, "vrrp") {
-            Some(table) => self.vrrp(table, Place::Vrrp, &[], Vrrp::default()),
+            Some(table) => self.vrrp(table, Place::Vrrp, &[], &Vrrp::default()),
             None => Vrrp::default(),
         };
         let mut groups = BTreeMap::new();
         for (name, node, table) in self.named(tree, "group") {
-            let group = self.group(name, node, table, nodes, defaults);
+            let group = self.group(name, node, table, nodes, &defaults);
             groups.insert(name.to_owned(), group);
         }
         groups
@@ -36,7 +36,7 @@ impl Walker<'_> {
         node: &Node,
         table: &Table,
         nodes: &BTreeMap<String, NodeConfig>,
-        defaults: Vrrp,
+        defaults: &Vrrp,
     ) -> Group {
         self.unknown(table, Place::Group, &[name]);
         self.later(table);
@@ -45,7 +45,7 @@ impl Walker<'_> {
         let failback = table.entries.get("failback").and_then(|e| self.failback(&e.node));
         let vrrp = match self.table(table, "vrrp") {
             Some(inner) => self.vrrp(inner, Place::GroupVrrp, &[name], defaults),
-            None => defaults,
+            None => defaults.clone(),
         };
         let own: Vec<&str> = members.iter().filter(|n| !is_foreign(nodes, n)).copied().collect();
         let routers = self.routers(name, table, &own);
@@ -158,9 +158,9 @@ impl Walker<'_> {
         }
     }
 
-    fn vrrp(&mut self, table: &Table, place: Place, names: &[&str], defaults: Vrrp) -> Vrrp {
+    fn vrrp(&mut self, table: &Table, place: Place, names: &[&str], defaults: &Vrrp) -> Vrrp {
         self.unknown(table, place, names);
-        let mut vrrp = defaults;
+        let mut vrrp = defaults.clone();
         if let Some(entry) = table.entries.get("version")
             && let Some(number) = self.octet(&entry.node, "version", 2, 3)
         {
@@ -178,11 +178,9 @@ impl Walker<'_> {
             ];
             vrrp.checksum = self.word(&entry.node, "checksum", &words).unwrap_or(vrrp.checksum);
         }
-        if let Some(entry) = table.entries.get("auth") {
-            match &entry.node.value {
-                Value::Text(text) if text == "none" => {}
-                _ => self.not_yet(entry.key, "`auth` other than \"none\""),
-            }
+        let auth = table.entries.get("auth");
+        if let Some(auth) = auth.and_then(|entry| self.auth(&entry.node)) {
+            vrrp.auth = auth;
         }
         vrrp
     }

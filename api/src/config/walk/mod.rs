@@ -1,6 +1,7 @@
 //! From the tree to the model: every value is read with its type, range and meaning, and every
 //! problem is noted with its place. Nothing stops at the first error.
 
+mod auth;
 mod cluster;
 mod conntrackd;
 mod group;
@@ -10,6 +11,7 @@ mod unknown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::duration::{self, DurationError};
@@ -24,9 +26,10 @@ const SUGGESTED_MAX: usize = 8;
 
 /// Reads the whole tree. The result is of use only if no problem is an error.
 pub(crate) fn walk(tree: &Table, sources: &Sources, problems: &mut Vec<Problem>) -> Config {
-    let mut walker = Walker { problems, nodes: BTreeSet::new() };
+    let directory = &sources.directory;
+    let mut walker = Walker { problems, nodes: BTreeSet::new(), directory };
     walker.unknown(tree, super::words::Place::Root, &[]);
-    let cluster = walker.cluster(tree, &sources.directory);
+    let cluster = walker.cluster(tree);
     let nodes = walker.nodes(tree);
     let links = walker.links(tree, &nodes);
     let groups = walker.groups(tree, &nodes);
@@ -41,6 +44,8 @@ struct Walker<'p> {
     /// The names under `[node]`, well-formed or not, so that a reference to them is not a second
     /// error.
     nodes: BTreeSet<String>,
+    /// Where paths in the file begin.
+    directory: &'p Path,
 }
 
 impl Walker<'_> {
@@ -99,6 +104,16 @@ impl Walker<'_> {
                 None
             }
         }
+    }
+
+    /// A path, made relative to the working directory or absolute.
+    fn path(&mut self, node: &Node, what: &str) -> Option<PathBuf> {
+        let path = self.string(node, what)?;
+        if path.is_empty() {
+            self.wrong(node.at, format!("`{what}` is empty"));
+            return None;
+        }
+        Some(self.directory.join(path))
     }
 
     fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
