@@ -6,12 +6,14 @@ use std::fmt::Write;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     tables: Vec<(String, Vec<(String, String)>)>,
+    /// Files beside it that only their owner reads: name and content.
+    pub secrets: Vec<(String, String)>,
 }
 
 impl Config {
     /// The example of the documentation: two nodes, one link, one group with two routers.
     pub fn example() -> Self {
-        Self { tables: Vec::new() }
+        Self { tables: Vec::new(), secrets: Vec::new() }
             .with("cluster", "name", "\"edge\"")
             .with("cluster", "key_file", "\"cluster.key\"")
             .with("node.gw1", "priority", "200")
@@ -56,6 +58,13 @@ impl Config {
             .without("cluster", "key_file")
             .with("replicate.conntrackd", "peer", &format!("\"{node}\""))
             .with("replicate.conntrackd", "link", "\"sync\"")
+    }
+
+    /// Adds a file with a secret.
+    #[must_use]
+    pub fn with_secret(mut self, name: &str, content: &str) -> Self {
+        self.secrets.push((name.to_owned(), content.to_owned()));
+        self
     }
 
     /// Sets a key of a table to a TOML value; makes the table if there is none.

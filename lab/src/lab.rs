@@ -19,7 +19,7 @@ use crate::control::Control;
 use crate::error::{LabError, Result};
 use crate::filter::Loss;
 use crate::firewall::Firewall;
-use crate::node::{Part, Running, part_of};
+use crate::node::{KEEPALIVED_FILE, Part, Running, part_of};
 use crate::package::Packaged;
 use crate::peer::{Keepalived, PeerConfig};
 use crate::shell;
@@ -188,6 +188,31 @@ impl Lab {
         Ok(())
     }
 
+    /// Gives the daemon of a gateway another configuration while it runs.
+    pub fn reload(&mut self, gateway: Gateway, subject: &Subject) -> Result<()> {
+        match subject {
+            Subject::Evergate(config) => {
+                self.write_config(gateway, config)?;
+                let answer = self.control(gateway)?.ask(&["reload"])?;
+                if answer.code > 1 {
+                    let text = format!("{}{}", answer.text, answer.errors);
+                    let question = "evergate reload".to_owned();
+                    return Err(LabError::Answer { question, text });
+                }
+            }
+            Subject::Keepalived(config) | Subject::Conntrackd(config, _) => {
+                let file = self.node_directory(gateway).join(KEEPALIVED_FILE);
+                fs::write(file, config.to_text(gateway))
+                    .map_err(LabError::io("write a configuration of keepalived"))?;
+                if let Some(running) = self.nodes.get(&gateway) {
+                    running.hang_up();
+                }
+            }
+        }
+        self.subjects.insert(gateway, subject.clone());
+        Ok(())
+    }
+
     /// Starts the same on every gateway.
     pub fn start_all(&mut self, subject: &Subject) -> Result<()> {
         self.gateways().into_iter().try_for_each(|gateway| self.start(gateway, subject))
@@ -224,6 +249,9 @@ impl Lab {
             }
             let key = fs::read_to_string(&shared).map_err(LabError::io("read the key"))?;
             write_private(&directory.join("cluster.key"), &key)?;
+        }
+        for (name, content) in &config.secrets {
+            write_private(&directory.join(name), content)?;
         }
         let path = directory.join("evergate.toml");
         fs::write(&path, config.to_toml()).map_err(LabError::io("write a configuration"))?;

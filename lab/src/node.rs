@@ -15,6 +15,8 @@ use crate::package::Packaged;
 use crate::peer::{Keepalived, PeerConfig};
 use crate::topology::Gateway;
 
+/// The name of keepalived's configuration in the directory of its gateway.
+pub const KEEPALIVED_FILE: &str = "keepalived.conf";
 /// Lines of a log that are shown with a failure.
 const TAIL_LINES: usize = 12;
 
@@ -103,7 +105,7 @@ impl Running {
         config: &PeerConfig,
         directory: &Path,
     ) -> Result<Self> {
-        let file = directory.join("keepalived.conf");
+        let file = directory.join(KEEPALIVED_FILE);
         fs::write(&file, config.to_text(gateway))
             .map_err(LabError::io("write a configuration of keepalived"))?;
         let pids = ["keepalived.pid", "vrrp.pid"].map(|name| directory.join(name));
@@ -142,9 +144,18 @@ impl Running {
 
     /// Asks it to end.
     pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Asks it to read its configuration again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
+    fn signal(&self, signal: Signal) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             // If it has ended already, there is nothing to ask.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            let _ = kill(Pid::from_raw(pid), signal);
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::error::{LabError, Result};
 use crate::package::Packaged;
-use crate::topology::Gateway;
+use crate::topology::{Gateway, Segment};
 
 /// A keepalived that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,13 +47,29 @@ pub struct PeerConfig {
     pub ipv6: bool,
     /// Take over from a living node of lower priority.
     pub preempt: bool,
+    /// Type of authentication and password, of version 2.
+    pub auth: Option<(&'static str, &'static str)>,
+    /// Send adverts to the other gateway alone.
+    pub unicast: bool,
+    /// The priority on both gateways; none for 200 on the first and 100 on the others.
+    pub priority: Option<u8>,
     /// What is called with `primary`, `backup` or `fault` when its role changes.
     pub notify: Option<PathBuf>,
 }
 
 impl Default for PeerConfig {
     fn default() -> Self {
-        Self { version: 2, advert_ms: 1000, ipv4: true, ipv6: false, preempt: true, notify: None }
+        Self {
+            version: 2,
+            advert_ms: 1000,
+            ipv4: true,
+            ipv6: false,
+            preempt: true,
+            auth: None,
+            unicast: false,
+            priority: None,
+            notify: None,
+        }
     }
 }
 
@@ -64,6 +80,12 @@ struct Router {
     ipv6: bool,
     vrid: u8,
     addresses: &'static [&'static str],
+}
+
+impl Router {
+    fn segment(&self) -> Segment {
+        if self.segment == "lan" { Segment::Lan } else { Segment::Wan }
+    }
 }
 
 const ROUTERS: [Router; 4] = [
@@ -118,7 +140,8 @@ impl PeerConfig {
     }
 
     fn instance(&self, gateway: Gateway, router: &Router) -> String {
-        let priority = if gateway.number() == 1 { 200 } else { 100 };
+        let usual = if gateway.number() == 1 { 200 } else { 100 };
+        let priority = self.priority.unwrap_or(usual);
         let mut text = format!("\nvrrp_instance {} {{\n  state BACKUP\n", router.name);
         let _ = writeln!(text, "  interface {}", router.segment);
         let _ = writeln!(text, "  virtual_router_id {}", router.vrid);
@@ -126,6 +149,21 @@ impl PeerConfig {
         let _ = writeln!(text, "  advert_int {}", f64::from(self.advert_ms) / 1000.0);
         if !self.preempt {
             text.push_str("  nopreempt\n");
+        }
+        if self.unicast {
+            let segment = router.segment();
+            let address = |gateway: Gateway| match router.ipv6 {
+                true => gateway.address6(segment),
+                false => gateway.address(segment),
+            };
+            let _ = writeln!(text, "  unicast_src_ip {}", address(gateway));
+            let _ = writeln!(text, "  unicast_peer {{\n    {}\n  }}", address(gateway.other()));
+        }
+        if let Some((kind, password)) = self.auth {
+            let _ = writeln!(
+                text,
+                "  authentication {{\n    auth_type {kind}\n    auth_pass {password}\n  }}"
+            );
         }
         text.push_str("  virtual_ipaddress {\n");
         for address in router.addresses {

@@ -4,7 +4,7 @@ mod address;
 mod bad_input;
 mod calm;
 mod conntrackd;
-mod foreign;
+mod interop;
 mod partition;
 mod process;
 mod reload;
@@ -124,7 +124,7 @@ pub fn all() -> Vec<&'static Scenario> {
         process::SCENARIOS,
         partition::SCENARIOS,
         address::SCENARIOS,
-        foreign::SCENARIOS,
+        interop::SCENARIOS,
         bad_input::SCENARIOS,
         reload::SCENARIOS,
         replay::SCENARIOS,

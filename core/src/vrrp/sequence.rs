@@ -11,45 +11,54 @@ const BEGIN_S: u64 = 1_704_067_200;
 
 /// The highest number of a virtual router that was sent or heard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Sequence(u32);
+pub(super) struct Sequence {
+    /// None yet: the first number that is heard is taken, whatever it is. Others begin with 1.
+    highest: Option<u32>,
+    /// Where our own numbers begin if none is heard before.
+    begin: u32,
+}
 
 impl Sequence {
-    /// Where a process begins that knows no number: behind whatever a former one has sent, if it sent no
-    /// more than one advert a second.
+    /// A process that knows no number begins behind whatever a former one has sent, if it sent no more
+    /// than one advert a second.
     pub fn of_day(now: Stamp) -> Sequence {
         let seconds = (now.0 >> 32).saturating_sub(BEGIN_S);
-        Sequence(u32::try_from(seconds).unwrap_or(0))
+        Sequence { highest: None, begin: u32::try_from(seconds).unwrap_or(0) }
+    }
+
+    fn known(self) -> u32 {
+        self.highest.unwrap_or(self.begin)
     }
 
     /// The number of the next packet; `None` at the end, unless it resigns. Numbers begin again behind
     /// that resignation.
     pub fn next(&mut self, resigns: bool) -> Option<u32> {
-        let next = self.0 + 1;
-        if next == LAST {
-            self.0 = if resigns { 0 } else { return None };
-        } else {
-            self.0 = next;
+        let next = self.known().saturating_add(1);
+        match (next == LAST, resigns) {
+            (true, false) => return None,
+            (true, true) => self.highest = Some(0),
+            (false, _) => self.highest = Some(next),
         }
         Some(next)
     }
 
     /// Takes a number that was heard, if it is higher than all before.
     pub fn accept(&mut self, heard: u32) -> Result<(), Reject> {
-        if heard <= self.0 {
+        if self.highest.is_some_and(|highest| heard <= highest) {
             return Err(Reject::Replay);
         }
-        self.0 = if heard == LAST { 0 } else { heard };
+        self.highest = Some(if heard == LAST { 0 } else { heard });
         Ok(())
     }
 
     /// A number that none of the next `count` packets will have reached.
     pub fn ahead(self, count: u32) -> u32 {
-        self.0.saturating_add(count)
+        self.known().saturating_add(count)
     }
 
     /// Goes on behind a number that a former process may have sent.
     pub fn skip_to(&mut self, sent: u32) {
-        self.0 = self.0.max(sent.min(LAST - 1));
+        self.highest = Some(self.known().max(sent.min(LAST - 1)));
     }
 }
 
@@ -57,9 +66,13 @@ impl Sequence {
 mod tests {
     use super::*;
 
+    fn at(highest: u32) -> Sequence {
+        Sequence { highest: Some(highest), begin: 0 }
+    }
+
     #[test]
     fn each_number_counts_once_whoever_has_sent_it() {
-        let mut ours = Sequence(0);
+        let mut ours = at(0);
         assert_eq!((ours.next(false), ours.next(false)), (Some(1), Some(2)));
         assert_eq!(ours.accept(2), Err(Reject::Replay));
         assert_eq!(ours.accept(500), Ok(()));
@@ -69,7 +82,7 @@ mod tests {
 
     #[test]
     fn at_the_end_only_a_resignation_goes_out_and_all_begin_again() {
-        let (mut ours, mut theirs) = (Sequence(LAST - 2), Sequence(LAST - 2));
+        let (mut ours, mut theirs) = (at(LAST - 2), at(LAST - 2));
         let last_but_one = ours.next(false).unwrap();
         assert_eq!(theirs.accept(last_but_one), Ok(()));
         assert_eq!((ours.next(false), ours.next(false)), (None, None));
@@ -81,13 +94,22 @@ mod tests {
 
     #[test]
     fn a_process_without_memory_begins_with_the_time_of_day_or_behind_its_former_one() {
-        let at = |seconds: u64| Sequence::of_day(Stamp(seconds << 32));
-        assert_eq!(at(BEGIN_S + 1000), Sequence(1000));
-        assert_eq!(at(0), Sequence(0), "a clock that was not set");
-        let mut sequence = at(BEGIN_S + 1000);
+        let day = |seconds: u64| Sequence::of_day(Stamp(seconds << 32));
+        assert_eq!(day(BEGIN_S + 1000).next(false), Some(1001));
+        assert_eq!(day(0).next(false), Some(1), "a clock that was not set");
+        let mut sequence = day(BEGIN_S + 1000);
         sequence.skip_to(900);
-        assert_eq!(sequence, Sequence(1000));
+        assert_eq!(sequence.next(false), Some(1001));
         sequence.skip_to(LAST);
         assert_eq!(sequence.next(false), None);
+    }
+
+    /// keepalived begins with 1. Refused as old, it would be taken for dead, and both would be active.
+    #[test]
+    fn a_process_that_has_said_nothing_yet_follows_whoever_it_hears_first() {
+        let mut ours = Sequence::of_day(Stamp((BEGIN_S + 1000) << 32));
+        assert_eq!(ours.accept(5), Ok(()));
+        assert_eq!(ours.accept(5), Err(Reject::Replay));
+        assert_eq!(ours.next(false), Some(6));
     }
 }

@@ -1,0 +1,240 @@
+//! Neighbours of another make: each becomes standby to the other, whatever happens to whom.
+//!
+//! One cell of the matrix is one dialect of VRRP, with ours on one gateway and theirs on the other. In each
+//! cell everything happens to both: start in either order, stop, kill, a pulled cable, other priorities
+//! by a reload on either side, equal ones. After each step exactly one gateway holds the addresses.
+
+use std::time::Duration;
+
+use evergate_api::status::Verdict;
+
+use super::{Bed, Needs, Scenario, claim, claim_still};
+use crate::clock;
+use crate::config::Config;
+use crate::error::{LabError, Result};
+use crate::fault::Fault;
+use crate::lab::{Lab, Subject};
+use crate::node::Part;
+use crate::peer::PeerConfig;
+use crate::topology::{GW1, GW2, Gateway, Segment, VIRTUAL_LAN, VIRTUAL_LAN6};
+
+/// A move that waits for adverts takes about four of them; twice that.
+const MOVE: Duration = Duration::from_secs(9);
+/// Watched time in which nothing may move.
+const CALM: Duration = Duration::from_secs(4);
+/// Time between two looks at who holds an address.
+const LOOK: Duration = Duration::from_millis(50);
+/// The password of both sides where there is one.
+const PASSWORD: &str = "secret12";
+
+/// The scenarios of this file: one cell of each row in the short lab, all in the long one.
+pub const SCENARIOS: &[Scenario] = &[
+    cell("foreign-v2", "keepalived, version 2", false, |bed| matrix(bed, &V2, &[GW1])),
+    cell("foreign-v2-pass", "keepalived, version 2 with a password", false, |bed| {
+        matrix(bed, &V2_PASS, &[GW2])
+    }),
+    cell("foreign-v2-ah", "keepalived, version 2 with an authentication header", false, |bed| {
+        matrix(bed, &V2_AH, &[GW1])
+    }),
+    cell("foreign-v3", "keepalived, version 3", false, |bed| matrix(bed, &V3, &[GW2])),
+    cell("foreign-ipv6", "keepalived, version 3 with IPv6", false, |bed| {
+        matrix(bed, &V3_IPV6, &[GW1])
+    }),
+    cell("foreign-v2-ah-unicast", "the same, header and unicast", false, |bed| {
+        matrix(bed, &Dialect { unicast: true, ..V2_AH }, &[GW2])
+    }),
+    cell("foreign-all", "every dialect, multicast and unicast, ours on either gateway", true, all),
+];
+
+const V2: Dialect = Dialect { version: 2, auth: None, ipv6: false, unicast: false };
+const V2_PASS: Dialect = Dialect { auth: Some("pass"), ..V2 };
+const V2_AH: Dialect = Dialect { auth: Some("ah"), ..V2 };
+const V3: Dialect = Dialect { version: 3, ..V2 };
+const V3_IPV6: Dialect = Dialect { ipv6: true, ..V3 };
+
+const fn cell(
+    name: &'static str,
+    shows: &'static str,
+    long: bool,
+    test: fn(&Bed) -> Result<()>,
+) -> Scenario {
+    Scenario { name, shows, needs: Needs::Peer, long, test }
+}
+
+/// What both sides speak.
+#[derive(Clone, Copy, Debug)]
+struct Dialect {
+    version: u8,
+    auth: Option<&'static str>,
+    ipv6: bool,
+    unicast: bool,
+}
+
+impl Dialect {
+    fn ours(&self, them: Gateway) -> Config {
+        let config = if self.ipv6 { Config::example().with_ipv6() } else { Config::example() };
+        let mut config = config.with_foreign(&them.to_string()).with(
+            "vrrp",
+            "version",
+            &self.version.to_string(),
+        );
+        if let Some(kind) = self.auth {
+            let auth = format!("{{ type = \"{kind}\", key_file = \"vrrp.key\" }}");
+            config = config.with("vrrp", "auth", &auth).with_secret("vrrp.key", PASSWORD);
+        }
+        for segment in [Segment::Lan, Segment::Wan].into_iter().filter(|_| self.unicast) {
+            let mut speakers: Vec<String> = [GW1, GW2].map(|one| one.address(segment)).into();
+            if self.ipv6 {
+                speakers.extend([GW1, GW2].map(|one| one.address6(segment)));
+            }
+            let router = format!("group.gateway.router.{segment}");
+            config = config.with(&router, "unicast_peers", &format!("{speakers:?}"));
+        }
+        config
+    }
+
+    fn theirs(&self) -> PeerConfig {
+        let auth = self.auth.map(|kind| (if kind == "ah" { "AH" } else { "PASS" }, PASSWORD));
+        let Self { version, ipv6, unicast, .. } = *self;
+        PeerConfig { version, ipv6, auth, unicast, ..PeerConfig::default() }
+    }
+}
+
+/// Who runs what: ours on one gateway, theirs on the other.
+struct Pair {
+    ours: Gateway,
+    dialect: Dialect,
+}
+
+impl Pair {
+    /// What runs on a gateway, with a priority other than the usual one if that is given.
+    fn subject(&self, gateway: Gateway, priority: Option<u8>) -> Subject {
+        if gateway != self.ours {
+            return Subject::Keepalived(PeerConfig { priority, ..self.dialect.theirs() });
+        }
+        let config = self.dialect.ours(gateway.other());
+        let node = format!("node.{gateway}");
+        Subject::Evergate(match priority {
+            Some(priority) => config.with(&node, "priority", &priority.to_string()),
+            None => config,
+        })
+    }
+
+    fn start(&self, lab: &mut Lab, gateway: Gateway) -> Result<()> {
+        lab.start(gateway, &self.subject(gateway, None))
+    }
+
+    fn reload(&self, lab: &mut Lab, gateway: Gateway, priority: Option<u8>) -> Result<()> {
+        lab.reload(gateway, &self.subject(gateway, priority))
+    }
+
+    /// Waits until the gateway alone holds all addresses, of both families if both are served.
+    fn wait_holder(&self, lab: &mut Lab, gateway: Gateway) -> Result<()> {
+        lab.wait_holder(gateway, MOVE)?;
+        if !self.dialect.ipv6 {
+            return Ok(());
+        }
+        let what = format!("{gateway} alone to hold {VIRTUAL_LAN6}");
+        clock::wait_for(&what, MOVE, LOOK, || {
+            Ok((lab.holders(VIRTUAL_LAN6)? == [gateway]).then_some(()))
+        })
+    }
+}
+
+fn all(bed: &Bed) -> Result<()> {
+    for dialect in [V2, V2_PASS, V2_AH, V3, V3_IPV6] {
+        for unicast in [false, true] {
+            matrix(bed, &Dialect { unicast, ..dialect }, &[GW1, GW2])?;
+        }
+    }
+    Ok(())
+}
+
+fn matrix(bed: &Bed, dialect: &Dialect, ours: &[Gateway]) -> Result<()> {
+    for ours in ours {
+        let pair = Pair { ours: *ours, dialect: *dialect };
+        for (step, test) in STEPS {
+            let mut lab = bed.lab()?;
+            test(&mut lab, &pair).map_err(|error| {
+                let text = format!("{dialect:?}, ours on {ours}, {step}: {error}");
+                LabError::Claim(format!("{text}\n{}", lab.log_tails()))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+type Step = fn(&mut Lab, &Pair) -> Result<()>;
+
+/// What happens to a pair, each in a lab of its own.
+const STEPS: [(&str, Step); 3] = [
+    ("the preferred gateway first", |lab, pair| orders(lab, pair, GW1)),
+    ("the other gateway first", |lab, pair| orders(lab, pair, GW2).and_then(|()| moves(lab, pair))),
+    ("priorities", priorities),
+];
+
+fn orders(lab: &mut Lab, pair: &Pair, first: Gateway) -> Result<()> {
+    pair.start(lab, first)?;
+    pair.wait_holder(lab, first)?;
+    pair.start(lab, first.other())?;
+    // The first gateway has the higher priority and takes or keeps the addresses.
+    pair.wait_holder(lab, GW1)?;
+    claim_still(lab, CALM)?;
+    let status = lab.control(pair.ours)?.status()?;
+    let foreign =
+        status.as_ref().is_some_and(|status| status.peers.iter().any(|peer| peer.foreign));
+    claim(foreign, || "status does not say that the peer is foreign".to_owned())?;
+    if pair.ours == GW1 && first == GW2 {
+        let unverified = status.is_some_and(|status| status.verdict == Verdict::Unverified);
+        claim(unverified, || "the verdict is not `unverified`".to_owned())?;
+        let answer = lab.control(pair.ours)?.ask(&["status"])?;
+        claim(answer.code == 0, || format!("status ends with {}", answer.code))?;
+    }
+    Ok(())
+}
+
+/// Stop, kill and link-down of the active gateway move the addresses; its return takes them back.
+fn moves(lab: &mut Lab, pair: &Pair) -> Result<()> {
+    lab.stop(GW1)?;
+    pair.wait_holder(lab, GW2)?;
+    pair.start(lab, GW1)?;
+    pair.wait_holder(lab, GW1)?;
+    let link = Fault::Carrier(GW1, Segment::Wan);
+    lab.inflict(&link)?;
+    pair.wait_holder(lab, GW2)?;
+    lab.heal(&link)?;
+    pair.wait_holder(lab, GW1)?;
+    lab.inflict(&Fault::Killed(GW1, Part::All))?;
+    if pair.ours == GW1 {
+        // Our lease takes the addresses away; a killed keepalived leaves them for ever.
+        return pair.wait_holder(lab, GW2);
+    }
+    clock::wait_for("gw2 to take over from a killed keepalived", MOVE, LOOK, || {
+        Ok(lab.holders(VIRTUAL_LAN)?.contains(&GW2).then_some(()))
+    })
+}
+
+/// Priorities change by a reload on either side. Where they are equal, who holds the addresses keeps them.
+fn priorities(lab: &mut Lab, pair: &Pair) -> Result<()> {
+    let theirs = pair.ours.other();
+    pair.start(lab, GW1)?;
+    pair.start(lab, GW2)?;
+    pair.wait_holder(lab, GW1)?;
+    // Ours first: above or below the other, then as it was.
+    let other = if pair.ours == GW1 { 50 } else { 250 };
+    pair.reload(lab, pair.ours, Some(other))?;
+    pair.wait_holder(lab, GW2)?;
+    pair.reload(lab, pair.ours, None)?;
+    pair.wait_holder(lab, GW1)?;
+    let other = if theirs == GW1 { 50 } else { 250 };
+    pair.reload(lab, theirs, Some(other))?;
+    pair.wait_holder(lab, GW2)?;
+    // Equal from here on.
+    pair.reload(lab, theirs, Some(if pair.ours == GW1 { 200 } else { 100 }))?;
+    claim_still(lab, CALM)?;
+    lab.stop(GW2)?;
+    pair.wait_holder(lab, GW1)?;
+    let equal = if theirs == GW2 { Some(200) } else { None };
+    lab.start(GW2, &pair.subject(GW2, equal))?;
+    claim_still(lab, CALM)
+}
