@@ -21,6 +21,8 @@ mod world;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vrrp_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
