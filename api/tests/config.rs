@@ -413,3 +413,15 @@ fn what_the_parser_takes_the_schema_knows() {
         assert!(!unknown, "{}", report.render(false));
     }
 }
+
+#[test]
+fn without_a_word_of_vrrp_the_defaults_are_those_of_the_standard() {
+    let config = config(
+        "[cluster]\nname = \"solo\"\n[node.gw1]\n\
+         [group.g.router.r]\ninterface = \"lan\"\nvrid = 1\naddresses = [\"10.0.0.1/24\"]\n",
+    );
+    let group = &config.groups["g"];
+    assert_eq!(group.priorities["gw1"], 100);
+    assert_eq!((group.vrrp.version, group.vrrp.advert), (VrrpVersion::V3, Duration::from_secs(1)));
+    assert_eq!(group.failback, Failback::Auto, "with preemption");
+}

@@ -11,7 +11,7 @@ use evergate_core::effect::{Cause, Note, View};
 use evergate_core::fault::Fault;
 use evergate_core::group::READY_PATIENCE;
 use evergate_core::heartbeat::{Hold, Outcome, Refusal, Role};
-use evergate_core::ident::{NodeId, RouterId};
+use evergate_core::ident::{InterfaceId, NodeId, RouterId};
 use evergate_core::input::Command;
 use evergate_core::{Effect, Input, Machine};
 
@@ -447,4 +447,22 @@ fn a_failback_that_is_refused_for_another_handover_leaves_the_hold() {
     pair.failback(1);
     assert_eq!(pair.answers, [Outcome::Refused(Refusal::Busy)]);
     assert_eq!(pair.group(1).held, Some(Hold::Open));
+}
+
+#[test]
+fn a_standby_whose_known_neighbours_do_not_answer_claims_when_they_do() {
+    for known in [true, false] {
+        let mut pair = Pair::settled();
+        for interface in [InterfaceId(0), InterfaceId(1)] {
+            pair.feed(1, Input::Neighbours { interface, known });
+        }
+        pair.unanswered[1] = true;
+        pair.nodes[0] = None;
+        pair.run(20_000 * MS);
+        let expected = if known { Role::Standby } else { Role::Active };
+        assert_eq!(pair.roles()[1], expected, "neighbours known: {known}");
+        pair.unanswered[1] = false;
+        pair.run(500 * MS);
+        assert_eq!(pair.roles()[1], Role::Active);
+    }
 }

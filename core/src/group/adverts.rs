@@ -102,7 +102,6 @@ impl Group {
         let own = scene.source(advert.router);
         let higher = (advert.priority, Some(advert.source)) > (ours.get(), own);
         if higher {
-            self.note_conflict(false, out);
             let heard = Heard { at: scene.now, source: advert.source, priority: advert.priority };
             self.leave(scene, Cause::Outranked, out);
             self.speakers[advert.router.index()].follow(heard, advert.interval, ours);

@@ -52,4 +52,33 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_router_waits_for_three_intervals_and_its_skew() {
+        // In nanoseconds, by hand: 3 × interval + (256 − priority) / 256 × interval or × 1 s.
+        let cases = [
+            (Version::V3, 1, 1_000, 3_996_093_750),
+            (Version::V3, 200, 1_000, 3_218_750_000),
+            (Version::V3, 255, 1_000, 3_003_906_250),
+            (Version::V3, 100, 10, 36_093_750),
+            (Version::V3, 100, 40_950, 147_803_906_250),
+            (Version::V2, 1, 1_000, 3_996_093_750),
+            (Version::V2, 200, 1_000, 3_218_750_000),
+            (Version::V2, 255, 1_000, 3_003_906_250),
+            (Version::V2, 100, 255_000, 765_609_375_000),
+        ];
+        for (version, number, interval_ms, wait) in cases {
+            let interval = Duration::from_millis(interval_ms);
+            let down = master_down(version, priority(number), interval);
+            assert_eq!(down, Duration::from_nanos(wait), "{version:?} {number} {interval_ms}");
+        }
+    }
+
+    #[test]
+    fn who_has_a_higher_priority_waits_for_less_time() {
+        for version in [Version::V2, Version::V3] {
+            let waits = (1..=255).map(|p| skew(version, priority(p), Duration::from_millis(10)));
+            assert!(waits.is_sorted_by(|lower, higher| lower > higher), "{version:?}");
+        }
+    }
 }

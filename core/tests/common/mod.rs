@@ -105,6 +105,8 @@ pub struct Pair {
     pub notes: Vec<(usize, Note)>,
     pub answers: Vec<Outcome>,
     pub deaf: [bool; 2],
+    /// Whose questions to the neighbours on its segments get no answer.
+    pub unanswered: [bool; 2],
     pub stopped: [bool; 2],
     kernels: Vec<Answer>,
     wire: VecDeque<(usize, Input)>,
@@ -127,6 +129,7 @@ impl Pair {
             notes: Vec::new(),
             answers: Vec::new(),
             deaf: [false; 2],
+            unanswered: [false; 2],
             stopped: [false; 2],
             kernels: Vec::new(),
             wire: VecDeque::new(),
@@ -223,13 +226,13 @@ impl Pair {
                     }
                 }
                 Effect::Own { group, lease, serial } => self.own(at, group, lease, serial),
-                Effect::Probe(interface) => {
+                Effect::Probe(interface) if !self.unanswered[at] => {
                     self.wire.push_back((at, Input::Heard { interface, answered: true }));
                 }
                 Effect::Answer { outcome, .. } => self.answers.push(outcome),
                 Effect::Note(note) => self.notes.push((at, note)),
                 Effect::Stopped => self.stopped[at] = true,
-                Effect::Announce(_) | Effect::Configured => {}
+                Effect::Announce(_) | Effect::Configured | Effect::Probe(_) => {}
             }
         }
     }

@@ -67,7 +67,8 @@ impl Drive {
         true
     }
 
-    fn vrrp_packet(
+    /// Judges a packet of VRRP by its router's configuration (RFC 9568 §7.1, RFC 3768 §7.1).
+    pub(super) fn vrrp_packet(
         &mut self,
         now: Instant,
         interface: InterfaceId,

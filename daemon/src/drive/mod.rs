@@ -22,6 +22,8 @@ mod world;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vrrp_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

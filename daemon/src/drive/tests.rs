@@ -41,8 +41,8 @@ fn layout(text: &str) -> Layout {
 }
 
 /// A drive whose only world is what the test tells it, with the other ends of its channels.
-struct Bed {
-    drive: Drive,
+pub(super) struct Bed {
+    pub(super) drive: Drive,
     jobs: Receiver<ColdJob>,
     _events: Receiver<EventDraft>,
     _calls: SyncSender<Call>,
@@ -51,6 +51,11 @@ struct Bed {
 
 impl Bed {
     fn new() -> Bed {
+        Bed::with(GATEWAY)
+    }
+
+    /// One with these groups instead; the interface `evg-lan` has the address 192.0.2.2.
+    pub(super) fn with(groups: &str) -> Bed {
         let bell = Arc::new(Bell::new().unwrap());
         let (calls_in, calls) = sync_channel(1);
         let (cold, jobs) = sync_channel(16);
@@ -58,7 +63,7 @@ impl Bed {
         let (events, drafts) = sync_channel(1024);
         let kernel = KernelThread::start(Kernel::open().unwrap(), Arc::clone(&bell)).unwrap();
         let equipment = Equipment {
-            layout: layout(GATEWAY),
+            layout: layout(groups),
             secrets: secrets(),
             incarnation: Incarnation([1; 16]),
             estate: SharedEstate::create().unwrap(),
@@ -108,7 +113,7 @@ fn lan(running: bool) -> Event {
     })
 }
 
-fn address(text: &str, protocol: u8) -> Event {
+pub(super) fn address(text: &str, protocol: u8) -> Event {
     Event::AddressAdded(AddressRecord {
         ifindex: LAN,
         address: text.parse().unwrap(),

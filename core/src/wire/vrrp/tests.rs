@@ -161,6 +161,158 @@ fn padding_of_ethernet_is_no_part_of_the_advert() {
 }
 
 #[test]
+fn every_other_version_and_type_is_refused() {
+    for other in 0..16 {
+        if other != 3 && other != 2 {
+            assert_eq!(changed(|p| p[0] = other << 4 | 1), Err(Reject::Version), "{other}");
+        }
+        if other != ADVERTISEMENT {
+            assert_eq!(changed(|p| p[0] = 3 << 4 | other), Err(Reject::Type), "{other}");
+        }
+    }
+}
+
+#[test]
+fn by_multicast_every_hop_limit_but_255_is_refused() {
+    let v4 = hex("3133c8020064df06 c0000264 c0000265");
+    let v6 = hex("3133c8020064daa1 fe800000000000000000000000510001
+                  20010db8000000000000000000000100");
+    let v2 = hex("2133c802000191fe c0000264 c0000265 0000000000000000");
+    let v6_group = to(IpAddr::V6(GROUP_V6));
+    for (packet, context) in [(&v4, to(MULTICAST)), (&v6, v6_group), (&v2, to(MULTICAST))] {
+        assert!(decode(packet, &context).is_ok());
+        for hop_limit in 0..255 {
+            let far = Context { hop_limit, ..context };
+            assert_eq!(decode(packet, &far), Err(Reject::HopLimit), "{hop_limit}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_that_ends_too_soon_is_refused_wherever_it_ends() {
+    let v4 = hex("3133c8020064df06 c0000264 c0000265");
+    let v6 = hex("3133c8020064daa1 fe800000000000000000000000510001
+                  20010db8000000000000000000000100");
+    let v2 = hex("2133c802000191fe c0000264 c0000265 0000000000000000");
+    let v6_group = to(IpAddr::V6(GROUP_V6));
+    for (packet, context) in [(v4, to(MULTICAST)), (v6, v6_group), (v2, to(MULTICAST))] {
+        for length in 0..packet.len() {
+            assert_eq!(decode(&packet[..length], &context), Err(Reject::Length), "{length}");
+        }
+    }
+}
+
+#[test]
+fn the_checksum_covers_every_bit() {
+    let packets = [
+        ("2133c802000191fe c0000264 c0000265 0000000000000000", to(MULTICAST)),
+        ("3133c8020064819b c0000264 c0000265", to(MULTICAST)),
+        ("3133c8020064df06 c0000264 c0000265", to(MULTICAST)),
+        ("3133c8020064fd16 c0000264 c0000265", to(PEER)),
+        (
+            "3133c8020064daa1 fe800000000000000000000000510001 20010db8000000000000000000000100",
+            to(IpAddr::V6(GROUP_V6)),
+        ),
+    ];
+    for (packet, context) in packets {
+        let good = hex(packet);
+        assert!(decode(&good, &context).is_ok());
+        for bit in 0..good.len() * 8 {
+            let mut packet = good.clone();
+            packet[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&packet, &context).is_err(), "bit {bit} of {good:02x?}");
+        }
+    }
+}
+
+#[test]
+fn each_version_and_family_has_its_checksum_and_no_other() {
+    let v6 = to(IpAddr::V6(GROUP_V6));
+    let summed = |packet: &str, start: Sum| {
+        let mut packet = hex(packet);
+        packet[6..8].fill(0);
+        let sum = start.bytes(&packet).checksum();
+        packet[6..8].copy_from_slice(&sum.to_be_bytes());
+        packet
+    };
+    let plain = summed("3133c80100640000 fe800000000000000000000000510001", Sum::new());
+    assert_eq!(decode(&plain, &v6), Err(Reject::Checksum), "IPv6 knows the pseudo header only");
+    let start = pseudo(Dialect::Pseudo, v6.source, v6.destination, plain.len()).unwrap();
+    let right = summed("3133c80100640000 fe800000000000000000000000510001", start);
+    assert!(decode(&right, &v6).is_ok());
+    let v2 = "2133c80200010000 c0000264 c0000265 0000000000000000";
+    let start = pseudo(Dialect::Pseudo, SOURCE, MULTICAST, 24).unwrap();
+    assert_eq!(decode(&summed(v2, start), &to(MULTICAST)), Err(Reject::Checksum));
+    assert!(decode(&summed(v2, Sum::new()), &to(MULTICAST)).is_ok());
+}
+
+#[test]
+fn the_count_of_addresses_is_that_of_the_packet_s_family() {
+    // Sixteen bytes are four IPv4 addresses or one of IPv6: the family of the packet tells.
+    let four = |p: &mut Vec<u8>| (p[3], _) = (4, p.extend(hex("c0000266 c0000267")));
+    let (advert, _) = changed(four).unwrap();
+    assert_eq!(advert.addresses.len(), 4);
+    assert!(advert.addresses.iter().all(IpAddr::is_ipv4));
+    for count in [0, 1, 2, 3, 5, 255] {
+        let cause = if count == 0 { Reject::AddressCount } else { Reject::Length };
+        let wrong = |p: &mut Vec<u8>| {
+            four(p);
+            p[3] = count;
+            // Longer than what Ethernet fills up, so that nothing passes for padding.
+            p.extend([0; 32]);
+            if count == 0 {
+                p.truncate(8);
+            }
+        };
+        assert_eq!(changed(wrong), Err(cause), "{count}");
+    }
+}
+
+#[test]
+fn version_2_knows_three_types_of_authentication() {
+    for kind in 0..=255 {
+        let v2 = |p: &mut Vec<u8>| (p[0], p[4], _) = (0x21, kind, p.extend([0; 8]));
+        let expected = match kind {
+            0 => Ok(Auth::None),
+            1 => Ok(Auth::Password(Password([0; 8]))),
+            2 => Ok(Auth::Header),
+            _ => Err(Reject::AuthType),
+        };
+        assert_eq!(changed(v2).map(|(advert, _)| advert.auth), expected, "{kind}");
+    }
+}
+
+#[test]
+fn authentication_data_that_means_nothing_is_ignored_and_sent_as_zero() {
+    for (kind, auth) in [(0, Auth::None), (2, Auth::Header)] {
+        let v2 = |p: &mut Vec<u8>| (p[0], p[4], _) = (0x21, kind, p.extend([0xa5; 8]));
+        let (advert, dialect) = changed(v2).unwrap();
+        assert_eq!(advert.auth, auth);
+        assert_eq!(bytes(&advert, dialect, &to(MULTICAST))[16..], [0; 8]);
+    }
+}
+
+#[test]
+fn every_priority_is_carried_as_it_is() {
+    for priority in 0..=255 {
+        for version in [Version::V2, Version::V3] {
+            let said = advert(version, priority, Auth::None);
+            let packet = bytes(&said, Dialect::Plain, &to(MULTICAST));
+            assert_eq!(packet[2], priority);
+            assert_eq!(decode(&packet, &to(MULTICAST)), Ok((said, Dialect::Plain)));
+        }
+    }
+}
+
+#[test]
+fn reserved_bits_are_sent_as_zero() {
+    let slow = Advert { interval: V3_INTERVAL_MAX, ..advert(Version::V3, 1, Auth::None) };
+    assert_eq!(bytes(&slow, Dialect::Plain, &to(MULTICAST))[4..6], [0x0f, 0xff]);
+    let fast = Advert { interval: CENTISECOND, ..slow };
+    assert_eq!(bytes(&fast, Dialect::Plain, &to(MULTICAST))[4..6], [0, 1]);
+}
+
+#[test]
 fn reserved_bits_are_ignored() {
     assert_eq!(changed(|p| p[4] = 0xf0), changed(|_| ()));
 }
