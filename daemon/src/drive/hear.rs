@@ -81,20 +81,16 @@ impl Drive {
         let Some((group, router)) = self.router_at(interface, family, *vrid) else {
             return self.count("vrrp_unknown_vrid");
         };
-        let config = &self.layout.core.groups[group.index()].routers[router.index()];
-        let unicast = !config.unicast_peers.is_empty();
-        let peers = &config.unicast_peers;
-        if received.destination.is_multicast() == unicast
-            || unicast && !peers.contains(&received.source)
-        {
-            return self.count_router(group, router, "refused_destination");
+        if !self.comes_right(now, interface, (group, router), received) {
+            return;
         }
+        let config = &self.layout.core.groups[group.index()].routers[router.index()];
         let context = vrrp::Context {
             family,
             source: received.source,
             destination: received.destination,
             hop_limit: received.hop_limit,
-            unicast,
+            unicast: !config.unicast_peers.is_empty(),
         };
         let guard = self.guards.entry(config.id.clone()).or_default();
         match guard.open(packet, &context, stamp_now()) {
@@ -103,6 +99,29 @@ impl Drive {
             }
             Err(why) => self.refuse_advert(now, group, router, received.source, refused(why)),
         }
+    }
+
+    /// Whether adverts for a router may come this way. Those of our own address have gone in a circle, or
+    /// somebody else has it: answered, they would go round for ever.
+    fn comes_right(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        (group, router): (GroupId, RouterId),
+        received: &internet_socket::Received,
+    ) -> bool {
+        let source = received.source;
+        let config = &self.layout.core.groups[group.index()].routers[router.index()];
+        let (unicast, peers) = (!config.unicast_peers.is_empty(), &config.unicast_peers);
+        if received.destination.is_multicast() == unicast || unicast && !peers.contains(&source) {
+            self.count_router(group, router, "refused_destination");
+            return false;
+        }
+        if self.ports[interface.index()].addresses.contains(&source) {
+            self.refuse_advert(now, group, router, source, "refused_our_own_address");
+            return false;
+        }
+        true
     }
 
     fn read_header(&mut self, now: Instant, id: InterfaceId, buffer: &mut [u8]) -> bool {
@@ -132,15 +151,12 @@ impl Drive {
         let Some((group, router)) = self.router_at(interface, Family::V4, vrid) else {
             return self.count("vrrp_unknown_vrid");
         };
-        let config = &self.layout.core.groups[group.index()].routers[router.index()];
-        let (unicast, peers) = (!config.unicast_peers.is_empty(), &config.unicast_peers);
-        if received.destination.is_multicast() == unicast
-            || unicast && !peers.contains(&received.source)
-        {
-            return self.count_router(group, router, "refused_destination");
+        if !self.comes_right(now, interface, (group, router), received) {
+            return;
         }
+        let config = &self.layout.core.groups[group.index()].routers[router.index()];
         let guard = self.guards.entry(config.id.clone()).or_default();
-        match guard.open_header(packet, unicast) {
+        match guard.open_header(packet, !config.unicast_peers.is_empty()) {
             Ok((advert, context)) => {
                 let dialect = vrrp::Dialect::Plain;
                 self.take_advert(now, (group, router), context.source, &advert, dialect);

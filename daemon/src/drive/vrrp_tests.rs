@@ -156,6 +156,16 @@ fn an_advert_without_addresses_is_dropped() {
 }
 
 #[test]
+fn an_advert_of_our_own_address_is_not_answered_and_shows_in_the_status() {
+    let mut bed = bed(3);
+    let ours = IpAddr::from([192, 0, 2, 2]);
+    hear(&mut bed, &bytes(&advert(Version::V3)), |about| about.source = ours);
+    assert_eq!(count(&bed, IPV4, "refused_our_own_address"), 1);
+    assert!(!is_heard(&bed, IPV4));
+    assert_eq!(bed.drive.facts.refused[&(GATEWAY, IPV4)].0, ours);
+}
+
+#[test]
 fn a_number_that_is_not_configured_there_is_counted_and_nothing_else() {
     let mut bed = bed(3);
     let other = Advert { vrid: Vrid::new(52).unwrap(), priority: 250, ..advert(Version::V3) };
