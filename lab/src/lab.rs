@@ -19,6 +19,7 @@ use crate::control::Control;
 use crate::error::{LabError, Result};
 use crate::filter::Loss;
 use crate::firewall::Firewall;
+use crate::frr::{self, Frr, FrrConfig};
 use crate::node::{KEEPALIVED_FILE, Part, Running, part_of};
 use crate::package::Packaged;
 use crate::peer::{Keepalived, PeerConfig};
@@ -58,6 +59,8 @@ pub enum Subject {
     Evergate(Config),
     /// keepalived with this configuration.
     Keepalived(PeerConfig),
+    /// FRR's vrrpd with this configuration.
+    Frr(FrrConfig),
     /// keepalived, and conntrackd beside it.
     Conntrackd(PeerConfig, ConntrackdConfig),
 }
@@ -149,6 +152,12 @@ impl Lab {
                 Running::evergated(namespace, &gateway.to_string(), &binaries, &file, &directory)?
             }
             Subject::Keepalived(config) => self.start_keepalived(gateway, config)?,
+            Subject::Frr(config) => {
+                let namespace = self.topology.gateway(gateway);
+                let (zebra, vrrpd) = Frr::find()?.start(namespace, gateway, config, &directory)?;
+                self.companions.insert(gateway, zebra);
+                vrrpd
+            }
             Subject::Conntrackd(config, conntrackd) => {
                 let program = Packaged::find("conntrackd")?;
                 let (file, script) = write_files(&program, conntrackd, gateway, &directory)?;
@@ -199,6 +208,9 @@ impl Lab {
                     let question = "evergate reload".to_owned();
                     return Err(LabError::Answer { question, text });
                 }
+            }
+            Subject::Frr(_) => {
+                return Err(LabError::Usage("vrrpd reads no file while it runs".to_owned()));
             }
             Subject::Keepalived(config) | Subject::Conntrackd(config, _) => {
                 let file = self.node_directory(gateway).join(KEEPALIVED_FILE);
@@ -277,6 +289,9 @@ impl Lab {
             companion.iter_mut().for_each(Running::wait);
             return Err(error);
         }
+        if let Some(Subject::Frr(_)) = self.subjects.get(&gateway) {
+            frr::tear_down(self.topology.gateway(gateway));
+        }
         Ok(())
     }
 
@@ -348,7 +363,15 @@ impl Lab {
         for gateway in self.gateways() {
             let name = self.topology.gateway(gateway).name();
             let found = shell::run("ip", &["-o", "-n", name, "address", "show", "to", address])?;
-            if !found.trim().is_empty() {
+            let mut interfaces = found.lines().filter_map(|line| line.split_whitespace().nth(1));
+            let held = interfaces.try_fold(false, |held, interface| {
+                // FRR's interfaces always have them, and are held down.
+                let frr = interface.starts_with(frr::INTERFACE_PREFIX);
+                let link = ["-o", "-n", name, "link", "show", interface];
+                let up = || Ok(!frr || shell::run("ip", &link)?.contains("LOWER_UP"));
+                up().map(|up| held || up)
+            });
+            if held? {
                 holders.push(gateway);
             }
         }

@@ -21,6 +21,7 @@ pub mod fault;
 pub mod figures;
 pub mod filter;
 pub mod firewall;
+pub mod frr;
 pub mod ftp;
 pub mod gap;
 pub mod idle;

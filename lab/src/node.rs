@@ -71,7 +71,7 @@ pub fn part_of(process: &Process) -> Option<Part> {
                 _ => Part::Guardian,
             })
         }
-        "keepalived" | "conntrackd" => Some(Part::Core),
+        "keepalived" | "conntrackd" | "zebra" | "vrrpd" => Some(Part::Core),
         _ => None,
     }
 }
@@ -132,7 +132,8 @@ impl Running {
         Self::start(namespace, command, directory)
     }
 
-    fn start(namespace: &Namespace, mut command: Command, directory: &Path) -> Result<Self> {
+    /// Starts a command inside a namespace; its output goes to the log of the directory.
+    pub fn start(namespace: &Namespace, mut command: Command, directory: &Path) -> Result<Self> {
         let log = directory.join("log");
         let open = || File::options().create(true).append(true).open(&log);
         let doing = format!("open {}", log.display());

@@ -20,18 +20,23 @@ impl Packaged {
     /// Looks for the unpacked package of that name, then in the usual directories, then fetches the Debian package
     /// and unpacks it aside. The program bears the name of the package.
     pub fn find(package: &str) -> Result<Self> {
+        Self::find_program(package, &format!("usr/sbin/{package}"))
+    }
+
+    /// The same for a program of that package by its path, such as `usr/sbin/keepalived`.
+    pub fn find_program(package: &str, path: &str) -> Result<Self> {
         let root = cache_directory().join(package);
-        if let Some(unpacked) = Self::unpacked(&root, package) {
+        if let Some(unpacked) = Self::unpacked(&root, path) {
             return Ok(unpacked);
         }
-        for directory in ["/usr/sbin", "/usr/local/sbin"] {
-            let program = Path::new(directory).join(package);
+        for directory in ["/", "/usr/local"] {
+            let program = Path::new(directory).join(path);
             if program.is_file() {
                 return Ok(Self { program, libraries: None });
             }
         }
         fetch(&root, package)?;
-        Self::unpacked(&root, package).ok_or_else(|| missing(package))
+        Self::unpacked(&root, path).ok_or_else(|| missing(package))
     }
 
     /// A command that starts it, without arguments yet.
@@ -54,11 +59,12 @@ impl Packaged {
         }
     }
 
-    fn unpacked(root: &Path, package: &str) -> Option<Self> {
-        let program = root.join("usr/sbin").join(package);
+    fn unpacked(root: &Path, path: &str) -> Option<Self> {
+        let program = root.join(path);
         let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-        // Packages of before and after the merge of /lib and /usr/lib.
+        // Packages of before and after the merge of /lib and /usr/lib; FRR has a place of its own.
         let places = ["usr/lib", "lib"].map(|base| root.join(base).join(&triplet));
+        let places = places.iter().flat_map(|place| [place.clone(), place.join("frr")]);
         let libraries = std::env::join_paths(places).ok()?;
         program.is_file().then_some(Self { program, libraries: Some(libraries) })
     }

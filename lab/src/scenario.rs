@@ -45,6 +45,8 @@ pub enum Needs {
     Root,
     /// The built programs and keepalived.
     Peer,
+    /// The built programs, root on this machine and FRR.
+    Frr,
     /// The built programs, keepalived and conntrackd.
     Conntrackd,
 }
@@ -211,6 +213,10 @@ fn missing(scenario: &Scenario, lab: &Options) -> Option<String> {
             .map(|_| "evergated is not built".to_owned())
             .or_else(|| crate::peer::Keepalived::find().err().map(|error| error.to_string()))
             .or_else(|| Packaged::find("conntrackd").err().map(|error| error.to_string())),
+        Needs::Frr if !privilege::is_real_root() => Some("needs root".to_owned()),
+        Needs::Frr => built()
+            .map(|_| "evergated is not built".to_owned())
+            .or_else(|| crate::frr::Frr::find().err().map(|error| error.to_string())),
         Needs::Peer => built()
             .map(|_| "evergated is not built".to_owned())
             .or_else(|| crate::peer::Keepalived::find().err().map(|error| error.to_string())),

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use evergate_api::status::Verdict;
 
-use super::{Bed, Needs, Scenario, claim, claim_still};
+use super::{Bed, Needs, Scenario, claim};
 use crate::clock;
 use crate::config::Config;
 use crate::error::{LabError, Result};
 use crate::fault::Fault;
+use crate::frr::FrrConfig;
 use crate::lab::{Lab, Subject};
 use crate::node::Part;
 use crate::peer::PeerConfig;
-use crate::topology::{GW1, GW2, Gateway, Segment, VIRTUAL_LAN, VIRTUAL_LAN6};
+use crate::topology::{GW1, GW2, Gateway, Segment, VIRTUAL_LAN, VIRTUAL_LAN6, VIRTUAL_WAN};
 
 /// A move that waits for adverts takes about four of them; twice that.
 const MOVE: Duration = Duration::from_secs(9);
@@ -41,9 +42,31 @@ pub const SCENARIOS: &[Scenario] = &[
         matrix(bed, &V3_IPV6, &[GW1])
     }),
     cell("foreign-v2-ah-unicast", "the same, header and unicast", false, |bed| {
-        matrix(bed, &Dialect { unicast: true, ..V2_AH }, &[GW2])
+        matrix(bed, &unicast(V2_AH), &[GW2])
     }),
-    cell("foreign-all", "every dialect, multicast and unicast, ours on either gateway", true, all),
+    frr("foreign-frr-v2", "FRR, version 2", false, |bed| frr_matrix(bed, &V2, &[GW1])),
+    frr("foreign-frr-v3", "FRR, version 3", false, |bed| frr_matrix(bed, &V3, &[GW2])),
+    frr("foreign-frr-ipv6", "FRR, version 3 with IPv6", false, |bed| {
+        frr_matrix(bed, &V3_IPV6, &[GW1])
+    }),
+    cell("foreign-unicast-v2", "the same, version 2 and unicast", true, |bed| {
+        matrix(bed, &unicast(V2), &[GW1])
+    }),
+    cell("foreign-unicast-v2-pass", "the same, password and unicast", true, |bed| {
+        matrix(bed, &unicast(V2_PASS), &[GW1])
+    }),
+    cell("foreign-unicast-v3", "the same, version 3 and unicast", true, |bed| {
+        matrix(bed, &unicast(V3), &[GW1])
+    }),
+    cell("foreign-unicast-ipv6", "the same, version 3 with IPv6 and unicast", true, |bed| {
+        matrix(bed, &unicast(V3_IPV6), &[GW1])
+    }),
+    cell("foreign-swapped", "every cell, ours and theirs on the other gateway", true, swapped),
+    frr("foreign-frr-swapped", "every cell of FRR, on the other gateway", true, |bed| {
+        frr_matrix(bed, &V2, &[GW2])?;
+        frr_matrix(bed, &V3, &[GW1])?;
+        frr_matrix(bed, &V3_IPV6, &[GW2])
+    }),
 ];
 
 const V2: Dialect = Dialect { version: 2, auth: None, ipv6: false, unicast: false };
@@ -59,6 +82,15 @@ const fn cell(
     test: fn(&Bed) -> Result<()>,
 ) -> Scenario {
     Scenario { name, shows, needs: Needs::Peer, long, test }
+}
+
+const fn frr(
+    name: &'static str,
+    shows: &'static str,
+    long: bool,
+    test: fn(&Bed) -> Result<()>,
+) -> Scenario {
+    Scenario { name, shows, needs: Needs::Frr, long, test }
 }
 
 /// What both sides speak.
@@ -104,15 +136,24 @@ impl Dialect {
 struct Pair {
     ours: Gateway,
     dialect: Dialect,
+    /// FRR knows no groups, no passwords and no unicast: one router is served, on `lan`.
+    frr: bool,
 }
 
 impl Pair {
     /// What runs on a gateway, with a priority other than the usual one if that is given.
     fn subject(&self, gateway: Gateway, priority: Option<u8>) -> Subject {
+        let Dialect { version, ipv6, .. } = self.dialect;
+        if gateway != self.ours && self.frr {
+            return Subject::Frr(FrrConfig { version, ipv6 });
+        }
         if gateway != self.ours {
             return Subject::Keepalived(PeerConfig { priority, ..self.dialect.theirs() });
         }
-        let config = self.dialect.ours(gateway.other());
+        let mut config = self.dialect.ours(gateway.other());
+        if self.frr {
+            config = config.without_table("group.gateway.router.wan");
+        }
         let node = format!("node.{gateway}");
         Subject::Evergate(match priority {
             Some(priority) => config.with(&node, "priority", &priority.to_string()),
@@ -130,36 +171,80 @@ impl Pair {
 
     /// Waits until the gateway alone holds all addresses, of both families if both are served.
     fn wait_holder(&self, lab: &mut Lab, gateway: Gateway) -> Result<()> {
-        lab.wait_holder(gateway, MOVE)?;
-        if !self.dialect.ipv6 {
-            return Ok(());
-        }
-        let what = format!("{gateway} alone to hold {VIRTUAL_LAN6}");
+        let what = format!("{gateway} alone to hold {:?}", self.addresses());
         clock::wait_for(&what, MOVE, LOOK, || {
-            Ok((lab.holders(VIRTUAL_LAN6)? == [gateway]).then_some(()))
+            lab.check_alive()?;
+            Ok((self.holder(lab)? == Some(gateway)).then_some(()))
         })
+    }
+
+    fn addresses(&self) -> Vec<&'static str> {
+        let mut addresses = vec![VIRTUAL_LAN];
+        addresses.extend((!self.frr).then_some(VIRTUAL_WAN));
+        addresses.extend(self.dialect.ipv6.then_some(VIRTUAL_LAN6));
+        addresses
+    }
+
+    /// Who holds all addresses, if exactly one does.
+    fn holder(&self, lab: &Lab) -> Result<Option<Gateway>> {
+        let mut all = self.addresses().into_iter().map(|address| lab.holders(address));
+        let first = all.next().transpose()?.unwrap_or_default();
+        for holders in all {
+            if holders? != first {
+                return Ok(None);
+            }
+        }
+        Ok(if let [one] = first[..] { Some(one) } else { None })
+    }
+
+    /// Watches for a while that the addresses move nowhere.
+    fn claim_still(&self, lab: &mut Lab) -> Result<()> {
+        let (before, start) = (self.holder(lab)?, clock::now());
+        while start.elapsed() < CALM {
+            clock::sleep(LOOK);
+            lab.check_alive()?;
+            let now = self.holder(lab)?;
+            claim(now == before && now.is_some(), || {
+                format!("the addresses moved from {before:?} to {now:?}")
+            })?;
+        }
+        Ok(())
     }
 }
 
-fn all(bed: &Bed) -> Result<()> {
-    for dialect in [V2, V2_PASS, V2_AH, V3, V3_IPV6] {
-        for unicast in [false, true] {
-            matrix(bed, &Dialect { unicast, ..dialect }, &[GW1, GW2])?;
-        }
-    }
-    Ok(())
+const fn unicast(dialect: Dialect) -> Dialect {
+    Dialect { unicast: true, ..dialect }
+}
+
+fn swapped(bed: &Bed) -> Result<()> {
+    let first = [V2, V2_AH, V3_IPV6, unicast(V2), unicast(V2_PASS), unicast(V3), unicast(V3_IPV6)];
+    first.iter().try_for_each(|dialect| matrix(bed, dialect, &[GW2]))?;
+    [V2_PASS, V3, unicast(V2_AH)].iter().try_for_each(|dialect| matrix(bed, dialect, &[GW1]))
 }
 
 fn matrix(bed: &Bed, dialect: &Dialect, ours: &[Gateway]) -> Result<()> {
     for ours in ours {
-        let pair = Pair { ours: *ours, dialect: *dialect };
-        for (step, test) in STEPS {
-            let mut lab = bed.lab()?;
-            test(&mut lab, &pair).map_err(|error| {
-                let text = format!("{dialect:?}, ours on {ours}, {step}: {error}");
-                LabError::Claim(format!("{text}\n{}", lab.log_tails()))
-            })?;
-        }
+        steps(bed, &Pair { ours: *ours, dialect: *dialect, frr: false }, &STEPS)?;
+    }
+    Ok(())
+}
+
+/// vrrpd reads no file while it runs: what priorities do is left out.
+fn frr_matrix(bed: &Bed, dialect: &Dialect, ours: &[Gateway]) -> Result<()> {
+    for ours in ours {
+        steps(bed, &Pair { ours: *ours, dialect: *dialect, frr: true }, &STEPS[..2])?;
+    }
+    Ok(())
+}
+
+fn steps(bed: &Bed, pair: &Pair, steps: &[(&str, Step)]) -> Result<()> {
+    let Pair { ours, dialect, .. } = pair;
+    for (step, test) in steps {
+        let mut lab = bed.lab()?;
+        test(&mut lab, pair).map_err(|error| {
+            let text = format!("{dialect:?}, ours on {ours}, {step}: {error}");
+            LabError::Claim(format!("{text}\n{}", lab.log_tails()))
+        })?;
     }
     Ok(())
 }
@@ -179,7 +264,7 @@ fn orders(lab: &mut Lab, pair: &Pair, first: Gateway) -> Result<()> {
     pair.start(lab, first.other())?;
     // The first gateway has the higher priority and takes or keeps the addresses.
     pair.wait_holder(lab, GW1)?;
-    claim_still(lab, CALM)?;
+    pair.claim_still(lab)?;
     let status = lab.control(pair.ours)?.status()?;
     let foreign =
         status.as_ref().is_some_and(|status| status.peers.iter().any(|peer| peer.foreign));
@@ -199,17 +284,17 @@ fn moves(lab: &mut Lab, pair: &Pair) -> Result<()> {
     pair.wait_holder(lab, GW2)?;
     pair.start(lab, GW1)?;
     pair.wait_holder(lab, GW1)?;
-    let link = Fault::Carrier(GW1, Segment::Wan);
+    let link = Fault::Carrier(GW1, if pair.frr { Segment::Lan } else { Segment::Wan });
     lab.inflict(&link)?;
     pair.wait_holder(lab, GW2)?;
     lab.heal(&link)?;
     pair.wait_holder(lab, GW1)?;
     lab.inflict(&Fault::Killed(GW1, Part::All))?;
     if pair.ours == GW1 {
-        // Our lease takes the addresses away; a killed keepalived leaves them for ever.
+        // Our lease takes the addresses away; a killed daemon of another make leaves them for ever.
         return pair.wait_holder(lab, GW2);
     }
-    clock::wait_for("gw2 to take over from a killed keepalived", MOVE, LOOK, || {
+    clock::wait_for("gw2 to take over from a killed daemon", MOVE, LOOK, || {
         Ok(lab.holders(VIRTUAL_LAN)?.contains(&GW2).then_some(()))
     })
 }
@@ -231,10 +316,10 @@ fn priorities(lab: &mut Lab, pair: &Pair) -> Result<()> {
     pair.wait_holder(lab, GW2)?;
     // Equal from here on.
     pair.reload(lab, theirs, Some(if pair.ours == GW1 { 200 } else { 100 }))?;
-    claim_still(lab, CALM)?;
+    pair.claim_still(lab)?;
     lab.stop(GW2)?;
     pair.wait_holder(lab, GW1)?;
     let equal = if theirs == GW2 { Some(200) } else { None };
     lab.start(GW2, &pair.subject(GW2, equal))?;
-    claim_still(lab, CALM)
+    pair.claim_still(lab)
 }
