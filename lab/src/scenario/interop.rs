@@ -25,6 +25,8 @@ const MOVE: Duration = Duration::from_secs(9);
 const CALM: Duration = Duration::from_secs(4);
 /// Time between two looks at who holds an address.
 const LOOK: Duration = Duration::from_millis(50);
+/// What keepalived says when the active router resigns.
+const RESIGNED: &str = "priority 0";
 /// The password of both sides where there is one.
 const PASSWORD: &str = "secret12";
 
@@ -252,10 +254,11 @@ fn steps(bed: &Bed, pair: &Pair, steps: &[(&str, Step)]) -> Result<()> {
 type Step = fn(&mut Lab, &Pair) -> Result<()>;
 
 /// What happens to a pair, each in a lab of its own.
-const STEPS: [(&str, Step); 3] = [
+const STEPS: [(&str, Step); 4] = [
     ("the preferred gateway first", |lab, pair| orders(lab, pair, GW1)),
     ("the other gateway first", |lab, pair| orders(lab, pair, GW2).and_then(|()| moves(lab, pair))),
     ("priorities", priorities),
+    ("our core killed", core_killed),
 ];
 
 fn orders(lab: &mut Lab, pair: &Pair, first: Gateway) -> Result<()> {
@@ -297,6 +300,27 @@ fn moves(lab: &mut Lab, pair: &Pair) -> Result<()> {
     clock::wait_for("gw2 to take over from a killed daemon", MOVE, LOOK, || {
         Ok(lab.holders(VIRTUAL_LAN)?.contains(&GW2).then_some(()))
     })
+}
+
+/// The guardian resigns for a dead core, and theirs believes it. What it writes into its log is the witness:
+/// without it, it would have waited for three adverts.
+fn core_killed(lab: &mut Lab, pair: &Pair) -> Result<()> {
+    if pair.ours != GW1 {
+        return Ok(());
+    }
+    // Theirs first: where nobody was heard who could take over, the next core just goes on.
+    pair.start(lab, GW2)?;
+    pair.wait_holder(lab, GW2)?;
+    pair.start(lab, GW1)?;
+    pair.wait_holder(lab, GW1)?;
+    lab.inflict(&Fault::Killed(GW1, Part::Core))?;
+    let log = lab.node_directory(GW2).join("log");
+    clock::wait_for("keepalived to believe the resignation", MOVE, LOOK, || {
+        let text = std::fs::read_to_string(&log).map_err(LabError::io("read a log"))?;
+        Ok(text.contains(RESIGNED).then_some(()))
+    })?;
+    // The next core is the preferred one again.
+    pair.wait_holder(lab, GW1)
 }
 
 /// Priorities change by a reload on either side. Where they are equal, who holds the addresses keeps them.
