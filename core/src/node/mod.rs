@@ -7,6 +7,7 @@ mod beat;
 mod pause;
 mod reload;
 mod segments;
+mod settled;
 mod watch;
 
 use std::time::Duration;
@@ -60,6 +61,8 @@ pub struct Node {
     stopping: bool,
     stopped: bool,
     running: bool,
+    #[serde(skip)]
+    settled: settled::Settled,
 }
 
 impl Node {
@@ -90,6 +93,7 @@ impl Node {
             stopping: false,
             stopped: false,
             running: false,
+            settled: settled::Settled::default(),
             config,
             incarnation,
         };
@@ -195,6 +199,25 @@ impl Node {
         self.groups = groups;
     }
 
+    /// When the first group wants to be looked at.
+    fn groups_due(&self) -> Option<Instant> {
+        self.settled.due(self.groups.len()).unwrap_or_else(|| {
+            let groups = self.groups.iter().zip(&self.config.groups);
+            groups.map(|(group, config)| group.deadline(config)).fold(None, earliest)
+        })
+    }
+
+    /// Tells every group that time has passed for which that means anything.
+    fn tick_groups(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut groups = std::mem::take(&mut self.groups);
+        for group in &mut groups {
+            if self.settled.wants(now, group.id) {
+                self.act_in(now, group, out, |group, scene, out| group.tick(scene, out));
+            }
+        }
+        self.groups = groups;
+    }
+
     /// Lets one group act.
     fn one_group(
         &mut self,
@@ -223,6 +246,7 @@ impl Node {
             group.touched_at = now;
             self.urgent = true;
         }
+        self.settled.touch(group.id, group.deadline(&self.config.groups[group.id.index()]));
     }
 
     fn lease(&self, now: Instant) -> Duration {
@@ -360,7 +384,8 @@ impl Node {
         self.look_around(now);
         self.review_segments(now, out);
         if !self.catching_up {
-            self.each_group(now, out, |group, scene, out| group.decide(scene, out));
+            self.look_for_changes(now);
+            self.decide(now, out);
         }
         if std::mem::take(&mut self.urgent) {
             self.send_heartbeat(now, self.config.full_rate_paths(), out);
@@ -371,6 +396,22 @@ impl Node {
             self.send_heartbeat(now, self.config.all_paths(), out);
             out.push(Effect::Stopped);
         }
+    }
+
+    /// Lets every group decide for which anything may have changed.
+    fn decide(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut groups = std::mem::take(&mut self.groups);
+        for group in &mut groups {
+            if !self.settled.wants(now, group.id) {
+                continue;
+            }
+            let before = group.clone();
+            self.act_in(now, group, out, |group, scene, out| group.decide(scene, out));
+            if *group == before {
+                self.settled.settle(group.id);
+            }
+        }
+        self.groups = groups;
     }
 
     fn discard(&self, from: NodeId, why: Discard, out: &mut Vec<Effect>) {
@@ -404,7 +445,7 @@ impl Machine for Node {
         self.lateness.observe(now, self.deadline().map_or(Duration::ZERO, |at| now.since(at)));
         self.notice_pause(now, out);
         self.caught_up(now, out);
-        self.each_group(now, out, |group, scene, out| group.tick(scene, out));
+        self.tick_groups(now, out);
         self.conclude(now, out);
         self.beat(now, out);
     }
@@ -414,9 +455,7 @@ impl Machine for Node {
             return None;
         }
         let mut next = earliest(Some(self.beat_at.min(self.slow_at)), self.look_at);
-        for (group, config) in self.groups.iter().zip(&self.config.groups) {
-            next = earliest(next, group.deadline(config));
-        }
+        next = earliest(next, self.groups_due());
         for segment in &self.segments {
             next = earliest(next, segment.tester.deadline());
         }

@@ -23,6 +23,7 @@ impl Node {
                 group.withdraw(scene, out);
             }
         });
+        self.settled.forget();
         let old = std::mem::replace(&mut self.config, new);
         let places = Places::new(&old, &self.config);
         out.push(Effect::Configured);
