@@ -209,13 +209,9 @@ impl Node {
 
     /// Tells every group that time has passed for which that means anything.
     fn tick_groups(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let mut groups = std::mem::take(&mut self.groups);
-        for group in &mut groups {
-            if self.settled.wants(now, group.id) {
-                self.act_in(now, group, out, |group, scene, out| group.tick(scene, out));
-            }
+        for id in self.settled.wanted(now, self.groups.len()) {
+            self.one_group(now, id, out, |group, scene, out| group.tick(scene, out));
         }
-        self.groups = groups;
     }
 
     /// Lets one group act.
@@ -400,18 +396,13 @@ impl Node {
 
     /// Lets every group decide for which anything may have changed.
     fn decide(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let mut groups = std::mem::take(&mut self.groups);
-        for group in &mut groups {
-            if !self.settled.wants(now, group.id) {
-                continue;
-            }
-            let before = group.clone();
-            self.act_in(now, group, out, |group, scene, out| group.decide(scene, out));
-            if *group == before {
-                self.settled.settle(group.id);
+        for id in self.settled.wanted(now, self.groups.len()) {
+            let before = self.groups[id.index()].clone();
+            self.one_group(now, id, out, |group, scene, out| group.decide(scene, out));
+            if self.groups[id.index()] == before {
+                self.settled.settle(id);
             }
         }
-        self.groups = groups;
     }
 
     fn discard(&self, from: NodeId, why: Discard, out: &mut Vec<Effect>) {

@@ -74,10 +74,15 @@ impl Settled {
         }
     }
 
-    /// Whether a group is to be looked at now.
-    pub fn wants(&self, now: Instant, group: GroupId) -> bool {
-        let standing = self.groups.get(group.index());
-        standing.is_none_or(|it| it.touched || it.due.is_some_and(|due| due <= now))
+    /// The groups that are to be looked at now, of so many. Groups themselves are large: those that are not
+    /// wanted stay where they are, out of the processor's cache.
+    pub fn wanted(&self, now: Instant, groups: usize) -> Vec<GroupId> {
+        if self.groups.len() != groups {
+            return (0..groups).map(GroupId::at).collect();
+        }
+        let wants = |it: &Standing| it.touched || it.due.is_some_and(|due| due <= now);
+        let wanted = self.groups.iter().enumerate().filter(|(_, standing)| wants(standing));
+        wanted.map(|(at, _)| GroupId::at(at)).collect()
     }
 
     /// When the first group wants to be looked at; outer `None` if that has to be asked of the groups.

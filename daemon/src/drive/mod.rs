@@ -141,6 +141,8 @@ pub struct Drive {
     signals: Signals,
     secrets: Secrets,
     guards: Guards,
+    /// How long routers of another make wait for us at least: three adverts.
+    foreign_wait: Option<Duration>,
     /// What the guardian would say for us is behind what was sent.
     wills_are_old: bool,
     /// Groups with a router whose numbers have come to their end.
@@ -218,6 +220,7 @@ impl Drive {
             sealer: None,
             opener: Opener::new(&secrets.cluster),
             guards: Guards::new(),
+            foreign_wait: None,
             wills_are_old: false,
             exhausted: BTreeSet::new(),
             will: Vec::new(),
@@ -358,9 +361,7 @@ impl Drive {
     fn keep_house(&mut self, now: Instant) {
         let foreign = self.facts.foreign.values().any(|(.., at)| now.since(*at) < FOREIGN_FOR);
         self.estate.set_peers_alive(self.node.has_living_peer() || foreign);
-        // Routers of another make wait for three adverts.
-        let adverts = self.layout.core.groups.iter().map(|group| group.advert * 3).min();
-        let wait = self.node.shortest_wait().or(adverts).unwrap_or(Duration::MAX);
+        let wait = self.node.shortest_wait().or(self.foreign_wait).unwrap_or(Duration::MAX);
         self.estate.set_dead_ns(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
         if now.since(self.housekept_at) < HOUSEKEEPING {
             return;

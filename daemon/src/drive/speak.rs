@@ -38,7 +38,7 @@ impl Drive {
                 Effect::Stopped => self.stopped = true,
             }
         }
-        if self.handing_over() != self.handed_over {
+        if self.replication.is_some() && self.handing_over() != self.handed_over {
             self.handed_over = !self.handed_over;
             // What changes from here on must be told at once.
             self.show_replication();

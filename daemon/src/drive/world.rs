@@ -21,6 +21,7 @@ impl Drive {
     pub(super) fn lay_out(&mut self) {
         self.number_holders();
         self.arm_guards();
+        self.foreign_wait = self.layout.core.groups.iter().map(|group| group.advert * 3).min();
         let former = std::mem::take(&mut self.ports).into_iter();
         let mut former: BTreeMap<String, Port> = former.map(|p| (p.name.clone(), p)).collect();
         let mut unwanted = Vec::new();
