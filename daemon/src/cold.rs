@@ -218,7 +218,7 @@ pub fn read(places: &Places) -> (ReloadReply, Option<Loaded>) {
 }
 
 fn lay_out(config: file::model::Config, node: &str) -> Result<Loaded, String> {
-    let secrets = Secrets::load(&config)?;
+    let secrets = Secrets::load(&config, node)?;
     let layout = Layout::new(Arc::new(config), node).map_err(|mismatch| mismatch.to_string())?;
     Ok((layout, secrets))
 }

@@ -23,8 +23,9 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads the files that a configuration names. An error names the file and what to do.
-    pub fn load(config: &file::Config) -> Result<Secrets, String> {
+    /// Reads the files that a configuration names and this node needs: those of groups that run elsewhere
+    /// need not be here. An error names the file and what to do.
+    pub fn load(config: &file::Config, node: &str) -> Result<Secrets, String> {
         let cluster = match &config.cluster.key_file {
             Some(path) => {
                 let secrets = secret::load_keys(path).map_err(|error| error.to_string())?;
@@ -33,7 +34,8 @@ impl Secrets {
             None => Vec::new(),
         };
         let mut adverts = BTreeMap::new();
-        for (name, group) in &config.groups {
+        let here = config.groups.iter().filter(|(_, group)| group.priorities.contains_key(node));
+        for (name, group) in here {
             adverts.insert(name.clone(), method(&group.vrrp)?);
         }
         Ok(Secrets { cluster, adverts })

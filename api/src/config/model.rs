@@ -42,6 +42,9 @@ pub const PATHS_MAX: usize = 64;
 pub const INTERFACE_NAME_MAX: usize = 15;
 /// The most keys of an authentication by trailer.
 pub const AUTH_KEYS_MAX: usize = 16;
+/// The narrowest window for the stamps of an authentication by trailer: a resignation that is left to the
+/// guardian lies ahead by up to two seconds.
+pub const AUTH_WINDOW_MIN: Duration = Duration::from_secs(3);
 /// The widest window for the stamps of an authentication by trailer.
 pub const AUTH_WINDOW_MAX: Duration = Duration::from_secs(300);
 /// The window unless told otherwise, if three adverts do not take longer.
@@ -240,7 +243,7 @@ pub struct TrailerAuth {
     pub active: u8,
     /// What happens to adverts without a trailer.
     pub mode: TrailerMode,
-    /// How far a stamp may be from the clock, 1 s to [`AUTH_WINDOW_MAX`], if the file says.
+    /// How far a stamp may be from the clock, [`AUTH_WINDOW_MIN`] to [`AUTH_WINDOW_MAX`], if the file says.
     pub window: Option<Duration>,
     /// Stamps only have to rise, however far from the clock.
     pub rising_only: bool,

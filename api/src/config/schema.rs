@@ -153,7 +153,7 @@ fn auth() -> Value {
             "enum": ["enforce", "permissive", "receive-only"], "default": "enforce",
             "description": "What happens to adverts without a trailer."
         },
-        "window": reference("duration", "How far stamps may be from the clock, 1s to 5min."),
+        "window": reference("duration", "How far stamps may be from the clock, 3s to 5min."),
         "replay": {
             "enum": ["time", "monotonic"], "default": "time",
             "description": "Stamps are near the clock and rise, or only rise."

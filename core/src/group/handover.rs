@@ -266,8 +266,10 @@ impl Group {
     /// A planned handover, if one is under way, is over: whoever wanted it is told.
     pub(super) fn end_handover(&mut self, outcome: Outcome, out: &mut Vec<Effect>) {
         if let Some(handover) = self.handover.take() {
-            let begun = handover.begins_by.is_none();
-            let outcome = if begun { outcome } else { Outcome::Refused(Refusal::NotReady) };
+            let outcome = match (handover.begins_by, outcome) {
+                (None, outcome) | (Some(_), outcome @ Outcome::Refused(_)) => outcome,
+                (Some(_), _) => Outcome::Refused(Refusal::NotReady),
+            };
             self.conclude(handover.origin, outcome, out);
         }
     }

@@ -22,7 +22,8 @@ use crate::wire::vrrp::{self, Advert, Auth, Context, Dialect, Password};
 
 /// How many packets may be sent before a will is too old: a sequence that jumps by so much harms nobody.
 const WILL_PACKETS: u32 = 256;
-/// How far the stamp of a will lies ahead: less than any window, so that it is taken at once.
+/// How far the stamp of a will lies ahead: less than any window of the configuration (3 s), so that it is
+/// taken at once.
 const WILL_AHEAD: Duration = Duration::from_secs(2);
 /// The will is made again when this much is left.
 const WILL_LEFT: Duration = Duration::from_secs(1);
@@ -161,7 +162,7 @@ impl Guard {
             (Method::Trailer(keys), ..) if keys.mode != Mode::ReceiveOnly => {
                 encode(out)?;
                 if let Some(key) = keys.keys.get(&keys.active) {
-                    let stamp = self.stamps.next(now);
+                    let stamp = self.stamps.next(now, keys.window);
                     let sender = sender(source, &advert);
                     let mut behind = Vec::with_capacity(trailer::LEN);
                     let bytes = &out[start..];
@@ -192,8 +193,15 @@ impl Guard {
         heir.sequence.skip_to(sequence);
         heir.stamps.skip_to(stamp);
         heir.seal(advert, addresses, dialect, now, out)?;
-        self.willed = Some((sequence, stamp));
+        self.willed = Some((sequence, heir.stamps.sent().unwrap_or(stamp)));
         Ok(())
+    }
+
+    /// A former process of this one has died, and what it has left to be said may have been said: we go on
+    /// behind it.
+    pub fn outlive_will(&mut self, now: Stamp) {
+        self.stamps.skip_to(now.later(WILL_AHEAD));
+        self.sequence.begin_later(WILL_PACKETS);
     }
 
     /// Whether the last will has become too old, or soon will.
@@ -289,7 +297,7 @@ impl Guard {
                 if !trailer.is_of(key, &sender(context.source, advert), bytes) {
                     return Err(Reject::Failed);
                 }
-                self.stamps.accept(context.source, trailer.stamp)
+                self.stamps.accept(context.source, trailer.stamp, (now, keys.window))
             }
             (Method::Trailer(keys), Auth::None) if keys.mode != Mode::Enforce => Ok(()),
             (Method::None, Auth::None) if behind.is_empty() => Ok(()),

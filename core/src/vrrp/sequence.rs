@@ -56,6 +56,11 @@ impl Sequence {
         self.known().saturating_add(count)
     }
 
+    /// If no number is heard before, ours begin so many later.
+    pub fn begin_later(&mut self, count: u32) {
+        self.begin = self.begin.saturating_add(count).min(LAST - 1);
+    }
+
     /// Goes on behind a number that a former process may have sent.
     pub fn skip_to(&mut self, sent: u32) {
         self.highest = Some(self.known().max(sent.min(LAST - 1)));

@@ -1,6 +1,7 @@
 //! The stamps of the authentication trailer: ours rise, and those of each sender have to.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::guard::Reject;
 use crate::wire::trailer::Stamp;
@@ -17,15 +18,20 @@ pub(super) struct Stamps {
 }
 
 impl Stamps {
-    /// The stamp of the next advert: the time of day, or one more than the last where the clock was set
-    /// back or has not moved.
-    pub fn next(&mut self, now: Stamp) -> Stamp {
+    /// The stamp of the next advert: the time of day, or one more than the last where the clock has not
+    /// moved or was set back a little. Nobody would take one that is ahead by more than the window.
+    pub fn next(&mut self, now: Stamp, window: Option<Duration>) -> Stamp {
         let next = match self.sent {
-            Some(sent) if !now.is_after(sent) => sent.next(),
+            Some(sent) if !now.is_after(sent) && !is_beyond(sent, now, window) => sent.next(),
             Some(_) | None => now,
         };
         self.sent = Some(next);
         next
+    }
+
+    /// The last stamp that was sent.
+    pub fn sent(&self) -> Option<Stamp> {
+        self.sent
     }
 
     /// Goes on behind a stamp that a former process may have sent.
@@ -35,10 +41,17 @@ impl Stamps {
         }
     }
 
-    /// Takes a stamp of a sender, if it is behind all before.
-    pub fn accept(&mut self, source: IpAddr, stamp: Stamp) -> Result<(), Reject> {
+    /// Takes a stamp of a sender, if it is behind all before. One that has come to lie ahead of the window,
+    /// because our clock was set back, counts no more.
+    pub fn accept(
+        &mut self,
+        source: IpAddr,
+        stamp: Stamp,
+        (now, window): (Stamp, Option<Duration>),
+    ) -> Result<(), Reject> {
+        let old = |known: Stamp| !stamp.is_after(known) && !is_beyond(known, now, window);
         match self.heard.iter().position(|(known, _)| *known == source) {
-            Some(at) if !stamp.is_after(self.heard[at].1) => return Err(Reject::Replay),
+            Some(at) if old(self.heard[at].1) => return Err(Reject::Replay),
             Some(at) => {
                 self.heard.remove(at);
             }
@@ -52,36 +65,64 @@ impl Stamps {
     }
 }
 
+/// Whether a stamp lies further ahead than the window.
+fn is_beyond(stamp: Stamp, now: Stamp, window: Option<Duration>) -> bool {
+    window.is_some_and(|window| stamp.is_after(now.later(window)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
 
+    const WINDOW: Option<Duration> = Some(Duration::from_secs(5));
+
+    fn at(seconds: u64) -> Stamp {
+        Stamp::at(seconds * 1_000_000_000)
+    }
+
     #[test]
-    fn our_stamps_rise_also_when_the_clock_is_set_back() {
-        let mut stamps = Stamps::default();
-        let first = stamps.next(Stamp::at(10_000_000_000));
-        let second = stamps.next(Stamp::at(9_000_000_000));
-        assert!(second.is_after(first));
-        stamps.skip_to(Stamp::at(12_000_000_000));
-        assert!(stamps.next(Stamp::at(11_000_000_000)).is_after(Stamp::at(12_000_000_000)));
+    fn our_stamps_rise_also_when_the_clock_is_set_back_a_little() {
+        for window in [WINDOW, None] {
+            let mut stamps = Stamps::default();
+            let first = stamps.next(at(10), window);
+            let second = stamps.next(at(9), window);
+            assert!(second.is_after(first));
+            stamps.skip_to(at(12));
+            assert!(stamps.next(at(11), window).is_after(at(12)));
+        }
+    }
+
+    /// A clock that was an hour ahead at boot must not silence the router for an hour.
+    #[test]
+    fn a_clock_that_is_set_back_by_more_than_the_window_begins_anew_on_both_sides() {
+        let source = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
+        let (mut ours, mut theirs) = (Stamps::default(), Stamps::default());
+        let ahead = ours.next(at(3700), WINDOW);
+        assert_eq!(theirs.accept(source, ahead, (at(3700), WINDOW)), Ok(()));
+        assert_eq!(ours.next(at(100), WINDOW), at(100));
+        assert_eq!(theirs.accept(source, at(100), (at(100), WINDOW)), Ok(()));
+        assert_eq!(theirs.accept(source, at(100), (at(100), WINDOW)), Err(Reject::Replay));
+        let mut rising = Stamps::default();
+        assert_eq!(rising.accept(source, at(3700), (at(3700), None)), Ok(()));
+        assert_eq!(rising.accept(source, at(100), (at(100), None)), Err(Reject::Replay));
     }
 
     #[test]
     fn each_sender_has_its_own_order_and_the_most_silent_one_is_forgotten() {
         let mut stamps = Stamps::default();
         let sender = |number: u8| IpAddr::from(Ipv4Addr::new(192, 0, 2, number));
-        assert_eq!(stamps.accept(sender(1), Stamp(10)), Ok(()));
-        assert_eq!(stamps.accept(sender(2), Stamp(5)), Ok(()));
-        assert_eq!(stamps.accept(sender(1), Stamp(10)), Err(Reject::Replay));
-        assert_eq!(stamps.accept(sender(1), Stamp(9)), Err(Reject::Replay));
+        let mut accept =
+            |number: u8, stamp| stamps.accept(sender(number), Stamp(stamp), (at(1), None));
+        assert_eq!((accept(1, 10), accept(2, 5)), (Ok(()), Ok(())));
+        assert_eq!((accept(1, 10), accept(1, 9)), (Err(Reject::Replay), Err(Reject::Replay)));
         for number in 3..=33 {
-            assert_eq!(stamps.accept(sender(number), Stamp(1)), Ok(()));
-            assert_eq!(stamps.accept(sender(1), Stamp(10 + u64::from(number))), Ok(()));
+            assert_eq!(accept(number, 1), Ok(()));
+            assert_eq!(accept(1, 10 + u64::from(number)), Ok(()));
         }
+        assert_eq!(accept(1, 11), Err(Reject::Replay), "it was heard");
+        assert_eq!(accept(2, 5), Ok(()), "forgotten");
         assert_eq!(stamps.heard.len(), SENDERS_MAX);
-        assert_eq!(stamps.accept(sender(1), Stamp(11)), Err(Reject::Replay), "it was heard");
-        assert_eq!(stamps.accept(sender(2), Stamp(5)), Ok(()), "forgotten");
     }
 }

@@ -12,6 +12,7 @@ use evergate_core::wire::{ah, vrrp};
 
 use super::Drive;
 use crate::estate::{Transport, Will};
+use crate::layout::Layout;
 use crate::sys::clock::realtime_now;
 
 /// The guards, by the identity of their router, such as `gateway/lan/ipv4`.
@@ -49,10 +50,29 @@ impl Drive {
                 self.guards.insert(router.id.clone(), guard);
             }
         }
+        let now = stamp_now();
+        self.authenticates = self.guards.values().any(|guard| guard.wants_will(now));
+    }
+
+    /// A router with another number, or on another interface, is another one: what was heard of the former
+    /// one says nothing.
+    pub(super) fn forget_guards(&mut self, former: &Layout) {
+        let place = |layout: &Layout, id: &str| {
+            let mut routers = layout.core.groups.iter().flat_map(|group| &group.routers);
+            let router = routers.find(|router| router.id == id)?;
+            Some((layout.interface(router.interface).to_owned(), router.vrid))
+        };
+        let layout = &self.layout;
+        self.guards.retain(|id, _| place(former, id) == place(layout, id));
     }
 
     /// Goes on behind the numbers that a former process has used.
     pub(super) fn inherit_guards(&mut self) {
+        if self.estate.core_starts() > 1 {
+            // The will of the former process may have been sent, and is gone then.
+            let now = stamp_now();
+            self.guards.values_mut().for_each(|guard| guard.outlive_will(now));
+        }
         let Ok((_, estate)) = self.estate.read(&mut Vec::new()) else { return };
         for will in &estate.wills {
             let (family, vrid) = match will.transport {
@@ -88,7 +108,9 @@ impl Drive {
     ) -> Result<(), Unsendable> {
         let dialect = self.dialect(group, router);
         let id = &self.layout.core.groups[group.index()].routers[router.index()].id;
-        let guard = self.guards.entry(id.clone()).or_default();
+        let Some(guard) = self.guards.get_mut(id) else {
+            return Err(Unsendable::Advert(vrrp::Unsendable::Auth));
+        };
         let now = stamp_now();
         if is_will {
             return guard.seal_will(advert, addresses, dialect, now, out);
@@ -96,6 +118,18 @@ impl Drive {
         let sealed = guard.seal(advert, addresses, dialect, now, out);
         self.wills_are_old |= guard.wants_will(now) && self.held.contains(&group);
         sealed
+    }
+
+    /// Looks whether a will has become too old by itself: a trailer is good for a while only.
+    pub(super) fn look_after_wills(&mut self) {
+        if !self.authenticates || self.wills_are_old {
+            return;
+        }
+        let now = stamp_now();
+        let groups = self.held.iter().map(|group| &self.layout.core.groups[group.index()]);
+        let mut guards =
+            groups.flat_map(|group| &group.routers).filter_map(|r| self.guards.get(&r.id));
+        self.wills_are_old = guards.any(|guard| guard.wants_will(now));
     }
 
     /// Leaves wills anew where those that the guardian has were overtaken by what was sent since.

@@ -92,7 +92,7 @@ impl Drive {
             hop_limit: received.hop_limit,
             unicast: !config.unicast_peers.is_empty(),
         };
-        let guard = self.guards.entry(config.id.clone()).or_default();
+        let Some(guard) = self.guards.get_mut(&config.id) else { return };
         match guard.open(packet, &context, stamp_now()) {
             Ok((advert, dialect)) => {
                 self.take_advert(now, (group, router), received.source, &advert, dialect);
@@ -155,7 +155,7 @@ impl Drive {
             return;
         }
         let config = &self.layout.core.groups[group.index()].routers[router.index()];
-        let guard = self.guards.entry(config.id.clone()).or_default();
+        let Some(guard) = self.guards.get_mut(&config.id) else { return };
         match guard.open_header(packet, !config.unicast_peers.is_empty()) {
             Ok((advert, context)) => {
                 let dialect = vrrp::Dialect::Plain;

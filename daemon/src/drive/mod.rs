@@ -141,6 +141,8 @@ pub struct Drive {
     signals: Signals,
     secrets: Secrets,
     guards: Guards,
+    /// Some routers are authenticated by more than a password.
+    authenticates: bool,
     /// How long routers of another make wait for us at least: three adverts.
     foreign_wait: Option<Duration>,
     /// What the guardian would say for us is behind what was sent.
@@ -220,6 +222,7 @@ impl Drive {
             sealer: None,
             opener: Opener::new(&secrets.cluster),
             guards: Guards::new(),
+            authenticates: false,
             foreign_wait: None,
             wills_are_old: false,
             exhausted: BTreeSet::new(),
@@ -381,6 +384,8 @@ impl Drive {
         }
         self.tell_neighbours(now);
         self.announce_regularly(now);
+        self.look_after_wills();
+        self.renew_wills();
         while let Some(draft) = self.observer.flush(now) {
             self.tell(draft);
         }

@@ -28,6 +28,7 @@ impl Drive {
     pub(super) fn configured(&mut self) {
         let Some(layout) = self.next_layout.take() else { return };
         let former = std::mem::replace(&mut self.layout, layout);
+        self.forget_guards(&former);
         self.renumber(&former);
         self.configure_replication(&former);
         self.facts.generation += 1;

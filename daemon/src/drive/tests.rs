@@ -34,7 +34,7 @@ addresses = ["192.0.2.61/24"]
 const LAN: u32 = 2_000_000_001;
 const VIRTUAL: &str = "192.0.2.1";
 
-fn layout(text: &str) -> Layout {
+pub(super) fn layout(text: &str) -> Layout {
     let nodes = "[cluster]\nname = \"edge\"\nkey_file = \"cluster.key\"\n[node.gw1]\n[node.gw2]\n";
     let outcome = parse(Sources::from_text("edge.toml", &format!("{nodes}{text}")));
     Layout::new(Arc::new(outcome.config.expect("a good file")), "gw1").unwrap()

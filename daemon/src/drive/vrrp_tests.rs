@@ -4,11 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use evergate_core::config::Version;
 use evergate_core::ident::Vrid;
+use evergate_core::vrrp::guard::Method;
+use evergate_core::wire::ah;
 use evergate_core::wire::checksum::Sum;
 use evergate_core::wire::vrrp::{Advert, Auth, Context, Dialect, Password, decode, encode};
 
 use super::tests::{Bed, address};
 use super::*;
+use crate::estate::{Transport, Will};
 use crate::kernel::internet_socket::Received;
 use crate::kernel::vrrp_socket::{GROUP_V4, GROUP_V6};
 
@@ -285,4 +288,60 @@ addresses = ["fe80::51:1/64"]
     bed.drive.carry_out(now, &mut effects);
     assert_eq!(count(&bed, RouterId(0), "no_source_address"), 1);
     assert_eq!(count(&bed, RouterId(0), "adverts_sent"), 0);
+}
+
+/// The gateway with an authentication header, active.
+fn authenticated() -> Bed {
+    let mut bed = bed(2);
+    let method = Method::Header(Password(*b"secret12"));
+    bed.drive.secrets.adverts.insert("gateway".into(), method);
+    bed.drive.arm_guards();
+    bed.drive.held.insert(GATEWAY);
+    bed.drive.publish_estate();
+    bed
+}
+
+fn send(bed: &mut Bed, count: usize) -> u32 {
+    let ends = (IpAddr::from([192, 0, 2, 2]), IpAddr::from(GROUP_V4));
+    let mut packet = Vec::new();
+    for _ in 0..count {
+        packet.clear();
+        let said = bed.drive.advert(GATEWAY, IPV4, 200).unwrap();
+        let sent = bed.drive.seal_advert((GATEWAY, IPV4), &said, ends, false, &mut packet);
+        assert_eq!(sent, Ok(()));
+        bed.drive.renew_wills();
+    }
+    number(&packet)
+}
+
+fn number(packet: &[u8]) -> u32 {
+    ah::Header::decode(&packet[ah::OUTER_LEN..]).unwrap().0.sequence
+}
+
+#[test]
+fn the_guardian_always_has_a_will_that_is_ahead_of_what_was_sent() {
+    let mut bed = authenticated();
+    for _ in 0..5 {
+        let last = send(&mut bed, 100);
+        let (_, estate) = bed.drive.estate.read(&mut Vec::new()).unwrap();
+        let of_header = |will: &&Will| will.transport == Transport::VrrpHeader;
+        let will = estate.wills.iter().find(of_header).unwrap();
+        assert!(number(&will.bytes) > last, "{} after {last}", number(&will.bytes));
+    }
+}
+
+#[test]
+fn a_reload_keeps_the_numbers_of_a_router_unless_it_becomes_another_one() {
+    let text = |vrid: u8| {
+        let groups = "[group.gateway.router.lan]\ninterface = \"evg-lan\"\n";
+        format!("[vrrp]\nversion = 2\n{groups}vrid = {vrid}\naddresses = [\"192.0.2.1/24\"]\n")
+    };
+    for (vrid, kept) in [(51, true), (52, false)] {
+        let mut bed = authenticated();
+        let before = send(&mut bed, 1000);
+        let secrets = bed.drive.secrets.clone();
+        bed.drive.apply(instant_now(), super::tests::layout(&text(vrid)), secrets);
+        let after = send(&mut bed, 1);
+        assert_eq!(after > before, kept, "vrid {vrid}: {before}, then {after}");
+    }
 }

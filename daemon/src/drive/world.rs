@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use evergate_core::ident::{Family, GroupId, InterfaceId, PathId, RouterId};
-use evergate_core::vrrp::guard::Guard;
 use evergate_core::{Input, Instant};
 use nix::sys::signal::Signal;
 
@@ -96,8 +95,8 @@ impl Drive {
             for router in group.routers.iter().filter(|router| router.interface == id) {
                 wanted.frames = true;
                 wanted.vrrp_v4 |= router.family == Family::V4 && router.vrid.is_some();
-                wanted.vrrp_header |= router.family == Family::V4
-                    && self.guards.get(&router.id).is_some_and(Guard::is_header);
+                // Also where ours are without: neighbours that send it are to be seen.
+                wanted.vrrp_header |= router.family == Family::V4 && router.vrid.is_some();
                 wanted.vrrp_v6 |= router.family == Family::V6 && router.vrid.is_some();
             }
         }

@@ -51,6 +51,18 @@ pub(super) fn all(truth: &Truth, services: &[Service]) -> Vec<Blocker> {
     collector.found
 }
 
+/// What to do where adverts are refused for a cause.
+fn against(why: &str) -> &'static str {
+    match why {
+        "refused_auth_stale" => "set the clocks of both right",
+        "refused_auth_replay" => {
+            "somebody sends old adverts again, or its clock was set back; if it lasts, restart it"
+        }
+        "refused_our_own_address" => "look for a loop, or for another machine with our address",
+        _ => "make version, interval and authentication the same",
+    }
+}
+
 impl Collector<'_> {
     fn add(
         &mut self,
@@ -178,9 +190,9 @@ impl Collector<'_> {
                 && fresh(*at)
             {
                 let text = format!(
-                    "adverts of {source} on {interface} are refused ({}), so both may be active: make \
-                     version, interval and authentication the same",
-                    why.trim_start_matches("refused_").replace('_', " ")
+                    "adverts of {source} on {interface} are refused ({}), so both may be active: {}",
+                    why.trim_start_matches("refused_").replace('_', " "),
+                    against(why)
                 );
                 self.add("adverts-refused", Some(id), Some(truth.config.me), None, text);
             }

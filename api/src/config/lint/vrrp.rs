@@ -107,18 +107,20 @@ impl Lint<'_> {
             Auth::Header { .. } => "ah",
         };
         let at = self.vrrp_place(name, "auth").unwrap_or_else(|| self.place(&["group", name]));
-        let again = |problem: &Problem| problem.at == Some(at);
-        if self.problems.iter().any(again) {
-            return;
-        }
-        if group.vrrp.version == VrrpVersion::V3 {
+        let problem = if group.vrrp.version == VrrpVersion::V3 {
             let text = format!("version 3 has no authentication of type \"{word}\"");
             let help = "choose version = 2, or type = \"hmac\" where all neighbours know it";
-            self.push(Problem::error("auth-version", text).at(at).help(help));
+            Problem::error("auth-version", text).help(help)
         } else if group.routers.values().any(|router| router.ipv6().next().is_some()) {
             let text = format!("\"{word}\" is of version 2; IPv6 routers of `{name}` go without");
-            let help = "type = \"hmac\" serves both";
-            self.push(Problem::warning("auth-ipv4", text).at(at).help(help));
+            Problem::warning("auth-ipv4", text).help("type = \"hmac\" serves both")
+        } else {
+            return;
+        };
+        // One `[vrrp]` for many groups is one mistake of each kind.
+        let again = |known: &Problem| known.code == problem.code && known.at == Some(at);
+        if !self.problems.iter().any(again) {
+            self.push(problem.at(at));
         }
     }
 

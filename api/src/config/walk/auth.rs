@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::Walker;
-use crate::config::model::{AUTH_KEYS_MAX, AUTH_WINDOW_MAX, Auth, TrailerAuth, TrailerMode};
+use crate::config::model::{
+    AUTH_KEYS_MAX, AUTH_WINDOW_MAX, AUTH_WINDOW_MIN, Auth, TrailerAuth, TrailerMode,
+};
 use crate::config::report::Problem;
 use crate::config::tree::{Node, Table, Value};
 use crate::config::words::shown;
@@ -108,7 +109,7 @@ impl Walker<'_> {
         let mode = table.entries.get("mode");
         let mode = mode.and_then(|entry| self.word(&entry.node, "mode", &words));
         let window = table.entries.get("window").and_then(|entry| {
-            let limits = (Duration::from_secs(1), AUTH_WINDOW_MAX);
+            let limits = (AUTH_WINDOW_MIN, AUTH_WINDOW_MAX);
             self.duration(&entry.node, "window", limits)
         });
         let rising = table.entries.get("replay");
