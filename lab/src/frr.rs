@@ -113,7 +113,7 @@ impl Frr {
     }
 }
 
-/// Takes away what [`FrrConfig::set_up`] has made, if it is there.
+/// Takes away the interfaces of a former start, if they are there.
 pub fn tear_down(namespace: &Namespace) {
     for name in ["vrrp4-51", "vrrp6-51"] {
         // One that was not made need not go.
