@@ -4,12 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use evergate_api::control::ErrorCode;
+use evergate_import::conntrackd;
 
 use super::Ended;
 use crate::args::Import;
 use crate::context::Context;
 use crate::failure::{Failure, exit};
-use crate::import::{Unreadable, conntrackd};
 
 /// The most bytes of a file that are read.
 const FILE_MAX: u64 = 1 << 20;
@@ -19,11 +19,9 @@ pub fn run(context: &mut Context, what: Import) -> Ended {
     let Import::Conntrackd(what) = what;
     let text = read(&what.file)?;
     let name = what.file.display().to_string();
-    let imported = conntrackd::import(&text, &what.peer).map_err(|Unreadable { line, text }| {
-        let place = line.map_or_else(|| name.clone(), |line| format!("{name}:{line}"));
-        Failure::new(exit::ERRORS, ErrorCode::BadConfig, format!("{place}: {text}"))
-    })?;
-    context.show_own(&imported.to_json(), || imported.toml.clone())?;
+    let imported = conntrackd::import(&text, &what.peer)
+        .map_err(|error| Failure::new(exit::ERRORS, ErrorCode::BadConfig, error.told(&name)))?;
+    context.show_own(&imported.to_json(&name), || imported.toml.clone())?;
     if !context.json {
         std::io::stderr().write_all(imported.report(&name).as_bytes())?;
     }
