@@ -31,6 +31,13 @@ impl Command {
         Some(Self { words, added: Some("it is found by /usr/bin/env, in the PATH of evergated") })
     }
 
+    /// Adds an argument.
+    #[must_use]
+    pub fn with(mut self, argument: &str) -> Self {
+        self.words.push(argument.to_owned());
+        self
+    }
+
     /// As one text; none if an argument has blanks or quotes, or is empty.
     pub fn text(&self) -> Option<String> {
         let is_plain = |word: &String| {
