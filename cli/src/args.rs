@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
+use evergate_api::config::NAME_MAX;
 use evergate_api::control::{DEFAULT_FLOWS_LIMIT, DEFAULT_SOCKET, MAX_FLOWS_LIMIT};
 
 use crate::duration;
 
 /// Where the configuration is unless told otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/evergate/evergate.toml";
+
+/// The cluster of a file that is imported, unless told otherwise.
+pub const DEFAULT_CLUSTER: &str = "edge";
 
 /// The chain of the rules unless told otherwise.
 pub const DEFAULT_CHAIN: &str = "inet filter input";
@@ -166,6 +170,10 @@ pub struct Check {
 pub enum Import {
     /// The conntrackd.conf of a box that becomes one of ours: 0 exact, 1 with changes, 2 unreadable
     Conntrackd(ImportConntrackd),
+    /// The keepalived.conf of a box that becomes one of ours: 0 exact, 1 with changes, 2 unreadable
+    Keepalived(ImportKeepalived),
+    /// The command line of ucarp on a box that becomes one of ours: 0 exact, 1 with changes, 2 unreadable
+    Ucarp(ImportUcarp),
 }
 
 /// `import conntrackd`.
@@ -176,6 +184,45 @@ pub struct ImportConntrackd {
     /// The name of the node that keeps conntrackd
     #[arg(long, value_name = "NODE", default_value = "peer", value_parser = node_name)]
     pub peer: String,
+}
+
+/// `import keepalived`.
+#[derive(Debug, ClapArgs)]
+pub struct ImportKeepalived {
+    /// The file, often /etc/keepalived/keepalived.conf
+    pub file: PathBuf,
+    /// The name of the node that the file is of [default: its router_id, else the host's name]
+    #[arg(long, value_name = "NAME", value_parser = any_name)]
+    pub node: Option<String>,
+    /// The name of the cluster
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_CLUSTER, value_parser = any_name)]
+    pub cluster: String,
+    /// What decides lines that begin with @, as keepalived's own option [default: the host's name up
+    /// to the first dot]
+    #[arg(long, value_name = "ID")]
+    pub config_id: Option<String>,
+    /// Write key files with the passwords here, for you alone; none is written over
+    #[arg(long, value_name = "DIR")]
+    pub key_dir: Option<PathBuf>,
+}
+
+/// `import ucarp`.
+#[derive(Debug, ClapArgs)]
+pub struct ImportUcarp {
+    /// The name of the node that it runs on [default: the host's name]
+    #[arg(long, value_name = "NAME", value_parser = any_name)]
+    pub node: Option<String>,
+    /// The name of the cluster
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_CLUSTER, value_parser = any_name)]
+    pub cluster: String,
+    /// The command line: `ucarp` and its options; they come last
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGS"
+    )]
+    pub arguments: Vec<String>,
 }
 
 /// `firewall`.
@@ -213,6 +260,15 @@ fn node_name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("letters, digits, `-` and `_`, 63 at most".to_owned())
+}
+
+/// A name of ours.
+fn any_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !text.is_empty() && text.len() <= NAME_MAX && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("letters, digits, `-`, `_` and `.`, {NAME_MAX} at most"))
 }
 
 /// Three plain words, so that the printed rules hold nothing but what is meant.

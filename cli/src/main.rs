@@ -9,7 +9,6 @@ mod client;
 mod context;
 mod duration;
 mod failure;
-mod import;
 mod verbs;
 mod view;
 

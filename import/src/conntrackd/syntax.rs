@@ -1,6 +1,6 @@
 //! The form of conntrackd's file: words, blocks in braces, comments behind `#`.
 
-use super::super::Unreadable;
+use crate::report::Unreadable;
 
 /// Blocks within blocks; conntrackd knows four.
 const DEPTH_MAX: usize = 8;
@@ -59,7 +59,7 @@ pub fn read(text: &str) -> Result<Vec<Statement>, Unreadable> {
         (Some(whole), true) => Ok(whole.inside),
         (Some(left), false) => {
             let text = format!("the braces of `{}` are not closed", left.text());
-            Err(Unreadable { line: Some(left.line), text })
+            Err(Unreadable { file: None, line: Some(left.line), text })
         }
         (None, _) => Ok(Vec::new()),
     }
@@ -72,7 +72,7 @@ fn put(open: &mut [Statement], words: Vec<String>, line: usize) {
 }
 
 fn begin(open: &mut Vec<Statement>, words: Vec<String>, line: usize) -> Result<(), Unreadable> {
-    let wrong = |text: &str| Unreadable { line: Some(line), text: text.to_owned() };
+    let wrong = |text: &str| Unreadable { file: None, line: Some(line), text: text.to_owned() };
     if open.len() > DEPTH_MAX {
         return Err(wrong("too many blocks within blocks"));
     }
@@ -89,7 +89,8 @@ fn begin(open: &mut Vec<Statement>, words: Vec<String>, line: usize) -> Result<(
 }
 
 fn end(open: &mut Vec<Statement>, line: usize) -> Result<(), Unreadable> {
-    let wrong = || Unreadable { line: Some(line), text: "a brace closes what is not open".into() };
+    let text = "a brace closes what is not open".to_owned();
+    let wrong = || Unreadable { file: None, line: Some(line), text: text.clone() };
     let block = open.pop().ok_or_else(wrong)?;
     let outer = open.last_mut().ok_or_else(wrong)?;
     outer.inside.push(block);

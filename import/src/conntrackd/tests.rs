@@ -80,8 +80,11 @@ fn every_statement_is_told_with_its_line() {
     let exact: Vec<usize> = found(Fate::Exactly).into_iter().map(|(line, _)| line).collect();
     assert_eq!(exact, [3, 7, 9, 10, 11, 12, 22, 23, 26, 27, 28, 29]);
     let report = all.report("conntrackd.conf");
-    assert!(report.contains("\nnot supported: 2\n    14  ExpectationSync yes: "), "{report}");
-    assert_eq!(all.to_json()["unsupported"][1]["line"], 32);
+    assert!(
+        report.contains("\nnot supported: 2\n  conntrackd.conf:14  ExpectationSync yes: "),
+        "{report}"
+    );
+    assert_eq!(all.to_json("x")["unsupported"][1]["line"], 32);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use evergate_api::config::model::{
     CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT, PROTOCOLS, protocol_name,
 };
 
-use super::{Fate, Finding, Imported, Unreadable};
+use crate::report::{Fate, Finding, Imported, Unreadable};
 
 mod general;
 mod syntax;
@@ -32,11 +32,15 @@ struct Import {
 }
 
 /// Reads a file. `peer`: the name of the node that keeps conntrackd.
+///
+/// # Errors
+///
+/// It is no file of conntrackd, or it has no way of talking that is spoken here.
 pub fn import(text: &str, peer: &str) -> Result<Imported, Unreadable> {
     let statements = syntax::read(text)?;
     if !statements.iter().any(|one| one.name() == "sync") {
         let text = "there is no `Sync` block: this is no conntrackd.conf that copies connections";
-        return Err(Unreadable { line: None, text: text.into() });
+        return Err(Unreadable::whole(text));
     }
     let mut import = Import::default();
     for statement in &statements {
@@ -51,18 +55,19 @@ pub fn import(text: &str, peer: &str) -> Result<Imported, Unreadable> {
     let (Some(_), Some(interface)) = (import.transport, &import.interface) else {
         let text = "there is no `Multicast` or `UDP` with an `Interface`: the only ways that are \
                     spoken here";
-        return Err(Unreadable { line: None, text: text.into() });
+        return Err(Unreadable::whole(text));
     };
     let toml = import.toml(interface, peer);
     let mut findings = import.findings;
     findings.sort_by_key(|finding| finding.line);
-    Ok(Imported { toml, findings })
+    Ok(Imported { toml, findings, keys: Vec::new() })
 }
 
 impl Import {
     fn note(&mut self, statement: &Statement, fate: Fate, why: impl Into<String>) {
         let (line, text) = (statement.line, statement.text());
-        self.findings.push(Finding { line, text, fate, why: why.into() });
+        let (file, used_at) = (None, None);
+        self.findings.push(Finding { file, line, used_at, text, fate, why: why.into() });
     }
 
     fn exactly(&mut self, statement: &Statement, why: impl Into<String>) {

@@ -1,0 +1,62 @@
+//! Any bytes as a file of keepalived, behind a zero byte as one that it includes: no panic; what is
+//! written is TOML with each key once, and the parser takes what it knows of it; the same bytes give
+//! the same; passwords are not told.
+#![no_main]
+
+#[path = "../../import/tests/today/mod.rs"]
+mod today;
+
+use evergate_api::config::{Sources, parse};
+use evergate_import::keepalived::{Files, Options, import};
+use libfuzzer_sys::fuzz_target;
+
+/// The file `/k/a`, which may include `/k/b`.
+struct Pair<'b>(&'b [u8], &'b [u8]);
+
+impl Files for Pair<'_> {
+    fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {
+        match path {
+            "/k/a" => Ok(self.0.to_vec()),
+            "/k/b" => Ok(self.1.to_vec()),
+            _ => Err("it is not there".to_owned()),
+        }
+    }
+
+    fn list(&mut self, _: &str) -> Vec<String> {
+        vec!["a".to_owned(), "b".to_owned()]
+    }
+}
+
+/// A password that no fuzzer writes elsewhere by chance.
+const PASSWORD: &str = "Zq7-Zq7-Zq7-Zq7";
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    // A statement with a password is put behind whatever there is.
+    let mut first = first.to_vec();
+    let has_word = String::from_utf8_lossy(bytes).contains("Zq7");
+    first.extend_from_slice(format!("\nauthentication {{ auth_pass {PASSWORD}\n}}\n").as_bytes());
+    let options = Options { cluster: "edge".into(), host: "gw1".into(), ..Options::default() };
+    let imported = import("/k/a", &mut Pair(&first, second), &options);
+    let again = import("/k/a", &mut Pair(&first, second), &options);
+    assert_eq!(imported, again, "the same bytes give the same");
+    let imported = match imported {
+        Ok(imported) => imported,
+        Err(error) => {
+            assert!(has_word || !error.told("a").contains(PASSWORD));
+            return;
+        }
+    };
+    let outcome = parse(Sources::from_text("edge.toml", &imported.toml));
+    for problem in outcome.report.problems() {
+        assert!(!["syntax", "set-twice"].contains(&problem.code), "{}", imported.toml);
+    }
+    if imported.toml.contains("\n[group.") {
+        let today = today::keys(&imported.toml);
+        let outcome = parse(Sources::from_text("edge.toml", &today));
+        assert!(!outcome.report.has_errors(), "{}{today}", outcome.report.render(false));
+    }
+    let told = format!("{}{}", imported.report("a"), imported.to_json("a"));
+    assert!(has_word || !told.contains(PASSWORD), "{told}");
+});

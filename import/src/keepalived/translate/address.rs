@@ -1,0 +1,110 @@
+//! Virtual addresses.
+
+use std::net::IpAddr;
+
+use super::super::model::Address;
+use super::{Fate, Translator};
+use crate::toml::Value;
+
+/// The most IPv4 addresses of a router.
+const IPV4_MAX: usize = 255;
+/// The most IPv6 addresses of a router.
+const IPV6_MAX: usize = 90;
+
+impl<'t> Translator<'_, 't, '_> {
+    /// An address as `addresses` has it; none if it is told why not. `interface`: that of the
+    /// router. `count`: how many of its family the router has.
+    pub fn address(
+        &mut self,
+        address: &Address<'t>,
+        interface: &str,
+        is_advertised: bool,
+        count: usize,
+    ) -> Option<Value> {
+        let ip = address.address;
+        let most = if ip.is_ipv4() { IPV4_MAX } else { IPV6_MAX };
+        if count >= most {
+            let why = format!("a router has at most {most} addresses of a family");
+            self.note(address.by, Fate::Unsupported, why);
+            return None;
+        }
+        if let Some(why) = unusable(ip, address.length) {
+            self.note(address.by, Fate::Unsupported, format!("{why}, not an address of a host"));
+            return None;
+        }
+        let on = address.interface.as_deref().filter(|on| *on != interface);
+        let home = if is_link_local(ip) { on.unwrap_or(interface) } else { "" };
+        let line = address.by.place.line;
+        if let Some(first) = self.addresses.insert((ip, home.to_owned()), line) {
+            let why = format!("an address belongs to one router, and is there once: line {first}");
+            self.note(address.by, Fate::Unsupported, why);
+            return None;
+        }
+        let why = if is_advertised { "addresses" } else { "addresses, advertise = false" };
+        self.ledger.note_words(address.by.id, &address.understood, Fate::Exactly, why);
+        Some(value(address, on, is_advertised))
+    }
+}
+
+/// Why no host can have this address.
+fn unusable(ip: IpAddr, length: u8) -> Option<&'static str> {
+    if length == 0 {
+        return Some("a prefix of no bits is everything");
+    }
+    if ip.is_multicast() {
+        return Some("a multicast address");
+    }
+    if ip.is_loopback() {
+        return Some("a loopback address");
+    }
+    if ip.is_unspecified() {
+        return Some("no address at all");
+    }
+    let IpAddr::V4(ip) = ip else { return None };
+    let host_mask = u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+    match u32::from(ip) & host_mask {
+        0 if length < 31 => Some("the address of a whole subnet"),
+        host if host == host_mask && length < 31 => Some("the broadcast address of a subnet"),
+        _ => None,
+    }
+}
+
+/// A text where nothing but the address is said.
+fn value(address: &Address<'_>, interface: Option<&str>, is_advertised: bool) -> Value {
+    let text = format!("{}/{}", address.address, address.length);
+    let mut keys: Vec<(String, Value)> = Vec::new();
+    let mut set = |key: &str, value: Option<Value>| {
+        keys.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    let word = |word: &Option<String>| word.clone().map(Value::Text);
+    set("interface", interface.map(Value::from));
+    set("label", word(&address.label));
+    let scope = address.scope.clone().filter(|scope| scope != "global");
+    set("scope", scope.map(Value::Text));
+    set("peer", word(&address.peer));
+    set("broadcast", word(&address.broadcast));
+    set("advertise", (!is_advertised).then_some(false.into()));
+    set("deprecated", deprecated(address).map(Value::from));
+    set("detect_duplicates", address.detect_duplicates.then_some(true.into()));
+    set("prefix_route", address.no_prefix_route.then_some(false.into()));
+    set("keep", address.no_track.then_some(false.into()));
+    if keys.is_empty() {
+        return Value::Text(text);
+    }
+    keys.insert(0, ("address".to_owned(), Value::Text(text)));
+    Value::Inline(keys)
+}
+
+/// Where it is not as ours would do it: there, an IPv6 address is deprecated if its prefix has 128
+/// bits; here, always.
+fn deprecated(address: &Address<'_>) -> Option<bool> {
+    if address.address.is_ipv4() {
+        return address.deprecated.filter(|is_deprecated| *is_deprecated);
+    }
+    let is_deprecated = address.deprecated.unwrap_or(address.length == 128);
+    (!is_deprecated).then_some(false)
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+}

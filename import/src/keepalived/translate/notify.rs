@@ -1,0 +1,129 @@
+//! `notify`: the scripts of transitions, and the FIFO.
+
+use super::super::model::{Script, Set, SyncGroup};
+use super::group::instances;
+use super::router::Router;
+use super::{Fate, Translator};
+use crate::command::Command;
+use crate::toml::{Table, Value};
+
+const BLANKS: &str = "an argument has blanks or quotes, which cannot be said here";
+
+impl<'m, 't> Translator<'m, 't, '_> {
+    /// `notify` and `notify_kind` of a group.
+    pub fn notify(
+        &mut self,
+        group: Option<&SyncGroup<'t>>,
+        routers: &[Router<'m, 't>],
+    ) -> Vec<(&'static str, Value)> {
+        let instances = instances(routers);
+        let mut notify = Gathered::default();
+        let own = group
+            .map_or_else(|| instances.first().map(|one| &one.notify), |group| Some(&group.notify));
+        for (key, set) in own.into_iter().flat_map(|notify| &notify.scripts) {
+            self.one_script(key, set, None, &mut notify);
+        }
+        let members = instances.iter().filter(|_| group.is_some());
+        for (key, set) in members.flat_map(|one| &one.notify.scripts) {
+            let why = if *key == "any" {
+                "it is run for the whole group, as GROUP with the group's name"
+            } else {
+                "it is run for the whole group"
+            };
+            self.one_script(key, set, Some(why), &mut notify);
+        }
+        let mut keys = Vec::new();
+        let says_kind = notify.has("any") || self.found.globals.fifo.is_some();
+        if group.is_none() && says_kind {
+            keys.push(("notify_kind", "instance".into()));
+        }
+        if !notify.scripts.is_empty() {
+            let mut table = notify.scripts;
+            for (key, value) in notify.user {
+                let key = if key == "user_group" { "group" } else { key };
+                table.push((key.to_owned(), value));
+            }
+            keys.push(("notify", Value::Inline(table)));
+        }
+        keys
+    }
+
+    /// `changed`: what is different about it.
+    fn one_script(
+        &mut self,
+        key: &str,
+        set: &Set<'t, Script>,
+        changed: Option<&str>,
+        notify: &mut Gathered,
+    ) {
+        if notify.has(key) {
+            return self.told(set, Fate::Unsupported, "one script of a kind for the group");
+        }
+        let command = Command::new(set.value.words.clone(), &set.value.line);
+        let Some((command, text)) = command.and_then(|one| Some((one.clone(), one.text()?))) else {
+            return self.told(set, Fate::Unsupported, BLANKS);
+        };
+        let user = self.who(Some(&set.value.owner));
+        if !notify.scripts.is_empty() && notify.user != user {
+            let why = "the scripts of a group have one user, that of the first";
+            return self.told(set, Fate::Unsupported, why);
+        }
+        let differs = [changed, self.user_differs(Some(&set.value.owner)), command.added];
+        self.script_told(set, &format!("notify.{key}"), &differs);
+        notify.user = user;
+        notify.scripts.push((key.to_owned(), text.into()));
+    }
+
+    /// `[notify]`
+    pub fn fifo(&mut self) -> Option<Table> {
+        let globals = &self.found.globals;
+        let Some(fifo) = &globals.fifo else {
+            if let Some(script) = &globals.fifo_script {
+                self.told(script, Fate::Exactly, "without a FIFO it is not run, there too");
+            }
+            return None;
+        };
+        let (path, owner) = &fifo.value;
+        let mut table = Table::new(&["notify"]);
+        table.set("fifo", path.as_str());
+        table.set_some("user", (!owner.user.is_empty()).then_some(owner.user.as_str()));
+        if !owner.group.is_empty() {
+            let why = "the FIFO has the group of its user";
+            self.ledger.note_words(fifo.by.id, &[3], Fate::Unsupported, why);
+        }
+        if self.found.groups.is_empty() {
+            self.told(fifo, Fate::Exactly, "[notify] fifo");
+        } else {
+            let why = "[notify] fifo: lines of groups alone, none of the instances in a group";
+            self.told(fifo, Fate::Changed, why);
+        }
+        if let Some(script) = &globals.fifo_script {
+            let command = Command::new(script.value.words.clone(), &script.value.line);
+            match command.and_then(|command| Some((command.text()?, command.added))) {
+                None => self.told(script, Fate::Unsupported, BLANKS),
+                Some((text, added)) => {
+                    table.set("fifo_script", text);
+                    if !script.value.owner.user.is_empty() {
+                        let why = "it runs as the user of the FIFO";
+                        self.ledger.note_words(script.by.id, &[2, 3], Fate::Unsupported, why);
+                    }
+                    self.script_told(script, "[notify] fifo_script", &[added]);
+                }
+            }
+        }
+        Some(table)
+    }
+}
+
+/// The scripts so far.
+#[derive(Debug, Default)]
+struct Gathered {
+    scripts: Vec<(String, Value)>,
+    user: Vec<(&'static str, Value)>,
+}
+
+impl Gathered {
+    fn has(&self, key: &str) -> bool {
+        self.scripts.iter().any(|(other, _)| other == key)
+    }
+}

@@ -1,0 +1,199 @@
+//! Whole files of keepalived and what becomes of them, letter by letter: each fixture has the text
+//! of ours beside it, and the report.
+//!
+//! After a deliberate change: `EVERGATE_BLESS=1 cargo test -p evergate-import`, then read the diff.
+
+use std::path::{Path, PathBuf};
+
+use evergate_api::config::{Sources, parse};
+use evergate_import::keepalived::{Files, Options, import};
+use evergate_import::{Fate, Finding, Imported};
+
+mod today;
+
+/// The fixtures, at the path `/k`.
+struct Fixtures;
+
+impl Files for Fixtures {
+    fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {
+        std::fs::read(fixture(path.trim_start_matches("/k/")))
+            .map_err(|error| error.kind().to_string())
+    }
+
+    fn list(&mut self, directory: &str) -> Vec<String> {
+        let directory = fixture(directory.trim_start_matches("/k/"));
+        let entries = std::fs::read_dir(directory).expect("the fixtures are there");
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keepalived").join(name)
+}
+
+fn options() -> Options {
+    Options { cluster: "edge".into(), host: "gw1".into(), ..Options::default() }
+}
+
+fn imported(name: &str) -> Imported {
+    let path = format!("/k/{name}.conf");
+    let imported = import(&path, &mut Fixtures, &options());
+    imported.unwrap_or_else(|error| panic!("{}", error.told(name)))
+}
+
+fn compare(file: &str, text: &str) {
+    let path = fixture(file);
+    if std::env::var_os("EVERGATE_BLESS").is_some() {
+        std::fs::write(&path, text).expect("fixtures are writable where they are blessed");
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+    assert_eq!(text, expected, "{file}");
+}
+
+/// Compares everything, and looks whether each word of the file is told of.
+fn golden(name: &str) -> Imported {
+    let all = imported(name);
+    compare(&format!("{name}.toml"), &all.toml);
+    compare(&format!("{name}.txt"), &all.report(&format!("{name}.conf")));
+    assert_eq!(imported(name), all, "{name}: twice the same");
+    valid(name, &all.toml);
+    let text = std::fs::read_to_string(fixture(&format!("{name}.conf"))).expect("it is there");
+    every_word_is_told(name, &text, &all.findings);
+    all
+}
+
+/// What `check` knows today is accepted by it.
+fn valid(name: &str, toml: &str) {
+    let today = today::keys(toml);
+    let outcome = parse(Sources::from_text("edge.toml", &today));
+    assert_eq!(outcome.report.exit_code(), 0, "{name}:\n{}\n{today}", outcome.report.render(false));
+}
+
+/// Each word of a line that is no comment is in a finding of that line. Words are cut as simply as
+/// can be, and not as the importer does it.
+fn every_word_is_told(name: &str, text: &str, findings: &[Finding]) {
+    for (index, line) in text.lines().enumerate() {
+        let plain = line.split("//").next().unwrap_or_default();
+        let plain = plain.split(['#', '!']).next().unwrap_or_default();
+        let here: Vec<&Finding> = findings
+            .iter()
+            .filter(|found| found.file.is_none() && found.line == index + 1)
+            .collect();
+        let told: String = here.iter().map(|found| format!("{} ", found.text)).collect();
+        for word in plain.replace(['{', '}', '"'], " ").split_whitespace() {
+            let is_steering = word.starts_with(['$', '@', '~', '\\', '\'']) || told.contains('…');
+            let is_told = told.contains(word) || told.contains("(hidden)") || is_steering;
+            assert!(is_told || plain.contains('$'), "{name}:{}: {word} in {told:?}", index + 1);
+        }
+        assert!(
+            plain.trim_matches([' ', '{', '}', '\\']).is_empty() || !here.is_empty(),
+            "{name}: {line}"
+        );
+    }
+}
+
+fn why<'i>(all: &'i Imported, line: usize, text: &str) -> (Fate, &'i str) {
+    let mut found = all.findings.iter().filter(|found| found.file.is_none() && found.line == line);
+    let found = found.find(|found| found.text.starts_with(text));
+    found.map(|found| (found.fate, found.why.as_str())).unwrap_or_else(|| panic!("{line} {text}"))
+}
+
+#[test]
+fn a_plain_instance_is_exact() {
+    let all = golden("simple");
+    assert!(all.is_exact(), "{}", all.report("simple"));
+    assert!(all.keys.is_empty());
+}
+
+#[test]
+fn a_gateway_with_two_legs_becomes_one_group() {
+    golden("pair");
+}
+
+#[test]
+fn the_language_is_read_as_keepalived_reads_it() {
+    golden("language");
+}
+
+#[test]
+fn every_keyword_of_global_defs_is_known() {
+    let all = golden("globals");
+    let unknown: Vec<&str> =
+        all.findings.iter().filter(|f| f.why == "not known").map(|f| f.text.as_str()).collect();
+    assert_eq!(unknown, ["no_such_word 1"]);
+}
+
+#[test]
+fn every_keyword_of_an_instance_is_known() {
+    let all = golden("instance");
+    let unknown: Vec<&str> =
+        all.findings.iter().filter(|f| f.why == "not known").map(|f| f.text.as_str()).collect();
+    assert_eq!(unknown, ["10.0.1.3 … strange", "strange 1", "(hidden)"]);
+}
+
+#[test]
+fn a_sync_group_is_one_group_with_one_word_for_each_key() {
+    golden("group");
+}
+
+#[test]
+fn what_is_tracked_becomes_a_check() {
+    golden("trackers");
+}
+
+#[test]
+fn strict_mode_is_written_as_what_it_sets() {
+    let all = golden("strict");
+    assert!(all.toml.contains("accept = false"));
+}
+
+#[test]
+fn quirks_are_kept_and_told() {
+    let all = golden("quirks");
+    let exactly = |line, text| assert_eq!(why(&all, line, text).0, Fate::Exactly, "{line} {text}");
+    // keepalived takes 255 where a master has no priority.
+    assert!(why(&all, 3, "state MASTER").1.contains("255"));
+    assert!(all.toml.contains("owner = \"gw1\""));
+    for (line, text) in [(6, "nopreempt"), (17, "nopreempt"), (18, "preempt_delay 10")] {
+        exactly(line, text);
+        assert!(why(&all, line, text).1.contains("keepalived does not heed it"));
+    }
+    assert_eq!(why(&all, 29, "state Master").0, Fate::Unsupported);
+    assert!(why(&all, 13, "state BACKUP").1.contains("MASTER on line 12"));
+    assert!(why(&all, 1, "//").1.contains("not known"));
+}
+
+#[test]
+fn passwords_are_in_the_keys_and_nowhere_else() {
+    for (name, secrets) in [
+        ("instance", &["longer-t", "six\n", "0123456789abcdef", "top-secret"][..]),
+        ("strict", &["12345678"]),
+        ("quirks", &["123456789", "lonely", "no-need"]),
+        ("globals", &["hidden-word"]),
+        ("language", &["secret"]),
+    ] {
+        let all = imported(name);
+        let told = format!("{}{}{}", all.toml, all.report(name), all.to_json(name));
+        for secret in secrets {
+            assert!(!told.contains(secret), "{name}: {secret} is told");
+        }
+    }
+    let keys: Vec<(String, Vec<u8>)> =
+        imported("instance").keys.iter().map(|k| (k.name.clone(), k.content.to_vec())).collect();
+    let expected = [
+        ("vrrp-all.key".to_owned(), b"longer-t".to_vec()),
+        ("vrrp-unicast-1.key".to_owned(), vec![1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]),
+        ("vrrp-unicast-2.key".to_owned(), b"top-secret".to_vec()),
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn key_files_are_named_where_they_will_be() {
+    let options = Options { key_directory: Some("/etc/evergate/".into()), ..options() };
+    let all = import("/k/quirks.conf", &mut Fixtures, &options).expect("it can be read");
+    assert!(all.toml.contains("key_file = \"/etc/evergate/vrrp-master.key\""), "{}", all.toml);
+    let (fate, why) = why(&all, 25, "auth_pass");
+    assert_eq!(fate, Fate::Exactly);
+    assert!(why.contains("/etc/evergate/vrrp-master.key"), "{why}");
+}
