@@ -29,7 +29,11 @@ fn set_up() -> [Interface; 2] {
         ip(&format!("addr add 10.91.0.{number}/24 dev {name}"));
         ip(&format!("addr add fe80::{number}/64 dev {name} nodad"));
     }
-    [interface("evk1"), interface("evk2")]
+    let ends = [interface("evk1"), interface("evk2")];
+    // IPv6 begins with the carrier, which a busy machine notices late.
+    let running = |end: &Interface| link(&end.name).running;
+    assert!(eventually(10_000, || ends.iter().all(running)), "no carrier");
+    ends
 }
 
 fn address(text: &str) -> IpAddr {

@@ -78,7 +78,7 @@ impl Reader {
             match stream.read(&mut chunk) {
                 Ok(0) => return Line::Ended,
                 Ok(length) => self.kept.extend_from_slice(&chunk[..length]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_early(&error) => {}
                 Err(_) => return Line::Ended,
             }
         }
@@ -95,11 +95,18 @@ pub(super) fn write(stream: &mut UnixStream, reply: &Reply, deadline: Deadline) 
         match stream.write(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(length) => rest = &rest[length..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_early(&error) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// Whether a call came back for no reason of its own: by a signal, or by its time limit, which the kernel
+/// rounds to its own ticks. The deadline alone decides.
+fn is_early(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
 }
 
 /// Writes what fits at once: a new connection has room for a line.
