@@ -8,6 +8,7 @@ use evergate_api::config::model::{
 };
 
 use crate::report::{Fate, Finding, Imported, Unreadable};
+use crate::toml::quoted;
 
 mod general;
 mod syntax;
@@ -221,8 +222,6 @@ impl Import {
     }
 
     fn toml(&self, interface: &str, peer: &str) -> String {
-        let quoted =
-            |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         let mut text = format!(
             "# Add this to the file with [cluster], the nodes and the groups; a table that is there\n\
              # already gets what is missing in it.\n\n[node.{peer}]\nforeign = true\n\n[link.sync]\n\

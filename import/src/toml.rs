@@ -76,7 +76,7 @@ impl Value {
 
     fn write(&self, text: &mut String) {
         match self {
-            Self::Text(value) => quote(value, text),
+            Self::Text(value) => text.push_str(&quoted(value)),
             Self::Integer(value) => {
                 let _ = write!(text, "{value}");
             }
@@ -210,14 +210,12 @@ fn quoted_key(key: &str) -> String {
     if !key.is_empty() && key.chars().all(is_bare) {
         return key.to_owned();
     }
-    let mut text = String::new();
-    quote(key, &mut text);
-    text
+    quoted(key)
 }
 
-/// TOML 1.0, basic strings.
-fn quote(value: &str, text: &mut String) {
-    text.push('"');
+/// A basic string of TOML 1.0.
+pub fn quoted(value: &str) -> String {
+    let mut text = String::from('"');
     for character in value.chars() {
         match character {
             '"' | '\\' => text.extend(['\\', character]),
@@ -230,6 +228,7 @@ fn quote(value: &str, text: &mut String) {
         }
     }
     text.push('"');
+    text
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -234,6 +234,18 @@ pub enum Auth {
     Trailer(TrailerAuth),
 }
 
+impl Auth {
+    /// What the file calls its type.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Password { .. } => "pass",
+            Self::Header { .. } => "ah",
+            Self::Trailer(_) => "hmac",
+        }
+    }
+}
+
 /// The authentication by trailer (draft-cassen-vrrp-auth-hmac).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrailerAuth {
@@ -349,6 +361,30 @@ pub struct Address {
     pub prefix: u8,
 }
 
+impl Address {
+    /// Why no host can have it, if none can: what it is instead.
+    pub fn unusable(&self) -> Option<&'static str> {
+        if self.ip.is_multicast() {
+            return Some("a multicast address");
+        }
+        if self.ip.is_loopback() {
+            return Some("a loopback address");
+        }
+        if self.ip.is_unspecified() {
+            return Some("no address at all");
+        }
+        let IpAddr::V4(ip) = self.ip else { return None };
+        let host_mask = u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
+        match u32::from(ip) & host_mask {
+            0 if self.prefix < 31 => Some("the address of its whole subnet"),
+            host if host == host_mask && self.prefix < 31 => {
+                Some("the broadcast address of its subnet")
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.ip, self.prefix)
@@ -446,6 +482,24 @@ pub struct Network {
     pub ip: IpAddr,
     /// The prefix length, 0 to 32 or 0 to 128.
     pub prefix: u8,
+}
+
+impl Network {
+    /// The network of this prefix length in which an address is.
+    pub fn of(ip: IpAddr, prefix: u8) -> Network {
+        let bits = u32::from(prefix);
+        let ip = match ip {
+            IpAddr::V4(ip) => {
+                let mask = u32::MAX.checked_shl(32 - bits.min(32)).unwrap_or(0);
+                Ipv4Addr::from(u32::from(ip) & mask).into()
+            }
+            IpAddr::V6(ip) => {
+                let mask = u128::MAX.checked_shl(128 - bits.min(128)).unwrap_or(0);
+                Ipv6Addr::from(u128::from(ip) & mask).into()
+            }
+        };
+        Network { ip, prefix }
+    }
 }
 
 impl fmt::Display for Network {

@@ -5,8 +5,7 @@ use std::fmt::Display;
 
 use super::duration::shown;
 use super::model::{
-    Announce, Auth, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp,
-    protocol_name,
+    Announce, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp, protocol_name,
 };
 
 /// The difference between two configurations.
@@ -181,7 +180,7 @@ impl Plan {
         if old.checksum != new.checksum {
             self.say(format!("{what}: another checksum"));
         }
-        let (before, after) = (auth(&old.auth), auth(&new.auth));
+        let (before, after) = (old.auth.word(), new.auth.word());
         if before == after && old.auth != new.auth {
             self.say(format!("{what}: other keys or rules of authentication"));
         }
@@ -240,15 +239,6 @@ fn failback(failback: Failback) -> String {
         Failback::Auto => "auto".to_owned(),
         Failback::Manual => "manual".to_owned(),
         Failback::After(delay) => shown(delay),
-    }
-}
-
-fn auth(auth: &Auth) -> &'static str {
-    match auth {
-        Auth::None => "none",
-        Auth::Password { .. } => "pass",
-        Auth::Header { .. } => "ah",
-        Auth::Trailer(_) => "hmac",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use evergate_api::config::model::PROTOCOLS;
+use evergate_api::config::model::{Network, PROTOCOLS};
 
 use super::Import;
 use super::syntax::Statement;
@@ -96,24 +96,10 @@ impl Import {
             return self.exactly(statement, "connections of a box itself are never copied");
         }
         let most = if ip.is_ipv4() { 32 } else { 128 };
-        let network = format!("{}/{}", masked(ip, prefix.unwrap_or(most)), prefix.unwrap_or(most));
+        let network = Network::of(ip, prefix.unwrap_or(most)).to_string();
         self.exactly(statement, format!("ignore: {network}"));
         if !self.ignore.contains(&network) {
             self.ignore.push(network);
-        }
-    }
-}
-
-/// The address with the bits behind the prefix cleared.
-fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
-            IpAddr::V4((u32::from(ip) & mask).into())
-        }
-        IpAddr::V6(ip) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
-            IpAddr::V6((u128::from(ip) & mask).into())
         }
     }
 }

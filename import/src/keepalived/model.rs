@@ -21,6 +21,9 @@ pub type Maybe<'t, T> = Option<Set<'t, T>>;
 /// A time in microseconds.
 pub type Micros = u64;
 
+/// A second.
+pub const SECOND: Micros = 1_000_000;
+
 /// A whole configuration, as far as VRRP is concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keepalived<'t> {

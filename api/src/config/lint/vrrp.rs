@@ -101,11 +101,10 @@ impl Lint<'_> {
 
     /// Passwords and headers are of version 2.
     fn auth(&mut self, name: &str, group: &Group) {
-        let word = match group.vrrp.auth {
-            Auth::None | Auth::Trailer(_) => return,
-            Auth::Password { .. } => "pass",
-            Auth::Header { .. } => "ah",
-        };
+        if let Auth::None | Auth::Trailer(_) = group.vrrp.auth {
+            return;
+        }
+        let word = group.vrrp.auth.word();
         let at = self.vrrp_place(name, "auth").unwrap_or_else(|| self.place(&["group", name]));
         let problem = if group.vrrp.version == VrrpVersion::V3 {
             let text = format!("version 3 has no authentication of type \"{word}\"");

@@ -1,7 +1,7 @@
 //! `[replicate]`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Walker, instead};
@@ -159,10 +159,8 @@ impl Walker<'_> {
         let (bits, example) = if ip.is_ipv4() { (32, 24) } else { (128, 64) };
         let Some(prefix_text) = prefix_text else {
             let text = format!("`{ip}` has no prefix length");
-            let network = masked(ip, example);
-            let help = format!(
-                "write \"{ip}/{bits}\" for it alone, or a network: \"{network}/{example}\""
-            );
+            let network = Network::of(ip, example);
+            let help = format!("write \"{ip}/{bits}\" for it alone, or a network: \"{network}\"");
             self.push(Problem::error("no-prefix", text).at(node.at).help(help));
             return None;
         };
@@ -172,14 +170,14 @@ impl Walker<'_> {
             self.wrong(node.at, text);
             return None;
         };
-        let network = masked(ip, prefix);
-        if network != ip {
+        let network = Network::of(ip, prefix);
+        if network.ip != ip {
             let text = format!("`{ip}/{prefix}` is no network: bits behind its prefix are set");
-            let help = format!("write \"{network}/{prefix}\", or \"{ip}/{bits}\" for it alone");
+            let help = format!("write \"{network}\", or \"{ip}/{bits}\" for it alone");
             self.push(Problem::error("bad-value", text).at(node.at).help(help));
             return None;
         }
-        Some(Network { ip, prefix })
+        Some(network)
     }
 
     /// A value with an optional mask: `"0x1/0xff"`.
@@ -235,19 +233,4 @@ fn number(text: &str) -> Option<u32> {
     // A sign would be taken otherwise.
     let plain = digits.chars().all(|digit| digit.is_digit(radix));
     u32::from_str_radix(digits, radix).ok().filter(|_| plain)
-}
-
-/// The address with the bits behind the prefix cleared.
-fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
-    let prefix = u32::from(prefix);
-    match ip {
-        IpAddr::V4(ip) => {
-            let mask = u32::MAX.checked_shl(32 - prefix.min(32)).unwrap_or(0);
-            Ipv4Addr::from(u32::from(ip) & mask).into()
-        }
-        IpAddr::V6(ip) => {
-            let mask = u128::MAX.checked_shl(128 - prefix.min(128)).unwrap_or(0);
-            Ipv6Addr::from(u128::from(ip) & mask).into()
-        }
-    }
 }

@@ -166,30 +166,11 @@ impl Walker<'_> {
             self.wrong(node.at, text);
             return None;
         };
-        if let Some(what) = unusable(ip, prefix) {
-            self.wrong(node.at, format!("`{ip}/{prefix}` is {what}, not an address of a host"));
+        let address = Address { ip, prefix };
+        if let Some(what) = address.unusable() {
+            self.wrong(node.at, format!("`{address}` is {what}, not an address of a host"));
             return None;
         }
-        Some(Address { ip, prefix })
-    }
-}
-
-/// Why no host can have this address.
-fn unusable(ip: IpAddr, prefix: u8) -> Option<&'static str> {
-    if ip.is_multicast() {
-        return Some("a multicast address");
-    }
-    if ip.is_loopback() {
-        return Some("a loopback address");
-    }
-    if ip.is_unspecified() {
-        return Some("no address at all");
-    }
-    let IpAddr::V4(ip) = ip else { return None };
-    let host_mask = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or(0);
-    match u32::from(ip) & host_mask {
-        0 if prefix < 31 => Some("the address of its whole subnet"),
-        host if host == host_mask && prefix < 31 => Some("the broadcast address of its subnet"),
-        _ => None,
+        Some(address)
     }
 }

@@ -1,8 +1,8 @@
 //! `global_defs`.
 
-use super::super::model::{Common, Garp, Globals, Owner, Set};
+use super::super::model::{Common, Garp, Globals, Owner, SECOND, Set};
 use super::super::tree::Statement;
-use super::values::{SECOND, boolean};
+use super::values::boolean;
 use super::{Fate, Reader, fates};
 
 /// The longest time that a key of seconds takes, in seconds: a day.

@@ -1,12 +1,11 @@
 //! `vrrp_instance`.
 
-use super::super::model::{Common, Garp, Instance, Notify, Peer, Set};
-use super::super::tree::Statement;
-use super::values::{SECOND, integer};
-use super::{Fate, Reader, fates};
+use evergate_api::config::model::INTERFACE_NAME_MAX;
 
-/// The most bytes of an interface's name (IFNAMSIZ of the kernel, without its end).
-const INTERFACE_MAX: usize = 15;
+use super::super::model::{Common, Garp, Instance, Notify, Peer, SECOND, Set};
+use super::super::tree::Statement;
+use super::values::integer;
+use super::{Fate, Reader, fates};
 
 impl Reader<'_> {
     pub(super) fn instance<'t>(&mut self, by: &'t Statement) -> Instance<'t> {
@@ -232,7 +231,7 @@ impl Reader<'_> {
 pub fn is_interface(name: &str) -> bool {
     let bad = |c: char| c.is_whitespace() || c.is_control() || c == '/' || c == ':';
     let is_path = name.is_empty() || name == "." || name == "..";
-    !is_path && name.len() <= INTERFACE_MAX && !name.contains(bad)
+    !is_path && name.len() <= INTERFACE_NAME_MAX && !name.contains(bad)
 }
 
 fn empty(by: &Statement) -> Instance<'_> {

@@ -1,9 +1,9 @@
 //! `vrrp_script`, `track_file`, `vrrp_track_process`.
 
-use super::super::model::{Kind, Maybe, Set, Tracker};
+use super::super::model::{Kind, Maybe, SECOND, Set, Tracker};
 use super::super::tree::Statement;
 use super::notify::WEIGHT_MAX;
-use super::values::{SECOND, integer};
+use super::values::integer;
 use super::{Fate, Reader};
 
 /// The longest interval and timeout, in microseconds: a day.

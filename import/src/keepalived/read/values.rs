@@ -4,12 +4,9 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::super::lexer;
-use super::super::model::{Maybe, Micros, Owner, Script, Set};
+use super::super::model::{Maybe, Micros, Owner, SECOND, Script, Set};
 use super::super::tree::Statement;
 use super::{Fate, Reader};
-
-/// A second.
-pub const SECOND: Micros = 1_000_000;
 
 /// A decimal number, with or without a sign.
 pub fn integer(text: &str) -> Option<i64> {

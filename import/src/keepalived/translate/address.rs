@@ -2,14 +2,11 @@
 
 use std::net::IpAddr;
 
+use evergate_api::config::model::{self, ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX};
+
 use super::super::model::Address;
 use super::{Fate, Translator};
 use crate::toml::Value;
-
-/// The most IPv4 addresses of a router.
-const IPV4_MAX: usize = 255;
-/// The most IPv6 addresses of a router.
-const IPV6_MAX: usize = 90;
 
 impl<'t> Translator<'_, 't, '_> {
     /// An address as `addresses` has it; none if it is told why not. `interface`: that of the
@@ -22,7 +19,7 @@ impl<'t> Translator<'_, 't, '_> {
         count: usize,
     ) -> Option<Value> {
         let ip = address.address;
-        let most = if ip.is_ipv4() { IPV4_MAX } else { IPV6_MAX };
+        let most = if ip.is_ipv4() { ADDRESSES_IPV4_MAX } else { ADDRESSES_IPV6_MAX };
         if count >= most {
             let why = format!("a router has at most {most} addresses of a family");
             self.note(address.by, Fate::Unsupported, why);
@@ -47,25 +44,10 @@ impl<'t> Translator<'_, 't, '_> {
 }
 
 /// Why no host can have this address.
-fn unusable(ip: IpAddr, length: u8) -> Option<&'static str> {
-    if length == 0 {
-        return Some("a prefix of no bits is everything");
-    }
-    if ip.is_multicast() {
-        return Some("a multicast address");
-    }
-    if ip.is_loopback() {
-        return Some("a loopback address");
-    }
-    if ip.is_unspecified() {
-        return Some("no address at all");
-    }
-    let IpAddr::V4(ip) = ip else { return None };
-    let host_mask = u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
-    match u32::from(ip) & host_mask {
-        0 if length < 31 => Some("the address of a whole subnet"),
-        host if host == host_mask && length < 31 => Some("the broadcast address of a subnet"),
-        _ => None,
+fn unusable(ip: IpAddr, prefix: u8) -> Option<&'static str> {
+    match prefix {
+        0 => Some("a prefix of no bits is everything"),
+        _ => model::Address { ip, prefix }.unusable(),
     }
 }
 

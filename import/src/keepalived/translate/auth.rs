@@ -2,18 +2,14 @@
 
 use std::fmt;
 
+use evergate_api::config::advert_key::PASSWORD_BYTES_MAX;
 use zeroize::Zeroizing;
 
-use super::super::model::{Hmac, Instance, Set};
+use super::super::model::{Hmac, Instance, SECOND, Set};
 use super::{Choice, Fate, Translator, duration};
 use crate::ledger::Id;
 use crate::report::KeyFile;
 use crate::toml::Value;
-
-/// The bytes of a password that count (RFC 2338 section 5.3.6.2).
-const PASSWORD_MAX: usize = 8;
-/// A second, in microseconds.
-const SECOND: u64 = 1_000_000;
 
 /// How adverts are authenticated.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -78,7 +74,7 @@ impl<'t> Translator<'_, 't, '_> {
             (_, None, _) => "no auth_type: keepalived does without, and so does this",
             (_, _, None) => "no auth_pass: keepalived does without, and so does this",
             (_, Some(kind), Some(password)) => {
-                let bytes = password.value.bytes().take(PASSWORD_MAX).collect();
+                let bytes = password.value.bytes().take(PASSWORD_BYTES_MAX).collect();
                 let (is_ah, password) = (kind.value, Zeroizing::new(bytes));
                 return Choice { value: Auth::Password { is_ah, password }, by };
             }

@@ -1,14 +1,11 @@
 //! `[check.NAME]` and `track`.
 
 use super::super::limits::CHECKS_MAX;
-use super::super::model::{Kind, Owner, Set, SyncGroup, Track, Tracker};
+use super::super::model::{Kind, Owner, SECOND, Set, SyncGroup, Track, Tracker};
 use super::router::Router;
 use super::{Fate, Translator, duration};
 use crate::command::Command;
 use crate::toml::{Table, Value};
-
-/// A second, in microseconds.
-const SECOND: u64 = 1_000_000;
 
 /// Why nothing is tracked.
 const BFD: &str = "BFD is not spoken";

@@ -2,16 +2,13 @@
 
 use std::net::IpAddr;
 
+use evergate_api::config::model::{INTERFACE_NAME_MAX, UNICAST_PEERS_MAX};
+
 use super::super::limits::INSTANCES_MAX;
 use super::super::model::{Address, Garp, Instance, Maybe, Set};
 use super::vrrp::Vrrp;
 use super::{Choice, Fate, Translator, duration, whole};
 use crate::toml::Value;
-
-/// The most peers of a router, itself included.
-const PEERS_MAX: usize = 32;
-/// The longest name of an interface, in bytes.
-const INTERFACE_MAX: usize = 15;
 
 const NO_ADDRESSES: &str = "it has no addresses, and a router needs one";
 
@@ -185,7 +182,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         for peer in &set.value {
             let why = if peer.address.is_ipv6() != is_ipv6 {
                 "not of the instance's family"
-            } else if peers.len() >= PEERS_MAX {
+            } else if peers.len() >= UNICAST_PEERS_MAX {
                 "a router has at most 32 peers, itself included"
             } else {
                 if !peers.contains(&peer.address) {
@@ -236,7 +233,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let default = format!("{prefix}{family}.{vrid}");
         let name = vmac.value.clone().unwrap_or(default);
         self.told(vmac, Fate::Exactly, "virtual_mac");
-        let name = if name.len() > INTERFACE_MAX { true.into() } else { Value::Text(name) };
+        let name = if name.len() > INTERFACE_NAME_MAX { true.into() } else { Value::Text(name) };
         let mut keys = vec![("virtual_mac", name)];
         let wants_base = instance.xmit_base.is_some_and(|set| set.value);
         if is_strict && wants_base && !is_unicast {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::super::model::Instance;
+use super::super::model::{Instance, SECOND};
 use super::super::tree::Statement;
 use super::auth::Auth;
 use super::{Choice, Fate, Translator, duration};
@@ -13,8 +13,6 @@ use crate::toml::Value;
 const ADVERT_V3_MAX: u64 = 40_950_000;
 /// The unit of intervals in version 3, in microseconds.
 const ADVERT_V3_UNIT: u64 = 10_000;
-/// A second, in microseconds.
-const SECOND: u64 = 1_000_000;
 
 /// What a router says of VRRP. Empty: it has no say in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
