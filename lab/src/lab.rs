@@ -20,7 +20,7 @@ use crate::error::{LabError, Result};
 use crate::filter::Loss;
 use crate::firewall::Firewall;
 use crate::frr::{self, Frr, FrrConfig};
-use crate::node::{KEEPALIVED_FILE, Part, Running, part_of};
+use crate::node::{Part, Running, part_of};
 use crate::package::Packaged;
 use crate::peer::{Keepalived, PeerConfig};
 use crate::shell;
@@ -213,9 +213,7 @@ impl Lab {
                 return Err(LabError::Usage("vrrpd reads no file while it runs".to_owned()));
             }
             Subject::Keepalived(config) | Subject::Conntrackd(config, _) => {
-                let file = self.node_directory(gateway).join(KEEPALIVED_FILE);
-                fs::write(file, config.to_text(gateway))
-                    .map_err(LabError::io("write a configuration of keepalived"))?;
+                config.write(gateway, &self.node_directory(gateway))?;
                 if let Some(running) = self.nodes.get(&gateway) {
                     running.hang_up();
                 }

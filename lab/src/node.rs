@@ -15,8 +15,6 @@ use crate::package::Packaged;
 use crate::peer::{Keepalived, PeerConfig};
 use crate::topology::Gateway;
 
-/// The name of keepalived's configuration in the directory of its gateway.
-pub const KEEPALIVED_FILE: &str = "keepalived.conf";
 /// Lines of a log that are shown with a failure.
 const TAIL_LINES: usize = 12;
 
@@ -105,9 +103,7 @@ impl Running {
         config: &PeerConfig,
         directory: &Path,
     ) -> Result<Self> {
-        let file = directory.join(KEEPALIVED_FILE);
-        fs::write(&file, config.to_text(gateway))
-            .map_err(LabError::io("write a configuration of keepalived"))?;
+        let file = config.write(gateway, directory)?;
         let pids = ["keepalived.pid", "vrrp.pid"].map(|name| directory.join(name));
         // One that was killed leaves them, and their numbers may be somebody else's by now.
         pids.iter().for_each(|left| drop(fs::remove_file(left)));

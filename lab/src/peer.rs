@@ -1,7 +1,8 @@
 //! keepalived as a peer.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::{LabError, Result};
@@ -111,6 +112,14 @@ impl PeerConfig {
     /// Version 3 with adverts this many milliseconds apart.
     pub fn tuned(advert_ms: u32) -> Self {
         Self { version: 3, advert_ms, ..Self::default() }
+    }
+
+    /// Writes the file for a gateway into its directory; gives its path.
+    pub fn write(&self, gateway: Gateway, directory: &Path) -> Result<PathBuf> {
+        let file = directory.join("keepalived.conf");
+        fs::write(&file, self.to_text(gateway))
+            .map_err(LabError::io("write a configuration of keepalived"))?;
+        Ok(file)
     }
 
     /// The file for a gateway: priority 200 on the first, 100 on the others.

@@ -31,7 +31,7 @@ use crate::firewall::Firewall;
 use crate::lab::{Lab, Options, Subject};
 use crate::package::Packaged;
 use crate::privilege;
-use crate::topology::Gateway;
+use crate::topology::{Gateway, VIRTUAL_LAN, VIRTUAL_WAN};
 use crate::wait::{READY_LIMIT, SYNC_LIMIT};
 
 /// What a scenario cannot do without.
@@ -230,12 +230,17 @@ fn claim(holds: bool, otherwise: impl FnOnce() -> String) -> Result<()> {
 
 /// Watches for a while that an address moves nowhere; an error if it does.
 fn claim_still(lab: &mut Lab, span: Duration) -> Result<()> {
-    let before = lab.one_holder()?;
+    claim_still_of(lab, &[VIRTUAL_LAN, VIRTUAL_WAN], span)
+}
+
+/// Watches for a while that these addresses move nowhere; an error if they do.
+fn claim_still_of(lab: &mut Lab, addresses: &[&str], span: Duration) -> Result<()> {
+    let before = lab.holder_of(addresses)?;
     let start = clock::now();
     while start.elapsed() < span {
         clock::sleep(Duration::from_millis(50).min(span));
         lab.check_alive()?;
-        let now = lab.one_holder()?;
+        let now = lab.holder_of(addresses)?;
         claim(now == before && now.is_some(), || {
             let name = |one: Option<Gateway>| one.map_or("nobody".to_owned(), |g| g.to_string());
             format!("the service moved from {} to {}", name(before), name(now))

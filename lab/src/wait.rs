@@ -22,11 +22,19 @@ const SETTLED: Duration = Duration::from_millis(1500);
 impl Lab {
     /// The gateway that holds both virtual IPv4 addresses, if it is exactly one.
     pub fn one_holder(&self) -> Result<Option<Gateway>> {
-        let (lan, wan) = (self.holders(VIRTUAL_LAN)?, self.holders(VIRTUAL_WAN)?);
-        Ok(match (lan.as_slice(), wan.as_slice()) {
-            ([one], [same]) if one == same => Some(*one),
-            _ => None,
-        })
+        self.holder_of(&[VIRTUAL_LAN, VIRTUAL_WAN])
+    }
+
+    /// The gateway that holds these addresses, if it is exactly one.
+    pub fn holder_of(&self, addresses: &[&str]) -> Result<Option<Gateway>> {
+        let mut all = addresses.iter().map(|address| self.holders(address));
+        let first = all.next().transpose()?.unwrap_or_default();
+        for holders in all {
+            if holders? != first {
+                return Ok(None);
+            }
+        }
+        Ok(if let [one] = first[..] { Some(one) } else { None })
     }
 
     /// Waits until exactly one gateway holds both virtual IPv4 addresses; gives which.
@@ -39,9 +47,20 @@ impl Lab {
 
     /// Waits until this gateway is the only one that holds both virtual IPv4 addresses.
     pub fn wait_holder(&mut self, gateway: Gateway, limit: Duration) -> Result<()> {
-        let what = format!("{gateway} alone to hold both virtual addresses");
+        self.wait_holder_of(&[VIRTUAL_LAN, VIRTUAL_WAN], gateway, limit)
+    }
+
+    /// Waits until this gateway is the only one that holds these addresses.
+    pub fn wait_holder_of(
+        &mut self,
+        addresses: &[&str],
+        gateway: Gateway,
+        limit: Duration,
+    ) -> Result<()> {
+        let what = format!("{gateway} alone to hold {}", addresses.join(" and "));
         clock::wait_for(&what, limit, LOOK, || {
-            Ok((self.one_holder()? == Some(gateway)).then_some(()))
+            self.check_alive()?;
+            Ok((self.holder_of(addresses)? == Some(gateway)).then_some(()))
         })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evergate_api::status::Verdict;
 
-use super::{Bed, Needs, Scenario, claim};
+use super::{Bed, Needs, Scenario, claim, claim_still_of};
 use crate::clock;
 use crate::config::Config;
 use crate::error::{LabError, Result};
@@ -173,11 +173,7 @@ impl Pair {
 
     /// Waits until the gateway alone holds all addresses, of both families if both are served.
     fn wait_holder(&self, lab: &mut Lab, gateway: Gateway) -> Result<()> {
-        let what = format!("{gateway} alone to hold {:?}", self.addresses());
-        clock::wait_for(&what, MOVE, LOOK, || {
-            lab.check_alive()?;
-            Ok((self.holder(lab)? == Some(gateway)).then_some(()))
-        })
+        lab.wait_holder_of(&self.addresses(), gateway, MOVE)
     }
 
     fn addresses(&self) -> Vec<&'static str> {
@@ -187,30 +183,9 @@ impl Pair {
         addresses
     }
 
-    /// Who holds all addresses, if exactly one does.
-    fn holder(&self, lab: &Lab) -> Result<Option<Gateway>> {
-        let mut all = self.addresses().into_iter().map(|address| lab.holders(address));
-        let first = all.next().transpose()?.unwrap_or_default();
-        for holders in all {
-            if holders? != first {
-                return Ok(None);
-            }
-        }
-        Ok(if let [one] = first[..] { Some(one) } else { None })
-    }
-
     /// Watches for a while that the addresses move nowhere.
     fn claim_still(&self, lab: &mut Lab) -> Result<()> {
-        let (before, start) = (self.holder(lab)?, clock::now());
-        while start.elapsed() < CALM {
-            clock::sleep(LOOK);
-            lab.check_alive()?;
-            let now = self.holder(lab)?;
-            claim(now == before && now.is_some(), || {
-                format!("the addresses moved from {before:?} to {now:?}")
-            })?;
-        }
-        Ok(())
+        claim_still_of(lab, &self.addresses(), CALM)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::control::GROUP;
 use crate::error::Result;
-use crate::lab::Lab;
+use crate::lab::{Lab, Subject};
 use crate::load::Load;
 use crate::probe::Probe;
 use crate::topology::{Gateway, SERVER, VIRTUAL_LAN, VIRTUAL_WAN};
@@ -39,7 +39,7 @@ fn touches_nothing(bed: &Bed) -> Result<()> {
     for (what, config) in steps() {
         let watch = AddressWatch::start(&lab)?;
         for gateway in lab.gateways() {
-            reload(&lab, gateway, what, &config)?;
+            lab.reload(gateway, &Subject::Evergate(config.clone()))?;
             clock::sleep(CALM);
         }
         // With a node that is nowhere the cluster is not complete.
@@ -85,17 +85,6 @@ fn steps() -> [(&'static str, Config); 6] {
         ("half the heartbeat", quick),
         ("back to the example", Config::example()),
     ]
-}
-
-fn reload(lab: &Lab, gateway: Gateway, what: &str, config: &Config) -> Result<()> {
-    lab.write_config(gateway, config)?;
-    let answer = lab.control(gateway)?.ask(&["reload"])?;
-    claim(matches!(answer.code, 0 | 1), || {
-        format!(
-            "{what}: reload on {gateway} ends with {}: {}{}",
-            answer.code, answer.text, answer.errors
-        )
-    })
 }
 
 /// Neither kernel has removed, added or moved an address of the group that was there all the time.
