@@ -171,9 +171,7 @@ impl Group {
     /// The best living and ready peer, if any.
     pub fn best_peer(&self, scene: &Scene) -> Option<(NodeId, Rank)> {
         self.living(scene)
-            .filter(|(node, report)| {
-                report.ready && report.role == Role::Standby && scene.sight(*node).hears_us
-            })
+            .filter(|(node, report)| report.ready && self.stands_by(scene, *node))
             .map(|(node, report)| (node, rank_of(node, report)))
             .max_by_key(|(_, rank)| *rank)
     }

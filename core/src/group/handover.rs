@@ -172,7 +172,7 @@ impl Group {
     }
 
     /// Whether a peer could soon be ready: no check has failed there and nobody has locked it out.
-    fn stands_by(&self, scene: &Scene, node: NodeId) -> bool {
+    pub(super) fn stands_by(&self, scene: &Scene, node: NodeId) -> bool {
         let role = self.reports[node.index()].as_ref().map(|report| report.role);
         let sight = scene.sight(node);
         sight.lives() && sight.hears_us && role == Some(Role::Standby)
@@ -353,9 +353,8 @@ impl Group {
     /// The best target for a switchover without a name: one that is ready, or could soon be.
     pub fn default_target(&self, scene: &Scene) -> Option<NodeId> {
         let active = self.active_node(scene)?;
-        let others = self.living(scene).filter(|(node, report)| {
-            *node != active && report.role == Role::Standby && scene.sight(*node).hears_us
-        });
+        let others =
+            self.living(scene).filter(|(node, _)| *node != active && self.stands_by(scene, *node));
         let others = others.map(|(node, report)| (report.ready, rank_of(node, report), node));
         let ours = (self.is_ready(scene), self.rank(scene), scene.me);
         let ours = (self.role() == Role::Standby).then_some(ours);
