@@ -134,6 +134,16 @@ pub enum Version {
     V3,
 }
 
+impl Version {
+    /// The number on the wire.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
 impl Config {
     /// The name of a node.
     pub fn name(&self, node: NodeId) -> &str {

@@ -124,6 +124,11 @@ impl Guard {
         self.method = method;
     }
 
+    /// Whether adverts carry a number or a stamp, so that a will is overtaken by what is sent after it.
+    pub fn is_numbered(&self) -> bool {
+        matches!(self.method, Method::Header(_) | Method::Trailer(_))
+    }
+
     /// Whether adverts are whole IPv4 packets of their own protocol.
     pub fn is_header(&self) -> bool {
         matches!(self.method, Method::Header(_))
@@ -134,48 +139,13 @@ impl Guard {
     pub fn seal(
         &mut self,
         advert: &Advert,
-        (source, destination): (IpAddr, IpAddr),
+        addresses: (IpAddr, IpAddr),
         dialect: Dialect,
         now: Stamp,
         out: &mut Vec<u8>,
     ) -> Result<(), Unsendable> {
-        let auth = match &self.method {
-            Method::None | Method::Trailer(_) => Auth::None,
-            Method::Password(password) => Auth::Password(*password),
-            Method::Header(_) => Auth::Header,
-        };
-        let advert = Advert { auth, ..advert.clone() };
-        let start = out.len();
-        let encode = |out: &mut Vec<u8>| {
-            vrrp::encode(&advert, dialect, source, destination, out).map_err(Unsendable::Advert)
-        };
-        match (&self.method, source, destination) {
-            (Method::Header(password), IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let mut inner = Vec::new();
-                encode(&mut inner)?;
-                let next = self.sequence.next(advert.priority == 0);
-                let sequence = next.ok_or(Unsendable::Exhausted)?;
-                let identification = identification(sequence);
-                let outer = ah::Outer { identification, source, destination, ttl: vrrp::HOP_LIMIT };
-                ah::encode(password, &outer, sequence, &inner, out);
-            }
-            (Method::Trailer(keys), ..) if keys.mode != Mode::ReceiveOnly => {
-                encode(out)?;
-                if let Some(key) = keys.keys.get(&keys.active) {
-                    let stamp = self.stamps.next(now, keys.window);
-                    let sender = sender(source, &advert);
-                    let mut behind = Vec::with_capacity(trailer::LEN);
-                    let bytes = &out[start..];
-                    trailer::encode(keys.active, key, stamp, &sender, bytes, &mut behind);
-                    out.extend(behind);
-                    vrrp::cover(&mut out[start..], source, destination);
-                }
-            }
-            (Method::None | Method::Password(_) | Method::Header(_) | Method::Trailer(_), ..) => {
-                encode(out)?;
-            }
-        }
-        Ok(())
+        let counters = (&mut self.sequence, &mut self.stamps);
+        self.method.seal(counters, advert, addresses, dialect, now, out)
     }
 
     /// Like [`Guard::seal`], for a resignation that another process sends if this one dies: behind all
@@ -188,12 +158,13 @@ impl Guard {
         now: Stamp,
         out: &mut Vec<u8>,
     ) -> Result<(), Unsendable> {
-        let mut heir = self.clone();
-        let (sequence, stamp) = (self.sequence.ahead(WILL_PACKETS), now.later(WILL_AHEAD));
-        heir.sequence.skip_to(sequence);
-        heir.stamps.skip_to(stamp);
-        heir.seal(advert, addresses, dialect, now, out)?;
-        self.willed = Some((sequence, heir.stamps.sent().unwrap_or(stamp)));
+        let (mut sequence, mut stamps) = (self.sequence, self.stamps.clone());
+        let (number, stamp) = (self.sequence.ahead(WILL_PACKETS), now.later(WILL_AHEAD));
+        sequence.skip_to(number);
+        stamps.skip_to(stamp);
+        let counters = (&mut sequence, &mut stamps);
+        self.method.seal(counters, advert, addresses, dialect, now, out)?;
+        self.willed = Some((number, stamps.sent().unwrap_or(stamp)));
         Ok(())
     }
 
@@ -247,13 +218,12 @@ impl Guard {
         Ok((advert, dialect))
     }
 
-    /// Reads a whole IPv4 packet with an authentication header; returns its sender too. `unicast`: as in
-    /// [`Context::unicast`].
+    /// Reads a whole IPv4 packet with an authentication header. `unicast`: as in [`Context::unicast`].
     pub fn open_header(
         &mut self,
         packet: &[u8],
         unicast: bool,
-    ) -> Result<(Advert, Context), Refused> {
+    ) -> Result<(Advert, Dialect), Refused> {
         let Method::Header(password) = &self.method else {
             return Err(Refused::Auth(Reject::Type));
         };
@@ -271,12 +241,12 @@ impl Guard {
             hop_limit: outer.ttl,
             unicast,
         };
-        let (advert, _) = vrrp::decode(inner, &context).map_err(Refused::Advert)?;
+        let (advert, dialect) = vrrp::decode(inner, &context).map_err(Refused::Advert)?;
         if advert.auth != Auth::Header {
             return Err(Refused::Auth(Reject::Type));
         }
         self.sequence.accept(header.sequence).map_err(Refused::Auth)?;
-        Ok((advert, context))
+        Ok((advert, dialect))
     }
 
     fn judge(
@@ -309,12 +279,58 @@ impl Guard {
     }
 }
 
+impl Method {
+    /// [`Guard::seal`], with the numbers and stamps from which it goes on.
+    fn seal(
+        &self,
+        (sequence, stamps): (&mut Sequence, &mut Stamps),
+        advert: &Advert,
+        (source, destination): (IpAddr, IpAddr),
+        dialect: Dialect,
+        now: Stamp,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unsendable> {
+        let auth = match self {
+            Self::None | Self::Trailer(_) => Auth::None,
+            Self::Password(password) => Auth::Password(*password),
+            Self::Header(_) => Auth::Header,
+        };
+        let advert = Advert { auth, ..advert.clone() };
+        let start = out.len();
+        let encode = |out: &mut Vec<u8>| {
+            vrrp::encode(&advert, dialect, source, destination, out).map_err(Unsendable::Advert)
+        };
+        match (self, source, destination) {
+            (Self::Header(password), IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let mut inner = Vec::new();
+                encode(&mut inner)?;
+                let sequence = sequence.next(advert.priority == 0).ok_or(Unsendable::Exhausted)?;
+                let identification = identification(sequence);
+                let outer = ah::Outer { identification, source, destination, ttl: vrrp::HOP_LIMIT };
+                ah::encode(password, &outer, sequence, &inner, out);
+            }
+            (Self::Trailer(keys), ..) if keys.mode != Mode::ReceiveOnly => {
+                encode(out)?;
+                if let Some(key) = keys.keys.get(&keys.active) {
+                    let stamp = stamps.next(now, keys.window);
+                    let sender = sender(source, &advert);
+                    let mut behind = Vec::with_capacity(trailer::LEN);
+                    let bytes = &out[start..];
+                    trailer::encode(keys.active, key, stamp, &sender, bytes, &mut behind);
+                    out.extend(behind);
+                    vrrp::cover(&mut out[start..], source, destination);
+                }
+            }
+            (Self::None | Self::Password(_) | Self::Header(_) | Self::Trailer(_), ..) => {
+                encode(out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn sender(source: IpAddr, advert: &Advert) -> Sender {
-    let version = match advert.version {
-        vrrp::Version::V2 => 2,
-        vrrp::Version::V3 => 3,
-    };
-    Sender { source, version, vrid: advert.vrid.get() }
+    Sender { source, version: advert.version.number(), vrid: advert.vrid.get() }
 }
 
 fn is_far(stamp: Stamp, now: Stamp, window: Duration) -> bool {

@@ -332,10 +332,7 @@ pub fn encode(
         (Version::V3, Family::V6) => Dialect::Pseudo,
         (Version::V3, Family::V4) => dialect,
     };
-    let version = match advert.version {
-        Version::V2 => 2,
-        Version::V3 => 3,
-    };
+    let version = advert.version.number();
     let start = out.len();
     let vrid = advert.vrid.get();
     out.extend([version << 4 | ADVERTISEMENT, vrid, advert.priority, count, high, low, 0, 0]);

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use evergate_core::config::{RouterConfig, Version};
-use evergate_core::ident::{Family, GroupId, RouterId};
+use evergate_core::ident::{Family, GroupId, RouterId, Vrid};
 use evergate_core::vrrp::guard::{Guard, Method, Unsendable};
 use evergate_core::wire::trailer::Stamp;
-use evergate_core::wire::{ah, vrrp};
+use evergate_core::wire::vrrp;
 
 use super::Drive;
 use crate::estate::{Transport, Will};
@@ -32,6 +32,14 @@ fn method_of(router: &RouterConfig, of_group: Option<&Method>) -> Method {
     }
 }
 
+/// Where each virtual router is: the name of its interface, and its number.
+fn places(layout: &Layout) -> BTreeMap<&str, (&str, Option<Vrid>)> {
+    let routers = layout.core.groups.iter().flat_map(|group| &group.routers);
+    routers
+        .map(|router| (router.id.as_str(), (layout.interface(router.interface), router.vrid)))
+        .collect()
+}
+
 impl Drive {
     /// Gives each router of the configuration the method and the secrets that it has now.
     pub(super) fn arm_guards(&mut self) {
@@ -50,20 +58,14 @@ impl Drive {
                 self.guards.insert(router.id.clone(), guard);
             }
         }
-        let now = stamp_now();
-        self.authenticates = self.guards.values().any(|guard| guard.wants_will(now));
+        self.has_numbered = self.guards.values().any(Guard::is_numbered);
     }
 
     /// A router with another number, or on another interface, is another one: what was heard of the former
     /// one says nothing.
     pub(super) fn forget_guards(&mut self, former: &Layout) {
-        let place = |layout: &Layout, id: &str| {
-            let mut routers = layout.core.groups.iter().flat_map(|group| &group.routers);
-            let router = routers.find(|router| router.id == id)?;
-            Some((layout.interface(router.interface).to_owned(), router.vrid))
-        };
-        let layout = &self.layout;
-        self.guards.retain(|id, _| place(former, id) == place(layout, id));
+        let (before, after) = (places(former), places(&self.layout));
+        self.guards.retain(|id, _| before.get(id.as_str()) == after.get(id.as_str()));
     }
 
     /// Goes on behind the numbers that a former process has used.
@@ -75,14 +77,9 @@ impl Drive {
         }
         let Ok((_, estate)) = self.estate.read(&mut Vec::new()) else { return };
         for will in &estate.wills {
-            let (family, vrid) = match will.transport {
-                Transport::VrrpV4 => (Family::V4, will.bytes.get(1).copied()),
-                Transport::VrrpV6 => (Family::V6, will.bytes.get(1).copied()),
-                Transport::VrrpHeader => (Family::V4, ah::vrid(&will.bytes)),
-                Transport::Udp => continue,
-            };
-            let router = self.port_of(will.ifindex).zip(vrid);
-            let router = router.and_then(|(port, vrid)| self.router_at(port, family, vrid));
+            let router = self.port_of(will.ifindex).zip(will.router());
+            let router =
+                router.and_then(|(port, (family, vrid))| self.router_at(port, family, vrid));
             let Some((group, router)) = router else { continue };
             let id = &self.layout.core.groups[group.index()].routers[router.index()].id;
             if let Some(guard) = self.guards.get_mut(id) {
@@ -122,7 +119,7 @@ impl Drive {
 
     /// Looks whether a will has become too old by itself: a trailer is good for a while only.
     pub(super) fn look_after_wills(&mut self) {
-        if !self.authenticates || self.wills_are_old {
+        if !self.has_numbered || self.wills_are_old {
             return;
         }
         let now = stamp_now();
@@ -141,12 +138,12 @@ impl Drive {
 
     /// The wills of all routers of a group.
     pub(super) fn vrrp_wills(&mut self, group: GroupId, index: Option<u16>, wills: &mut Vec<Will>) {
-        let routers = self.layout.core.groups[group.index()].routers.clone();
-        for (position, config) in routers.iter().enumerate().filter(|(_, r)| r.vrid.is_some()) {
+        for position in 0..self.layout.core.groups[group.index()].routers.len() {
             let router = RouterId::at(position);
+            let config = &self.layout.core.groups[group.index()].routers[position];
+            let Some(advert) = self.advert(group, router, 0) else { continue };
             let Some(source) = self.source_of(group, router) else { continue };
             let Some(ifindex) = self.ports[config.interface.index()].ifindex() else { continue };
-            let Some(advert) = self.advert(group, router, 0) else { continue };
             let transport = match config.family {
                 Family::V4 if self.is_header(group, router) => Transport::VrrpHeader,
                 Family::V4 => Transport::VrrpV4,

@@ -13,7 +13,7 @@ use evergate_core::wire::{ah, arp, header, ndp, vrrp};
 
 use super::Drive;
 use super::guards::stamp_now;
-use super::ports::Source;
+use super::ports::{Form, Source};
 use crate::kernel::internet_socket;
 use crate::seal::SealIds;
 
@@ -29,8 +29,7 @@ impl Drive {
         let mut buffer = std::mem::take(&mut self.buffer);
         for _ in 0..PACKETS_PER_WAKE_MAX {
             let more = match source {
-                Source::Vrrp(family) => self.read_vrrp(now, interface, family, &mut buffer),
-                Source::VrrpHeader => self.read_header(now, interface, &mut buffer),
+                Source::Vrrp(form) => self.read_vrrp(now, interface, form, &mut buffer),
                 Source::Udp(family) => self.read_udp(now, interface, family, &mut buffer),
                 Source::Arp => self.read_arp(now, interface, &mut buffer),
                 Source::Ndp => self.read_ndp(now, interface, &mut buffer),
@@ -42,28 +41,18 @@ impl Drive {
         self.buffer = buffer;
     }
 
-    fn read_vrrp(
-        &mut self,
-        now: Instant,
-        id: InterfaceId,
-        family: Family,
-        buffer: &mut [u8],
-    ) -> bool {
+    fn read_vrrp(&mut self, now: Instant, id: InterfaceId, form: Form, buffer: &mut [u8]) -> bool {
         let Some(sockets) = self.ports[id.index()].sockets.as_ref() else { return false };
-        let socket = match family {
-            Family::V4 => sockets.vrrp_v4.as_ref(),
-            Family::V6 => sockets.vrrp_v6.as_ref(),
-        };
-        let received = match socket.map(|socket| socket.receive(buffer)) {
+        let received = match sockets.vrrp(form).map(|socket| socket.receive(buffer)) {
             Some(Ok(Some(received))) => received,
             Some(Err(error)) => return self.read_failed(&error.to_string()),
             Some(Ok(None)) | None => return false,
         };
         if received.truncated {
             self.count("vrrp_truncated");
-            return true;
+        } else {
+            self.vrrp_packet(now, id, form, &received, &buffer[..received.length]);
         }
-        self.vrrp_packet(now, id, family, &received, &buffer[..received.length]);
         true
     }
 
@@ -72,32 +61,39 @@ impl Drive {
         &mut self,
         now: Instant,
         interface: InterfaceId,
-        family: Family,
+        form: Form,
         received: &internet_socket::Received,
         packet: &[u8],
     ) {
         // The number of the virtual router tells whose configuration judges the rest.
-        let Some(vrid) = packet.get(1) else { return self.count("vrrp_length") };
-        let Some((group, router)) = self.router_at(interface, family, *vrid) else {
+        let (family, vrid) = match form {
+            Form::Bare(family) => (family, packet.get(1).copied()),
+            Form::Header => (Family::V4, ah::vrid(packet)),
+        };
+        let Some(vrid) = vrid else { return self.count("vrrp_length") };
+        let Some((group, router)) = self.router_at(interface, family, vrid) else {
             return self.count("vrrp_unknown_vrid");
         };
         if !self.comes_right(now, interface, (group, router), received) {
             return;
         }
         let config = &self.layout.core.groups[group.index()].routers[router.index()];
-        let context = vrrp::Context {
-            family,
-            source: received.source,
-            destination: received.destination,
-            hop_limit: received.hop_limit,
-            unicast: !config.unicast_peers.is_empty(),
-        };
+        let unicast = !config.unicast_peers.is_empty();
         let Some(guard) = self.guards.get_mut(&config.id) else { return };
-        match guard.open(packet, &context, stamp_now()) {
-            Ok((advert, dialect)) => {
-                self.take_advert(now, (group, router), received.source, &advert, dialect);
+        let source = received.source;
+        let opened = match form {
+            Form::Bare(_) => {
+                let (destination, hop_limit) = (received.destination, received.hop_limit);
+                let context = vrrp::Context { family, source, destination, hop_limit, unicast };
+                guard.open(packet, &context, stamp_now())
             }
-            Err(why) => self.refuse_advert(now, group, router, received.source, refused(why)),
+            Form::Header => guard.open_header(packet, unicast),
+        };
+        match opened {
+            Ok((advert, dialect)) => {
+                self.take_advert(now, (group, router), source, &advert, dialect);
+            }
+            Err(why) => self.refuse_advert(now, group, router, source, refused(why)),
         }
     }
 
@@ -122,47 +118,6 @@ impl Drive {
             return false;
         }
         true
-    }
-
-    fn read_header(&mut self, now: Instant, id: InterfaceId, buffer: &mut [u8]) -> bool {
-        let Some(sockets) = self.ports[id.index()].sockets.as_ref() else { return false };
-        let received = match sockets.vrrp_header.as_ref().map(|socket| socket.receive(buffer)) {
-            Some(Ok(Some(received))) => received,
-            Some(Err(error)) => return self.read_failed(&error.to_string()),
-            Some(Ok(None)) | None => return false,
-        };
-        if received.truncated {
-            self.count("vrrp_truncated");
-        } else {
-            self.header_packet(now, id, &received, &buffer[..received.length]);
-        }
-        true
-    }
-
-    /// An advert behind an authentication header: a whole IPv4 packet.
-    fn header_packet(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        received: &internet_socket::Received,
-        packet: &[u8],
-    ) {
-        let Some(vrid) = ah::vrid(packet) else { return self.count("vrrp_length") };
-        let Some((group, router)) = self.router_at(interface, Family::V4, vrid) else {
-            return self.count("vrrp_unknown_vrid");
-        };
-        if !self.comes_right(now, interface, (group, router), received) {
-            return;
-        }
-        let config = &self.layout.core.groups[group.index()].routers[router.index()];
-        let Some(guard) = self.guards.get_mut(&config.id) else { return };
-        match guard.open_header(packet, !config.unicast_peers.is_empty()) {
-            Ok((advert, context)) => {
-                let dialect = vrrp::Dialect::Plain;
-                self.take_advert(now, (group, router), context.source, &advert, dialect);
-            }
-            Err(why) => self.refuse_advert(now, group, router, received.source, refused(why)),
-        }
     }
 
     /// An advert that its guard has let in.

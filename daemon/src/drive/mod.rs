@@ -141,8 +141,8 @@ pub struct Drive {
     signals: Signals,
     secrets: Secrets,
     guards: Guards,
-    /// Some routers are authenticated by more than a password.
-    authenticates: bool,
+    /// The adverts of some router carry a number or a stamp.
+    has_numbered: bool,
     /// How long routers of another make wait for us at least: three adverts.
     foreign_wait: Option<Duration>,
     /// What the guardian would say for us is behind what was sent.
@@ -222,7 +222,7 @@ impl Drive {
             sealer: None,
             opener: Opener::new(&secrets.cluster),
             guards: Guards::new(),
-            authenticates: false,
+            has_numbered: false,
             foreign_wait: None,
             wills_are_old: false,
             exhausted: BTreeSet::new(),

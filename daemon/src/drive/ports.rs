@@ -18,10 +18,8 @@ use crate::sys::ready::Poller;
 /// What may be read from a port: the token of a descriptor is the port's key and its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
-    /// VRRP over one family.
-    Vrrp(Family),
-    /// VRRP behind an authentication header.
-    VrrpHeader,
+    /// VRRP.
+    Vrrp(Form),
     /// Our own protocol over one family.
     Udp(Family),
     /// ARP replies.
@@ -30,10 +28,19 @@ pub enum Source {
     Ndp,
 }
 
+/// How an advert comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// By itself, over one family.
+    Bare(Family),
+    /// Behind an authentication header, in a whole IPv4 packet.
+    Header,
+}
+
 const SOURCES: [Source; 7] = [
-    Source::Vrrp(Family::V4),
-    Source::Vrrp(Family::V6),
-    Source::VrrpHeader,
+    Source::Vrrp(Form::Bare(Family::V4)),
+    Source::Vrrp(Form::Bare(Family::V6)),
+    Source::Vrrp(Form::Header),
     Source::Udp(Family::V4),
     Source::Udp(Family::V6),
     Source::Arp,
@@ -69,12 +76,11 @@ pub struct Port {
 /// Which sockets the configuration needs on an interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Wanted {
-    /// VRRP over IPv4.
+    /// VRRP over IPv4. Also behind an authentication header where ours are without: neighbours that send
+    /// it are to be seen.
     pub vrrp_v4: bool,
     /// VRRP over IPv6.
     pub vrrp_v6: bool,
-    /// VRRP behind an authentication header.
-    pub vrrp_header: bool,
     /// The UDP port of heartbeats, if any run here.
     pub udp: Option<u16>,
     /// What they hear.
@@ -108,13 +114,20 @@ impl Sockets {
     /// The descriptor that a source is read from, if it is open.
     fn descriptor(&self, source: Source) -> Option<BorrowedFd<'_>> {
         match source {
-            Source::Vrrp(Family::V4) => self.vrrp_v4.as_ref().map(AsFd::as_fd),
-            Source::Vrrp(Family::V6) => self.vrrp_v6.as_ref().map(AsFd::as_fd),
-            Source::VrrpHeader => self.vrrp_header.as_ref().map(AsFd::as_fd),
+            Source::Vrrp(form) => self.vrrp(form).map(AsFd::as_fd),
             Source::Udp(Family::V4) => self.udp_v4.as_ref().map(AsFd::as_fd),
             Source::Udp(Family::V6) => self.udp_v6.as_ref().map(AsFd::as_fd),
             Source::Arp => self.arp.as_ref().map(AsFd::as_fd),
             Source::Ndp => self.ndp.as_ref().map(AsFd::as_fd),
+        }
+    }
+
+    /// The socket on which adverts of a form come, if it is open.
+    pub fn vrrp(&self, form: Form) -> Option<&VrrpSocket> {
+        match form {
+            Form::Bare(Family::V4) => self.vrrp_v4.as_ref(),
+            Form::Bare(Family::V6) => self.vrrp_v6.as_ref(),
+            Form::Header => self.vrrp_header.as_ref(),
         }
     }
 
@@ -215,12 +228,10 @@ impl Port {
         let mut sockets = Sockets::default();
         if wanted.vrrp_v4 {
             sockets.vrrp_v4 = keep(VrrpSocket::open_v4(&interface), &mut wrong);
+            sockets.vrrp_header = keep(VrrpSocket::open_header(&interface), &mut wrong);
         }
         if wanted.vrrp_v6 {
             sockets.vrrp_v6 = keep(VrrpSocket::open_v6(&interface), &mut wrong);
-        }
-        if wanted.vrrp_header {
-            sockets.vrrp_header = keep(VrrpSocket::open_header(&interface), &mut wrong);
         }
         if let Some(port) = wanted.udp {
             sockets.udp_v4 = keep(UdpSocket::open_v4(&interface, port, wanted.hears), &mut wrong);

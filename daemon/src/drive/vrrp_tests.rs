@@ -9,6 +9,8 @@ use evergate_core::wire::ah;
 use evergate_core::wire::checksum::Sum;
 use evergate_core::wire::vrrp::{Advert, Auth, Context, Dialect, Password, decode, encode};
 
+use super::guards::stamp_now;
+use super::ports::Form;
 use super::tests::{Bed, address};
 use super::*;
 use crate::estate::{Transport, Will};
@@ -75,7 +77,7 @@ fn received(length: usize) -> Received {
 fn hear(bed: &mut Bed, packet: &[u8], change: impl Fn(&mut Received)) {
     let mut about = received(packet.len());
     change(&mut about);
-    bed.drive.vrrp_packet(instant_now(), LAN, Family::V4, &about, packet);
+    bed.drive.vrrp_packet(instant_now(), LAN, Form::Bare(Family::V4), &about, packet);
 }
 
 fn count(bed: &Bed, router: RouterId, name: &str) -> u64 {
@@ -188,7 +190,7 @@ fn the_same_number_in_the_other_family_is_another_virtual_router() {
     let mut packet = Vec::new();
     encode(&advert, Dialect::Pseudo, from, to, &mut packet).unwrap();
     let about = Received { source: from, destination: to, ..received(packet.len()) };
-    bed.drive.vrrp_packet(instant_now(), LAN, Family::V6, &about, &packet);
+    bed.drive.vrrp_packet(instant_now(), LAN, Form::Bare(Family::V6), &about, &packet);
     assert!(is_heard(&bed, IPV6));
     assert_eq!(count(&bed, IPV4, "adverts_received"), 1);
     assert_eq!(count(&bed, IPV6, "adverts_received"), 1);
@@ -344,4 +346,12 @@ fn a_reload_keeps_the_numbers_of_a_router_unless_it_becomes_another_one() {
         let after = send(&mut bed, 1);
         assert_eq!(after > before, kept, "vrid {vrid}: {before}, then {after}");
     }
+}
+
+#[test]
+fn wills_are_looked_after_also_when_a_reload_finds_them_fresh() {
+    let mut bed = authenticated();
+    bed.drive.arm_guards();
+    assert!(!bed.drive.guards["gateway/lan/ipv4"].wants_will(stamp_now()), "just made");
+    assert!(bed.drive.has_numbered);
 }

@@ -95,8 +95,6 @@ impl Drive {
             for router in group.routers.iter().filter(|router| router.interface == id) {
                 wanted.frames = true;
                 wanted.vrrp_v4 |= router.family == Family::V4 && router.vrid.is_some();
-                // Also where ours are without: neighbours that send it are to be seen.
-                wanted.vrrp_header |= router.family == Family::V4 && router.vrid.is_some();
                 wanted.vrrp_v6 |= router.family == Family::V6 && router.vrid.is_some();
             }
         }

@@ -6,6 +6,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use evergate_core::ident::Family;
+use evergate_core::wire::ah;
+
 /// Groups in one estate at most.
 pub const GROUPS_MAX: usize = 4096;
 /// Addresses of one group at most.
@@ -64,6 +67,19 @@ pub struct Will {
     pub port: u16,
     /// What follows the IP header (VRRP, checksum included) or the UDP header, or the whole packet.
     pub bytes: Vec<u8>,
+}
+
+impl Will {
+    /// Family and VRID of the virtual router for which it speaks, if it is one of VRRP.
+    pub fn router(&self) -> Option<(Family, u8)> {
+        let (family, vrid) = match self.transport {
+            Transport::VrrpV4 => (Family::V4, self.bytes.get(1).copied()),
+            Transport::VrrpV6 => (Family::V6, self.bytes.get(1).copied()),
+            Transport::VrrpHeader => (Family::V4, ah::vrid(&self.bytes)),
+            Transport::Udp => return None,
+        };
+        vrid.map(|vrid| (family, vrid))
+    }
 }
 
 /// How a will travels. Hop limit 255 always.

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
+use evergate_core::ident::Family;
 use evergate_core::wire::ah;
 
 use crate::estate::{Estate, Transport, Will};
@@ -37,8 +38,8 @@ pub struct Successor {
     pub ifindex: u32,
     /// Its virtual router.
     pub vrid: u8,
-    /// Whether it came over IPv6.
-    pub ipv6: bool,
+    /// The family over which it came.
+    pub family: Family,
     /// Who sent it.
     pub source: IpAddr,
 }
@@ -125,8 +126,8 @@ impl Farewell {
     /// The next successor heard, if there is one.
     pub fn hear(&self) -> Option<Successor> {
         let over_v4 = [&self.vrrp_v4, &self.vrrp_header].into_iter().flatten();
-        let over_v4 = over_v4.filter_map(|socket| hear_on(socket, false)).next();
-        over_v4.or_else(|| self.vrrp_v6.as_ref().and_then(|socket| hear_on(socket, true)))
+        let over_v4 = over_v4.filter_map(|socket| hear_on(socket, Family::V4)).next();
+        over_v4.or_else(|| self.vrrp_v6.as_ref().and_then(|socket| hear_on(socket, Family::V6)))
     }
 
     fn send_one(&self, will: &Will) -> io::Result<()> {
@@ -169,17 +170,20 @@ fn open(domain: Domain, kind: Type, protocol: i32) -> io::Result<Socket> {
 }
 
 /// The next advert on a socket that a living router has sent.
-fn hear_on(socket: &Socket, ipv6: bool) -> Option<Successor> {
+fn hear_on(socket: &Socket, family: Family) -> Option<Successor> {
     let mut buffer = [0; 128];
     for _ in 0..PACKETS_PER_READ_MAX {
         let datagram = receive(socket, &mut buffer).ok()??;
         let bytes = &buffer[..datagram.length];
         // A raw socket of IPv4 hands out the IP header too.
-        let payload = if ipv6 { Some(bytes) } else { behind_headers(bytes) };
+        let payload = match family {
+            Family::V4 => behind_headers(bytes),
+            Family::V6 => Some(bytes),
+        };
         let source = datagram.source.as_internet().map(|address| address.ip());
         let heard = payload.and_then(living_vrid).zip(datagram.ifindex).zip(source);
         if let Some(((vrid, ifindex), source)) = heard {
-            return Some(Successor { ifindex, vrid, ipv6, source });
+            return Some(Successor { ifindex, vrid, family, source });
         }
     }
     None
@@ -204,15 +208,6 @@ fn living_vrid(vrrp: &[u8]) -> Option<u8> {
             Some(*vrid)
         }
         _ => None,
-    }
-}
-
-/// The VRID that a will of VRRP speaks for.
-pub(super) fn vrid_of(will: &Will) -> Option<u8> {
-    match will.transport {
-        Transport::VrrpV4 | Transport::VrrpV6 => will.bytes.get(1).copied(),
-        Transport::VrrpHeader => ah::vrid(&will.bytes),
-        Transport::Udp => None,
     }
 }
 
@@ -247,6 +242,5 @@ mod tests {
         assert_eq!(farewell.send(std::slice::from_ref(&will)), 1);
         farewell.drain();
         assert_eq!(farewell.hear(), None);
-        assert_eq!(vrid_of(&will), Some(51));
     }
 }

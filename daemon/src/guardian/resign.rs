@@ -5,8 +5,8 @@ use nix::sys::time::{TimeSpec, TimeValLike};
 use std::os::fd::AsFd;
 
 use super::addresses::{Addresses, NotReleased};
-use super::farewell::{Farewell, Successor, vrid_of};
-use crate::estate::{Estate, HeldAddress, Transport};
+use super::farewell::{Farewell, Successor};
+use crate::estate::{Estate, HeldAddress};
 use crate::sys::clock::boottime_now;
 
 /// How long the addresses stay up for a successor to be heard: traffic is served until then.
@@ -72,9 +72,8 @@ fn succeeds(successor: &Successor, estate: &Estate, group: usize) -> bool {
     estate.wills.iter().any(|will| {
         will.group.map(usize::from) == Some(group)
             && will.ifindex == successor.ifindex
-            && (will.transport == Transport::VrrpV6) == successor.ipv6
             && will.source != successor.source
-            && vrid_of(will) == Some(successor.vrid)
+            && will.router() == Some((successor.family, successor.vrid))
     })
 }
 
@@ -108,8 +107,10 @@ fn wait(farewell: &Farewell, deadline: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use evergate_core::ident::Family;
+
     use super::*;
-    use crate::estate::{Holding, Will};
+    use crate::estate::{Holding, Transport, Will};
 
     #[derive(Default)]
     struct Recorder(Vec<Vec<HeldAddress>>);
@@ -167,12 +168,13 @@ mod tests {
 
     #[test]
     fn only_another_router_of_the_same_interface_family_and_vrid_succeeds() {
-        let heard = Successor { ifindex: 3, vrid: 51, ipv6: false, source: [192, 0, 2, 2].into() };
+        let heard =
+            Successor { ifindex: 3, vrid: 51, family: Family::V4, source: [192, 0, 2, 2].into() };
         let lan = |successor: Successor| succeeds(&successor, &estate(), 0);
         assert!(lan(heard));
         assert!(!succeeds(&heard, &estate(), 2), "another group");
         assert!(!lan(Successor { ifindex: 4, ..heard }));
-        assert!(!lan(Successor { ipv6: true, ..heard }));
+        assert!(!lan(Successor { family: Family::V6, ..heard }));
         assert!(!lan(Successor { vrid: 53, ..heard }));
         assert!(!lan(Successor { source: [192, 0, 2, 1].into(), ..heard }), "the dead core's own");
     }

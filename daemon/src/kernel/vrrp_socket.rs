@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use evergate_core::wire::ah;
+
 use super::Interface;
 use super::error::SocketError;
 use super::internet_socket::{InternetSocket, Kind};
@@ -11,8 +13,6 @@ pub use super::internet_socket::{HOP_LIMIT, Received};
 
 /// The IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
-/// The IP protocol number of the authentication header (RFC 2402).
-pub const HEADER_PROTOCOL: u8 = 51;
 /// Where IPv4 adverts go (RFC 9568 §5.1.1.2).
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// Where IPv6 adverts go (RFC 9568 §5.1.2.2).
@@ -43,7 +43,7 @@ impl VrrpSocket {
     /// Opens the socket for IPv4 adverts behind an authentication header: packets are whole, from their
     /// IP header on, in both directions. Needs `CAP_NET_RAW`.
     pub fn open_header(interface: &Interface) -> Result<Self, SocketError> {
-        let kind = Kind::Whole(HEADER_PROTOCOL);
+        let kind = Kind::Whole(ah::PROTOCOL);
         let socket = InternetSocket::open(interface, kind, GROUP_V4.into(), &[])?;
         Ok(Self { socket })
     }

@@ -4,7 +4,7 @@ use evergate_api::status::{
     AddressStatus, ElectionKind, Family, GroupNode, GroupStatus, Held, Reason, RouterStatus,
 };
 use evergate_core::Instant;
-use evergate_core::config::{RouterConfig, Version};
+use evergate_core::config::RouterConfig;
 use evergate_core::group::{Group, Scene};
 use evergate_core::heartbeat::{Hold, Role};
 use evergate_core::ident::{self, GroupId, NodeId, RouterId};
@@ -164,10 +164,7 @@ fn router(truth: &Truth, group: &Group, id: RouterId) -> RouterStatus {
             ident::Family::V6 => Family::Ipv6,
         },
         vrid: router.vrid.map(|vrid| vrid.get()),
-        version: router.vrid.map(|_| match router.version {
-            Version::V2 => 2,
-            Version::V3 => 3,
-        }),
+        version: router.vrid.map(|_| router.version.number()),
         state: words::state(group.role()),
         addresses: addresses(truth, router),
         counters: counters.map(|(name, count)| ((*name).to_owned(), *count)).collect(),

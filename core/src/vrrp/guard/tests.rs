@@ -86,8 +86,8 @@ fn a_header_is_taken_once_and_whoever_takes_over_goes_on_with_its_numbers() {
     let mut active = Guard::new(method.clone(), now());
     let mut standby = Guard::new(method.clone(), Stamp(0));
     let first = sent_by(&mut active, vrrp::Version::V2, now());
-    let (heard, context) = standby.open_header(&first, false).unwrap();
-    assert_eq!((heard.priority, context.source, context.hop_limit), (100, from(1), 255));
+    let (heard, dialect) = standby.open_header(&first, false).unwrap();
+    assert_eq!((heard.priority, dialect), (100, vrrp::Dialect::Plain));
     assert_eq!(standby.open_header(&first, false).err(), Some(Refused::Auth(Reject::Replay)));
     // The standby's own counter stood at 0: it goes on behind what it has heard.
     let next = sent_by(&mut standby, vrrp::Version::V2, now());
