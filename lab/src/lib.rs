@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod bench_replicate;
+pub mod bench_routers;
 pub mod binaries;
 pub mod cleanup;
 pub mod clock;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use evergate_lab::bench::{self, BenchOptions};
 use evergate_lab::bench_replicate::{self, ReplicateOptions, Section};
+use evergate_lab::bench_routers::{self, RoutersOptions};
 use evergate_lab::cleanup;
 use evergate_lab::demo::{self, DemoOptions};
 use evergate_lab::error::{LabError, Result};
@@ -117,6 +118,26 @@ enum Verb {
         #[command(flatten)]
         lab: LabArguments,
     },
+    /// Measures many virtual routers on one machine beside keepalived: memory, processor time, gaps between adverts.
+    BenchRouters {
+        /// How many.
+        #[arg(long, default_value_t = 1000)]
+        routers: usize,
+        /// Time between two adverts, in milliseconds.
+        #[arg(long, default_value_t = 1000)]
+        advert_ms: u32,
+        /// How long each program is measured, in seconds.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+        /// Only the program whose name contains this, such as evergate.
+        #[arg(long)]
+        only: Option<String>,
+        /// One JSON document instead of the table.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        lab: LabArguments,
+    },
     /// Measures memory and processor time of an idle pair at heartbeats of 10 ms and 2 ms.
     Idle {
         /// How long each node is measured, in seconds.
@@ -149,6 +170,7 @@ fn main() -> ExitCode {
         Verb::Demo { json: true, .. }
             | Verb::Bench { json: true, .. }
             | Verb::BenchReplicate { json: true, .. }
+            | Verb::BenchRouters { json: true, .. }
             | Verb::Idle { json: true, .. }
     );
     let result = run(arguments.verb);
@@ -215,6 +237,11 @@ fn run(verb: Verb) -> Result<bool> {
             let lab = lab.options();
             let options = ReplicateOptions { sections, per_second, seconds, states, json, lab };
             bench_replicate::measure(&options)
+        }
+        Verb::BenchRouters { routers, advert_ms, seconds, only, json, lab } => {
+            let (span, lab) = (Duration::from_secs(seconds), lab.options());
+            let options = RoutersOptions { routers, advert_ms, span, only, json, lab };
+            bench_routers::measure(&options)
         }
         Verb::Idle { seconds, json, lab } => {
             idle::measure(&lab.options(), Duration::from_secs(seconds), json).map(|()| true)
