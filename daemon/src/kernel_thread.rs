@@ -75,6 +75,8 @@ struct Desk {
 
 /// The most removed addresses that wait to be forgotten; more are looked at in vain.
 const FORGOTTEN_MAX: usize = 1024;
+/// The most addresses whose leases are renewed together; a claim may have to wait for as many.
+const RENEWED_TOGETHER_MAX: usize = 128;
 /// The most complaints that wait to be read; more are dropped.
 const COMPLAINTS_MAX: usize = 64;
 
@@ -152,14 +154,11 @@ impl Worker {
         crate::privilege::raise_thread(crate::privilege::CORE_PRIORITY);
         while let Some((wishes, retired)) = self.next() {
             self.note_wanted(&wishes);
-            for (holder, wish) in wishes {
-                let states = self.wait_for_states(&wish);
-                let result = self.grant(holder, &wish);
-                let granted = Granted { holder, serial: wish.serial, result, states };
-                self.shared.lock().granted.push(granted);
-                // The bell only fails if the descriptor is gone, and then nobody listens.
-                let _ = self.shared.bell.ring();
-            }
+            let (renewals, others) =
+                wishes.into_iter().partition(|(holder, wish)| self.is_renewal(*holder, wish));
+            // Who claims does not wait for those who have.
+            self.grant_each(others);
+            self.renew(renewals);
             for holder in retired {
                 let left = self.held.remove(&holder).unwrap_or_default();
                 self.wanted.retain(|_, owner| *owner != holder);
@@ -175,6 +174,63 @@ impl Worker {
         }
         self.shared.lock().stopped = true;
         let _ = self.shared.bell.ring();
+    }
+
+    fn grant_each(&mut self, wishes: Wishes) {
+        for (holder, wish) in wishes {
+            let states = self.wait_for_states(&wish);
+            let result = self.grant(holder, &wish);
+            self.tell([Granted { holder, serial: wish.serial, result, states }]);
+        }
+    }
+
+    fn tell(&self, granted: impl IntoIterator<Item = Granted>) {
+        self.shared.lock().granted.extend(granted);
+        // The bell only fails if the descriptor is gone, and then nobody listens.
+        let _ = self.shared.bell.ring();
+    }
+
+    /// Whether a holder wants no more than a new lease for what it has.
+    fn is_renewal(&self, holder: Holder, wish: &Wish) -> bool {
+        wish.lease_s.is_some()
+            && wish.after.is_none()
+            && self.held.get(&holder) == Some(&wish.addresses)
+    }
+
+    /// Renews the leases of many holders in few calls: with a thousand groups a call for each is half of the
+    /// work. Where one fails, each is renewed by itself.
+    fn renew(&mut self, renewals: Wishes) {
+        let mut rest = renewals;
+        while let Some(lease_s) = rest.values().find_map(|wish| wish.lease_s) {
+            let mut together = Wishes::new();
+            let mut addresses = Vec::new();
+            while let Some(first) = rest.first_entry() {
+                let fits = addresses.len() + first.get().addresses.len() <= RENEWED_TOGETHER_MAX;
+                if first.get().lease_s != Some(lease_s) || !fits && !together.is_empty() {
+                    break;
+                }
+                let (holder, wish) = first.remove_entry();
+                addresses.extend_from_slice(&wish.addresses);
+                together.insert(holder, wish);
+            }
+            self.forget_lost();
+            if together.len() < 2 || self.kernel.hold(&addresses, lease_s).is_err() {
+                self.grant_each(together);
+                continue;
+            }
+            self.tell(together.into_iter().map(|(holder, wish)| {
+                let (serial, states) = (wish.serial, Duration::ZERO);
+                Granted { holder, serial, result: Ok(()), states }
+            }));
+        }
+    }
+
+    /// What others have removed is looked at before it is leased again.
+    fn forget_lost(&mut self) {
+        let forgotten = std::mem::take(&mut self.shared.lock().forgotten);
+        for spec in forgotten {
+            self.kernel.forget(&spec);
+        }
     }
 
     /// Waits for work; `None` when the thread shall end and nothing is left to do.
@@ -209,10 +265,7 @@ impl Worker {
     }
 
     fn grant(&mut self, holder: Holder, wish: &Wish) -> Result<(), Refused> {
-        let forgotten = std::mem::take(&mut self.shared.lock().forgotten);
-        for spec in forgotten {
-            self.kernel.forget(&spec);
-        }
+        self.forget_lost();
         let former = self.held.remove(&holder).unwrap_or_default();
         let (kept, gone): (Vec<_>, Vec<_>) =
             former.iter().copied().partition(|spec| wish.addresses.contains(spec));

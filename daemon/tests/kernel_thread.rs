@@ -162,3 +162,35 @@ fn a_release_that_the_kernel_refuses_is_told_and_tried_again() {
         assert!(granted[0].result.is_ok(), "{granted:?}");
     });
 }
+
+#[test]
+fn groups_that_renew_at_one_moment_are_each_told_what_came_of_it() {
+    in_namespace(|| {
+        let world = World::new();
+        ip("link add evk3 type veth peer name evk4");
+        let third = interface("evk3").index;
+        let wishes = |serial, lease| {
+            let mut wishes =
+                [1, 2, 3].map(|host| (Holder(host.into()), world.wish(serial, &[host], lease)));
+            wishes[2].1.addresses[0].ifindex = third;
+            wishes
+        };
+        let told = |granted: Vec<Granted>| -> Vec<_> {
+            granted.iter().map(|g| (g.holder.0, g.serial, g.result.is_ok())).collect()
+        };
+        world.ask(wishes(1, Some(5)));
+        let granted = told(world.ask(wishes(2, LEASE)));
+        assert_eq!(granted, [(1, 2, true), (2, 2, true), (3, 2, true)]);
+        for host in 1..=3 {
+            let shown = ip(&format!("-o addr show to 10.91.0.{host}"));
+            assert!(
+                shown.contains("valid_lft 60sec") || shown.contains("valid_lft 59sec"),
+                "{shown}"
+            );
+        }
+        // One whose interface is gone spoils nobody else's lease.
+        ip("link del evk3");
+        let granted = told(world.ask(wishes(3, LEASE)));
+        assert_eq!(granted, [(1, 3, true), (2, 3, true), (3, 3, false)]);
+    });
+}

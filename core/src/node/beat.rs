@@ -29,6 +29,11 @@ impl Node {
         self.send_heartbeat(now, paths, out);
     }
 
+    /// When heartbeats are due next. Without peers only what is looked at once a second is.
+    pub(super) fn next_beat_at(&self) -> Instant {
+        if self.peers.is_empty() { self.slow_at } else { self.beat_at.min(self.slow_at) }
+    }
+
     pub(super) fn send_heartbeat(&mut self, now: Instant, paths: PathSet, out: &mut Vec<Effect>) {
         if paths.is_empty() || self.peers.is_empty() {
             return;

@@ -242,7 +242,7 @@ impl Node {
             group.touched_at = now;
             self.urgent = true;
         }
-        self.settled.touch(group.id, group.deadline(&self.config.groups[group.id.index()]));
+        self.settled.touch(group, &self.config.groups[group.id.index()]);
     }
 
     fn lease(&self, now: Instant) -> Duration {
@@ -445,7 +445,7 @@ impl Machine for Node {
         if !self.running {
             return None;
         }
-        let mut next = earliest(Some(self.beat_at.min(self.slow_at)), self.look_at);
+        let mut next = earliest(Some(self.next_beat_at()), self.look_at);
         next = earliest(next, self.groups_due());
         for segment in &self.segments {
             next = earliest(next, segment.tester.deadline());

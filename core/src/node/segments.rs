@@ -88,7 +88,11 @@ impl Node {
     fn is_vacant(&self, path: PathId) -> bool {
         let uses = |config: &GroupConfig| config.routers.iter().any(|r| r.path == Some(path));
         // A holder that has just been found dead has left the group vacant.
-        let lives = |(node, _): (NodeId, Instant)| self.sights[node.index()].lives();
+        let living = |node: NodeId| self.sights[node.index()].lives();
+        if self.settled.all_follow(self.groups.len(), living) {
+            return false;
+        }
+        let lives = |(node, _): (NodeId, Instant)| living(node);
         self.groups.iter().zip(&self.config.groups).any(|(group, config)| {
             uses(config)
                 && matches!(group.state, State::Standby)

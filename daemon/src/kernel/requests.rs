@@ -66,6 +66,7 @@ impl Kernel {
                 self.sequence = self.sequence.wrapping_add(1);
                 write(&mut self.requests, self.sequence, item);
             }
+            self.requests.acknowledge_last_only();
             verdicts.extend(self.verdicts(first, batch.len()));
         }
         verdicts
@@ -77,26 +78,22 @@ impl Kernel {
             return vec![Err(NetlinkError::from_call(&error)); count];
         }
         let mut verdicts: Vec<Option<Verdict>> = vec![None; count];
-        let mut missing = count;
-        while missing > 0 {
-            match self.read_verdicts(first, &mut verdicts) {
-                Ok(found) => missing = missing.saturating_sub(found),
-                Err(error) => {
-                    return verdicts.into_iter().map(|v| v.unwrap_or(Err(error.clone()))).collect();
-                }
+        // The last one is always told, and what went wrong before it.
+        while verdicts.last().is_some_and(Option::is_none) {
+            if let Err(error) = self.read_verdicts(first, &mut verdicts) {
+                return verdicts.into_iter().map(|v| v.unwrap_or(Err(error.clone()))).collect();
             }
         }
-        verdicts.into_iter().map(|verdict| verdict.unwrap_or(Err(NetlinkError::Silent))).collect()
+        verdicts.into_iter().map(|verdict| verdict.unwrap_or(Ok(()))).collect()
     }
 
-    /// Reads one datagram; returns how many verdicts it brought. Answers to older requests, whose
-    /// reader has given up, are passed over.
+    /// Reads the verdicts in one datagram. Answers to older requests, whose reader has given up, are passed
+    /// over.
     fn read_verdicts(
         &mut self,
         first: u32,
         verdicts: &mut [Option<Verdict>],
-    ) -> Result<usize, NetlinkError> {
-        let mut found = 0;
+    ) -> Result<(), NetlinkError> {
         for message in Messages::new(receive(&self.socket, &mut self.buffer)?) {
             let message = message.map_err(|_| NetlinkError::Malformed)?;
             let position =
@@ -104,10 +101,9 @@ impl Kernel {
             let Some(verdict) = verdicts.get_mut(position) else { continue };
             if i32::from(message.kind) == libc::NLMSG_ERROR && verdict.is_none() {
                 *verdict = Some(read_verdict(&message));
-                found += 1;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Asks for a list and returns those of its records that `select` wants. A list that changed

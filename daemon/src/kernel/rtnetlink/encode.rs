@@ -61,6 +61,23 @@ impl Requests {
         self.count = 0;
     }
 
+    /// Has only the last message acknowledged. Errors are told all the same, and before that: an answer for
+    /// each would be a call for each.
+    pub fn acknowledge_last_only(&mut self) {
+        let mut at = 0;
+        while let Some(length) = self.bytes.get(at..at + 4) {
+            let length = u32::from_ne_bytes([length[0], length[1], length[2], length[3]]) as usize;
+            let next = at + length.max(HEADER_BYTES).next_multiple_of(ALIGNMENT);
+            if next >= self.bytes.len() {
+                break;
+            }
+            let flags = u16::from_ne_bytes([self.bytes[at + 6], self.bytes[at + 7]]);
+            let flags = flags & !u16::try_from(libc::NLM_F_ACK).unwrap_or(0);
+            self.bytes[at + 6..at + 8].copy_from_slice(&flags.to_ne_bytes());
+            at = next;
+        }
+    }
+
     /// Adds or renews an address, with all its attributes: what is left out would be cleared.
     pub fn add_address(&mut self, sequence: u32, spec: &AddressSpec, lease: AddressLease) {
         let mode = if lease.replace { libc::NLM_F_REPLACE } else { libc::NLM_F_EXCL };
