@@ -26,6 +26,9 @@ pub const LEASE: Duration = Duration::from_secs(3);
 pub const LONELY_LEASE: Duration = Duration::from_secs(60);
 /// How long no peer must have been heard before the lease becomes [`LONELY_LEASE`].
 pub const LONELY_AFTER: Duration = Duration::from_secs(10);
+/// Adverts and renewals that are due within this time are sent together: with many groups, a wake-up for each
+/// would be the larger part of the work.
+pub const BEATS_TOGETHER: Duration = Duration::from_millis(1);
 /// How often a lease is renewed.
 pub const RENEW_EVERY: Duration = Duration::from_secs(1);
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Announcing, Group, Predecessor, Scene, State};
-use crate::config::LEASE;
+use crate::config::{BEATS_TOGETHER, LEASE};
 use crate::effect::{Cause, Effect, Note};
 use crate::fault::Fault;
 use crate::heartbeat::{GroupReport, Outcome, Role};
@@ -60,11 +60,12 @@ impl Group {
         self.end_hold(now, out);
         self.decide(scene, out);
         let State::Active { since, mut advert_at, mut renew_at } = self.state else { return };
-        if advert_at <= now {
+        let soon = now + BEATS_TOGETHER;
+        if advert_at <= soon {
             self.advertise(scene, scene.config.priority(scene.me).map_or(0, |p| p.get()), out);
             advert_at = next_beat(advert_at, scene.config.advert, now);
         }
-        if renew_at <= now {
+        if renew_at <= soon {
             if self.kernel_pending().is_none() {
                 self.own(scene, Some(scene.lease), out);
             }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use segments::Segment;
 
 use crate::Machine;
-use crate::config::{Config, LEASE, LONELY_AFTER, LONELY_LEASE};
+use crate::config::{BEATS_TOGETHER, Config, LEASE, LONELY_AFTER, LONELY_LEASE};
 use crate::detector::{Lateness, Peer};
 use crate::effect::{Alarm, Discard, Effect, Note};
 use crate::fault::Fault;
@@ -209,7 +209,7 @@ impl Node {
 
     /// Tells every group that time has passed for which that means anything.
     fn tick_groups(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        for id in self.settled.wanted(now, self.groups.len()) {
+        for id in self.settled.wanted(now + BEATS_TOGETHER, self.groups.len()) {
             self.one_group(now, id, out, |group, scene, out| group.tick(scene, out));
         }
     }

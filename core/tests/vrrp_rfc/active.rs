@@ -1,5 +1,6 @@
 //! RFC 9568 §6.4.3: a router that holds the addresses.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use evergate_core::Effect;
 use evergate_core::config::{Failback, Version};
 use evergate_core::effect::Note;
 use evergate_core::heartbeat::Role;
-use evergate_core::ident::Family;
+use evergate_core::ident::{Family, GroupId};
 
-use super::router::{GROUP, MS, OTHER, OWN_V4, Router, SECOND, Setup, claims_after};
+use super::router::{GROUP, MICROSECOND, MS, OTHER, OWN_V4, Router, SECOND, Setup, claims_after};
 
 #[test]
 fn it_advertises_at_every_interval() {
@@ -20,6 +21,28 @@ fn it_advertises_at_every_interval() {
         router.run(10 * interval);
         let expected: Vec<_> = (1..=10).map(|beat| (beat * interval, 100)).collect();
         assert_eq!(router.adverts(), expected);
+    }
+}
+
+#[test]
+fn routers_whose_adverts_are_due_within_a_millisecond_send_them_together_and_keep_the_interval() {
+    for (apart, moments) in [(900 * MICROSECOND, 10), (1_100 * MICROSECOND, 20)] {
+        let second = GroupId(1);
+        let mut router = Router::started_beside(Setup::new(Version::V3));
+        router.run(apart);
+        router.hears_at(second, 100, OTHER, SECOND);
+        router.run(5 * SECOND);
+        assert_eq!([router.role(), router.role_in(second)], [Role::Active; 2]);
+        router.mark();
+        router.run(10 * SECOND);
+        for group in [GROUP, second] {
+            let sent: Vec<_> = router.adverts_of(group).iter().map(|(at, _)| *at).collect();
+            assert_eq!(sent.len(), 10);
+            assert!(sent.windows(2).all(|pair| pair[1] - pair[0] == SECOND), "{sent:?}");
+        }
+        let all = [GROUP, second].map(|group| router.adverts_of(group)).concat();
+        let at: BTreeSet<_> = all.iter().map(|(at, _)| *at).collect();
+        assert_eq!(at.len(), moments, "{apart:?} apart: {at:?}");
     }
 }
 

@@ -13,6 +13,7 @@ use evergate_core::input::Interface;
 use evergate_core::{Effect, Input, Instant, Machine, Node};
 
 pub const MS: Duration = Duration::from_millis(1);
+pub const MICROSECOND: Duration = Duration::from_micros(1);
 pub const SECOND: Duration = Duration::from_secs(1);
 /// The shortest time there is: what is due now was not due then.
 pub const NANOSECOND: Duration = Duration::from_nanos(1);
@@ -185,10 +186,15 @@ impl Router {
         self.done.iter().map(|(_, effect)| effect).collect()
     }
 
-    /// The adverts of the group: when, since the mark, and their priority.
+    /// The adverts of the first group.
     pub fn adverts(&self) -> Vec<(Duration, u8)> {
+        self.adverts_of(GROUP)
+    }
+
+    /// The adverts of a group: when, since the mark, and their priority.
+    pub fn adverts_of(&self, wanted: GroupId) -> Vec<(Duration, u8)> {
         let advert = |(at, effect): &(Instant, Effect)| match effect {
-            Effect::Advertise { group: GROUP, priority, .. } => {
+            Effect::Advertise { group, priority, .. } if *group == wanted => {
                 Some((at.since(self.since), *priority))
             }
             _ => None,
