@@ -11,6 +11,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::open::open_enum;
+use crate::router::RouterReport;
 use crate::status::{GroupState, PhasesMs, Status};
 
 mod flows;
@@ -40,6 +41,11 @@ pub const DEFAULT_SOCKET: &str = "/run/evergate/evergate.sock";
 pub enum Request {
     /// The status document.
     Status {},
+    /// One virtual router, as RFC 6527 wants it watched.
+    Router {
+        /// Its identity, such as `gateway/lan/ipv4`; without the family where that is clear.
+        router: String,
+    },
     /// The state of one group on this node.
     Role {
         /// The group's name.
@@ -130,6 +136,8 @@ fn default_flows_limit() -> u32 {
 pub enum Reply {
     /// To `status`.
     Status(Box<Status>),
+    /// To `router`.
+    Router(Box<RouterReport>),
     /// To `role`.
     Role(RoleReply),
     /// To `events`, one for each event.
@@ -328,6 +336,8 @@ open_enum! {
         TooLong = "too-long",
         /// No such group in the configuration.
         UnknownGroup = "unknown-group",
+        /// No such router in the configuration.
+        UnknownRouter = "unknown-router",
         /// No such node in the configuration.
         UnknownNode = "unknown-node",
         /// Not now: the text says what has to happen first.

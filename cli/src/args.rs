@@ -54,7 +54,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Show the truth: could any plug be pulled now, and if not, why
-    Status,
+    Status(Status),
     /// Print the state of a group on this node; exit 0 only if it is active
     Role(Group),
     /// Show what happened
@@ -92,6 +92,24 @@ pub enum Verb {
     Completions(Completions),
     /// Write the man pages to a directory
     Man(Man),
+}
+
+/// `status`.
+#[derive(Debug, ClapArgs)]
+pub struct Status {
+    /// What is shown; everything without
+    #[command(subcommand)]
+    pub part: Option<StatusPart>,
+}
+
+/// A part of the status that is shown alone.
+#[derive(Debug, Subcommand)]
+pub enum StatusPart {
+    /// Show one virtual router with its counters, as RFC 6527 wants it watched
+    Router {
+        /// GROUP/ROUTER/FAMILY, such as gateway/lan/ipv4; the family where there are two
+        id: String,
+    },
 }
 
 /// A group.

@@ -104,6 +104,7 @@ fn understand(line: &[u8]) -> Result<Answer, NoAnswer> {
 fn changes(request: &Request) -> bool {
     match request {
         Request::Status {}
+        | Request::Router { .. }
         | Request::Role { .. }
         | Request::Events { .. }
         | Request::Why { .. }

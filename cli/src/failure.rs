@@ -81,7 +81,9 @@ impl Failure {
     /// The daemon answered that it cannot.
     pub fn refused(exit: u8, error: ErrorReply) -> Self {
         let next = match &error.code {
-            ErrorCode::UnknownGroup | ErrorCode::UnknownNode => "evergate status",
+            ErrorCode::UnknownGroup | ErrorCode::UnknownRouter | ErrorCode::UnknownNode => {
+                "evergate status"
+            }
             ErrorCode::Refused | ErrorCode::Internal => "evergate events",
             ErrorCode::NotAllowed => "run it as the owner of the socket, or with sudo",
             ErrorCode::Busy => "try again in a moment",

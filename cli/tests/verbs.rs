@@ -55,6 +55,32 @@ fn output_that_is_no_terminal_has_no_colour() {
 }
 
 #[test]
+fn a_router_is_shown_with_its_figures_and_an_unknown_one_is_refused() {
+    let text = r#"{"schema":1,"time":"2026-01-01T00:00:00.000Z","node":"gw1","id":"gateway/lan/ipv4",
+        "group":"gateway","interface":"lan","family":"ipv4","vrid":51,"version":3,"state":"backup",
+        "group_state":"standby","active_address":"10.91.0.2","primary_address":null,"priority":100,
+        "advert_ms":1000.0,"active_advert_ms":1000.0,"preempt":true,"accept":true,"up_ms":7,
+        "addresses":[{"address":"10.91.0.1/24","present":false}],"active_reason":"not-active",
+        "packet_error":"no-error","counting_since":"2026-01-01T00:00:00.000Z","counters":{},
+        "all_counters":{"adverts_received":12},"node_counters":{}}"#;
+    let line = format!("{{\"router\":{}}}", text.replace('\n', ""));
+    let run = answered(&line, &["status", "router", "gateway/lan"]);
+    assert_eq!((run.code, run.errors.as_str()), (0, ""));
+    let shown = &run.text;
+    assert!(
+        shown.starts_with("gateway/lan/ipv4 on lan: backup, its group is standby\n"),
+        "{shown}"
+    );
+    for part in ["vrid 51, version 3", "10.91.0.2", "not known", "10.91.0.1/24, not in the kernel"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(shown.contains("adverts_received") && shown.contains(" 12\n"), "{shown}");
+    let run = answered(&error("unknown-router"), &["status", "router", "gateway/wan"]);
+    assert_eq!(run.code, 1);
+}
+
+#[test]
 fn role_is_zero_only_when_active() {
     let role = |state: &str, active: bool| {
         let group = r#""group":"gateway","node":"gw1""#;
@@ -203,8 +229,9 @@ fn a_followed_stream_that_breaks_is_no_answer() {
 
 #[test]
 fn every_verb_without_an_answer_exits_3_in_time() {
-    let verbs: [&[&str]; 13] = [
+    let verbs: [&[&str]; 14] = [
         &["status"],
+        &["status", "router", "g/r"],
         &["role", "g"],
         &["events"],
         &["why", "g"],

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use crate::arguments::{Arguments, Instead};
 use crate::cold;
 use crate::control::{CALLS_MAX, Server};
-use crate::drive::{self, Drive, Equipment};
+use crate::drive::{self, Drive, Equipment, instant_now};
 use crate::facts::Facts;
 use crate::guardian::{EnterError, Inherited, enter_core};
 use crate::kernel::addresses::AddressSpec;
@@ -25,6 +25,7 @@ use crate::observe::{self, EVENTS_WAITING_MAX};
 use crate::privilege::{self, CORE_PRIORITY, PrivilegeError};
 use crate::replicate::Doors;
 use crate::say::say;
+use crate::sys::memory::give_back;
 use crate::sys::process::Signals;
 use crate::sys::ready::Bell;
 
@@ -103,6 +104,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
         cluster: layout.file.cluster.name.clone(),
         boot_id: boot_id(),
         generation: 1,
+        started: Some(instant_now()),
         scheduling: raised.priority.to_string(),
         ..Facts::default()
     };
@@ -153,6 +155,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
         facts,
     };
     let drive = Drive::start(equipment, &adopted)?;
+    give_back();
     let ended = drive.run();
     drop(server);
     drop((notrack, others_notrack));

@@ -3,12 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
+use evergate_api::router::ActiveReason;
 use evergate_api::status::LastHandover;
 use evergate_core::Instant;
-use evergate_core::effect::Note;
+use evergate_core::config::Config;
+use evergate_core::effect::{Cause, Note};
 use evergate_core::fault::Fault;
+use evergate_core::heartbeat::Role;
 use evergate_core::ident::{GroupId, InterfaceId, RouterId};
+use evergate_core::vrrp::ADVERTS_MISSED;
 
 use crate::replicate::Standing;
 
@@ -32,9 +37,12 @@ pub struct Facts {
     pub faults: BTreeMap<(GroupId, Fault), Instant>,
     /// The last takeover or handover of each group.
     pub handovers: BTreeMap<GroupId, LastHandover>,
-    /// Counters of each router, by stable name: `adverts_sent`, `adverts_received`, and one for each
-    /// cause for which an advert was refused.
-    pub routers: BTreeMap<(GroupId, RouterId), BTreeMap<&'static str, u64>>,
+    /// What was counted and heard on each router.
+    pub routers: BTreeMap<(GroupId, RouterId), RouterFacts>,
+    /// When the process began.
+    pub started: Option<Instant>,
+    /// Since when each group takes part: it is neither starting nor kept from its role.
+    pub taking_part: BTreeMap<GroupId, Instant>,
     /// Counters of the node: packets refused by cause, events lost, pauses.
     pub counters: BTreeMap<&'static str, u64>,
     /// The scheduling that was granted, in words.
@@ -53,9 +61,74 @@ pub struct Facts {
     pub replication: Option<Standing>,
 }
 
+/// What was counted and heard on a virtual router.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouterFacts {
+    /// By stable name: `adverts_sent`, `adverts_received`, and one for each cause for which an advert was
+    /// refused.
+    pub counters: BTreeMap<&'static str, u64>,
+    /// Since when, if the router came by a reload.
+    pub since: Option<Instant>,
+    /// Why it became active last.
+    pub active_reason: Option<ActiveReason>,
+    /// The last advert that was taken.
+    pub heard: Option<HeardAdvert>,
+    /// The counter of the last packet that was refused.
+    pub refused: Option<&'static str>,
+}
+
+/// An advert as it was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeardAdvert {
+    /// Where it came from.
+    pub source: IpAddr,
+    /// Its priority.
+    pub priority: u8,
+    /// The interval that it announces.
+    pub interval: Duration,
+    /// When it came.
+    pub at: Instant,
+}
+
+impl HeardAdvert {
+    /// Whether its sender was active until now, as far as adverts can tell.
+    fn is_of_living(&self, now: Instant) -> bool {
+        self.priority > 0 && now.since(self.at) <= self.interval * (ADVERTS_MISSED + 1)
+    }
+}
+
+impl RouterFacts {
+    /// Takes note that the router has become active.
+    fn became_active(&mut self, now: Instant, cause: Cause) {
+        *self.counters.entry("active_transitions").or_default() += 1;
+        let overtaken = self.heard.is_some_and(|heard| heard.is_of_living(now));
+        self.active_reason = Some(match cause {
+            Cause::Died(_) => ActiveReason::NoResponse,
+            Cause::DownTimer if overtaken => ActiveReason::Preempted,
+            Cause::DownTimer => ActiveReason::NoResponse,
+            Cause::HandedOver(_) => ActiveReason::Preempted,
+            _ => ActiveReason::Priority,
+        });
+    }
+}
+
 impl Facts {
     /// Takes what the machine says on the way.
-    pub fn note(&mut self, now: Instant, note: &Note) {
+    pub fn note(&mut self, now: Instant, note: &Note, config: &Config) {
+        if let Note::Role { group, to, cause, .. } = note {
+            match to {
+                Role::Init | Role::Fault | Role::Locked => drop(self.taking_part.remove(group)),
+                Role::Standby | Role::Claiming | Role::Active | Role::Releasing => {
+                    self.taking_part.entry(*group).or_insert(now);
+                }
+            }
+            if *to == Role::Active {
+                for router in 0..config.groups[group.index()].routers.len() {
+                    let facts = self.routers.entry((*group, RouterId::at(router))).or_default();
+                    facts.became_active(now, *cause);
+                }
+            }
+        }
         if let Note::Fault { group, fault, present } = note {
             let key = (*group, *fault);
             if *present {

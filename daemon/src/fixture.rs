@@ -256,7 +256,9 @@ impl World {
                     self.wire.push_back((at, Input::Heard { interface, answered: true }));
                 }
                 Effect::Note(note) => {
-                    self.facts[at].note(self.now, &note);
+                    if let Some(node) = &self.nodes[at] {
+                        self.facts[at].note(self.now, &note, node.config());
+                    }
                     self.notes.push((at, note));
                 }
                 _ => {}

@@ -7,6 +7,7 @@ use evergate_daemon::arguments::{Arguments, Instead};
 use evergate_daemon::guardian::{self, Options, Outcome, Role, THIS_PROGRAM};
 use evergate_daemon::kernel::requests::Kernel;
 use evergate_daemon::say::say;
+use evergate_daemon::sys::memory::give_back;
 use evergate_daemon::{cold, core_process, runner};
 
 /// Wrong usage, as BSD's sysexits have it.
@@ -55,7 +56,8 @@ fn first(words: Vec<OsString>) -> ExitCode {
     if loaded.is_none() {
         return fail(WRONG_CONFIGURATION, "the configuration has errors; nothing was started");
     }
-    drop(loaded);
+    drop((answer, loaded));
+    give_back();
     if let Some(folder) = arguments.socket.parent()
         && let Err(error) = std::fs::create_dir_all(folder)
     {

@@ -8,6 +8,7 @@ mod group;
 mod paths;
 mod peers;
 mod replication;
+mod router;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -18,6 +19,7 @@ use evergate_core::ident::GroupId;
 use evergate_core::{Instant, Node};
 
 pub(crate) use paths::{hearing_of, own_hearing};
+pub(crate) use router::{Known, router};
 
 use crate::facts::Facts;
 use crate::wall_clock::WallClock;

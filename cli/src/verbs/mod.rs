@@ -11,6 +11,7 @@ mod key;
 mod man;
 mod reload;
 mod role;
+mod router;
 mod schema;
 mod status;
 mod switchover;
@@ -23,7 +24,7 @@ pub use switchover::PATIENCE as SWITCHOVER_PATIENCE;
 
 use evergate_api::control::Request;
 
-use crate::args::Verb;
+use crate::args::{StatusPart, Verb};
 use crate::context::Context;
 use crate::failure::Stop;
 
@@ -33,7 +34,10 @@ pub type Ended = Result<u8, Stop>;
 /// Runs a verb.
 pub fn run(verb: Verb, context: &mut Context) -> Ended {
     match verb {
-        Verb::Status => status::run(context),
+        Verb::Status(of) => match of.part {
+            None => status::run(context),
+            Some(StatusPart::Router { id }) => router::run(context, id),
+        },
         Verb::Role(of) => role::run(context, of.group),
         Verb::Events(which) => events::run(context, &which),
         Verb::Why(of) => why::run(context, of.group),

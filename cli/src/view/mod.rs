@@ -10,6 +10,7 @@ mod group;
 mod number;
 mod page;
 mod peers;
+pub mod router;
 pub mod status;
 pub mod why;
 

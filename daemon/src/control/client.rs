@@ -169,6 +169,7 @@ fn limit(request: &Request) -> Duration {
         }
         Request::Reload { .. } => RELOAD_WITHIN,
         Request::Status {}
+        | Request::Router { .. }
         | Request::Role { .. }
         | Request::Events { .. }
         | Request::Why { .. }

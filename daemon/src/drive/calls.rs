@@ -9,16 +9,19 @@ use evergate_api::control::{
     SwitchoverResult,
 };
 use evergate_core::heartbeat::{Hold, Outcome, Refusal, Role};
-use evergate_core::ident::{GroupId, NodeId};
+use evergate_core::ident::{GroupId, NodeId, RouterId};
 use evergate_core::input::Command;
 use evergate_core::{Input, Instant};
 
 use super::Drive;
+use super::reload::places;
 use crate::cold::{ColdJob, Prepared};
 use crate::control::Call;
 use crate::wall_clock::WallClock;
 use crate::words;
 
+/// The most routers that an error names.
+const ROUTERS_NAMED_MAX: usize = 32;
 /// The most handovers that are waited for at the same time.
 const WAITING_MAX: usize = 64;
 /// How long after its own limit a waiting request is given up.
@@ -52,6 +55,7 @@ impl Drive {
                 let status = crate::status::status(&self.node, &self.facts, now, &WallClock::now());
                 Some(Reply::Status(Box::new(status)))
             }
+            Request::Router { router } => Some(self.report_router(now, &router)),
             Request::Role { group } => Some(self.role_of(&group)),
             Request::Why { group } => Some(match self.group_named(&group) {
                 Ok(id) => {
@@ -102,6 +106,36 @@ impl Drive {
         let known: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
         let text = format!("no node is called {name}; there is: {}", known.join(", "));
         Err(ErrorReply::new(ErrorCode::UnknownNode, text))
+    }
+
+    pub(super) fn report_router(&self, now: Instant, name: &str) -> Reply {
+        match self.router_named(name) {
+            Ok((group, router)) => {
+                let source = self.source_of(group, router);
+                let clock = WallClock::now();
+                let known =
+                    crate::status::Known { node: &self.node, facts: &self.facts, clock: &clock };
+                Reply::Router(Box::new(crate::status::router(known, now, (group, router), source)))
+            }
+            Err(error) => Reply::Error(error),
+        }
+    }
+
+    /// A router by its identity, which may be without the family if only one router begins so.
+    fn router_named(&self, name: &str) -> Result<(GroupId, RouterId), ErrorReply> {
+        let routers = places(&self.layout);
+        let family = |id: &str| id.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+        let exact = routers.get(name).map(|(_, at)| *at);
+        let mut near = routers.iter().filter(|(id, _)| family(id)).map(|(_, (_, at))| *at);
+        match (exact, near.next(), near.next()) {
+            (Some(at), ..) | (None, Some(at), None) => Ok(at),
+            (None, first, _) => {
+                let known: Vec<&str> = routers.keys().copied().take(ROUTERS_NAMED_MAX).collect();
+                let what = if first.is_some() { "more than one router" } else { "no router" };
+                let text = format!("{what} is called {name}; there is: {}", known.join(", "));
+                Err(ErrorReply::new(ErrorCode::UnknownRouter, text))
+            }
+        }
     }
 
     fn role_of(&self, name: &str) -> Reply {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use evergate_core::config::{RouterConfig, Version};
-use evergate_core::ident::{Family, GroupId, RouterId, Vrid};
+use evergate_core::ident::{Family, GroupId, RouterId};
 use evergate_core::vrrp::guard::{Guard, Method, Unsendable};
 use evergate_core::wire::trailer::Stamp;
 use evergate_core::wire::vrrp;
 
 use super::Drive;
+use super::reload::places;
 use crate::estate::{Transport, Will};
 use crate::layout::Layout;
 use crate::sys::clock::realtime_now;
@@ -30,14 +31,6 @@ fn method_of(router: &RouterConfig, of_group: Option<&Method>) -> Method {
         (Some(method), Version::V2) => method.clone(),
         (Some(_) | None, _) => Method::None,
     }
-}
-
-/// Where each virtual router is: the name of its interface, and its number.
-fn places(layout: &Layout) -> BTreeMap<&str, (&str, Option<Vrid>)> {
-    let routers = layout.core.groups.iter().flat_map(|group| &group.routers);
-    routers
-        .map(|router| (router.id.as_str(), (layout.interface(router.interface), router.vrid)))
-        .collect()
 }
 
 impl Drive {
@@ -65,7 +58,8 @@ impl Drive {
     /// one says nothing.
     pub(super) fn forget_guards(&mut self, former: &Layout) {
         let (before, after) = (places(former), places(&self.layout));
-        self.guards.retain(|id, _| before.get(id.as_str()) == after.get(id.as_str()));
+        let place = |places: &BTreeMap<&str, _>, id: &str| places.get(id).map(|(place, _)| *place);
+        self.guards.retain(|id, _| place(&before, id) == place(&after, id));
     }
 
     /// Goes on behind the numbers that a former process has used.

@@ -14,6 +14,7 @@ use evergate_core::wire::{ah, arp, header, ndp, vrrp};
 use super::Drive;
 use super::guards::stamp_now;
 use super::ports::{Form, Source};
+use crate::facts::HeardAdvert;
 use crate::kernel::internet_socket;
 use crate::seal::SealIds;
 
@@ -138,12 +139,33 @@ impl Drive {
             return self.refuse_advert(now, group, router, source, "refused_interval_differs");
         }
         self.count_router(group, router, "adverts_received");
+        if advert.interval != interval {
+            // Version 3 takes the interval of the active router over (RFC 9568 §6.4.2).
+            self.count_router(group, router, "interval_differs");
+        }
+        if !self.lists_our_addresses((group, router), advert) {
+            self.count_router(group, router, "address_list_differs");
+        }
+        let (priority, interval) = (advert.priority, advert.interval);
+        self.facts.routers.entry((group, router)).or_default().heard =
+            Some(HeardAdvert { source, priority, interval, at: now });
         if advert.priority == 0 {
             self.count_router(group, router, "resignations_received");
         }
         self.heard_speaker(now, group, router, source, advert.priority, dialect);
-        let (priority, interval) = (advert.priority, advert.interval);
         self.feed(now, Input::Advert { group, router, source, priority, interval });
+    }
+
+    /// Whether an advert names the addresses that we have, in whatever order. One that does not is taken
+    /// all the same: files are changed on one node after the other.
+    fn lists_our_addresses(
+        &self,
+        (group, router): (GroupId, RouterId),
+        advert: &vrrp::Advert,
+    ) -> bool {
+        let ours = &self.layout.core.groups[group.index()].routers[router.index()].addresses;
+        let named = |address: &IpAddr| advert.addresses.contains(address);
+        advert.addresses.len() == ours.len() && ours.iter().all(|(address, _)| named(address))
     }
 
     /// Counts an advert that was refused, and remembers the router of another make that has sent it:
@@ -157,6 +179,7 @@ impl Drive {
         why: &'static str,
     ) {
         self.count_router(group, router, why);
+        self.facts.routers.entry((group, router)).or_default().refused = Some(why);
         if !self.is_of_a_peer(source) {
             self.facts.refused.insert((group, router), (source, why, now));
         }

@@ -21,6 +21,8 @@ mod speak;
 mod world;
 
 #[cfg(test)]
+mod report_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod vrrp_tests;
@@ -462,7 +464,8 @@ impl Drive {
     }
 
     fn count_router(&mut self, group: GroupId, router: RouterId, name: &'static str) {
-        *self.facts.routers.entry((group, router)).or_default().entry(name).or_default() += 1;
+        let facts = self.facts.routers.entry((group, router)).or_default();
+        *facts.counters.entry(name).or_default() += 1;
     }
 
     /// Whether it is time to tell the peers what they need only now and then.

@@ -1,10 +1,14 @@
 //! A new configuration: what it does not change goes on under its new numbers.
 
-use evergate_core::ident::GroupId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use evergate_core::config::RouterConfig;
+use evergate_core::ident::{GroupId, RouterId, Vrid};
 use evergate_core::{Input, Instant};
 
-use super::Drive;
 use super::renumber::{Moves, rekey, renumber};
+use super::{Drive, instant_now};
+use crate::facts::RouterFacts;
 use crate::layout::Layout;
 use crate::secrets::Secrets;
 
@@ -34,7 +38,6 @@ impl Drive {
         self.facts.generation += 1;
         self.facts.handovers.clear();
         self.facts.faults.clear();
-        self.facts.routers.clear();
         self.facts.foreign.clear();
         self.facts.refused.clear();
         self.facts.mute.clear();
@@ -53,6 +56,10 @@ impl Drive {
             Moves::of(old.groups.iter().map(|g| &g.name), new.groups.iter().map(|g| &g.name));
         let interfaces = Moves::of(old.interfaces.iter(), new.interfaces.iter());
         let group = |id: GroupId| groups.group(id);
+        rekey(&mut self.facts.taking_part, group);
+        let routers = self.router_moves(former);
+        rekey(&mut self.facts.routers, |router| routers.get(&router).copied());
+        self.begin_to_count(&routers);
         renumber(&mut self.held, group);
         rekey(&mut self.phases, group);
         rekey(&mut self.states, group);
@@ -64,4 +71,42 @@ impl Drive {
             Some((interfaces.interface(id)?, address))
         });
     }
+
+    /// Where the routers have gone that are the same still: by their identity, interface and number.
+    fn router_moves(&self, former: &Layout) -> RouterMoves {
+        let (before, after) = (places(former), places(&self.layout));
+        let same = before.iter().filter_map(|(id, (place, old))| {
+            let (now, new) = after.get(id)?;
+            (place == now).then_some((*old, *new))
+        });
+        same.collect()
+    }
+
+    /// The counters of a router that is new begin now.
+    fn begin_to_count(&mut self, moved: &RouterMoves) {
+        let kept: BTreeSet<(GroupId, RouterId)> = moved.values().copied().collect();
+        let now = instant_now();
+        for (_, router) in places(&self.layout).values() {
+            if !kept.contains(router) {
+                let facts = RouterFacts { since: Some(now), ..RouterFacts::default() };
+                self.facts.routers.insert(*router, facts);
+            }
+        }
+    }
+}
+
+type RouterMoves = BTreeMap<(GroupId, RouterId), (GroupId, RouterId)>;
+type Place<'a> = (&'a str, Option<Vrid>);
+
+/// Where each virtual router is, by its identity: the name of its interface and its VRID, and its number.
+pub(super) fn places(layout: &Layout) -> BTreeMap<&str, (Place<'_>, (GroupId, RouterId))> {
+    let groups = layout.core.groups.iter().enumerate();
+    let routers = groups.flat_map(|(group, config)| {
+        config.routers.iter().enumerate().map(move |(at, router)| (group, at, router))
+    });
+    let place = |(group, at, router): (usize, usize, &'_ RouterConfig)| {
+        let place = (layout.interface(router.interface), router.vrid);
+        (place, (GroupId::at(group), RouterId::at(at)))
+    };
+    routers.map(|found| (found.2.id.as_str(), place(found))).collect()
 }

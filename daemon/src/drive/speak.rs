@@ -349,7 +349,7 @@ impl Drive {
 
     /// Keeps the phases of a takeover until its last one, the announcement, is done.
     pub(super) fn note(&mut self, now: Instant, note: &Note) {
-        self.facts.note(now, note);
+        self.facts.note(now, note, &self.layout.core);
         if matches!(note, Note::Role { .. } | Note::Peer { .. }) {
             // Whose flows are whose follows from it, and must not wait for the housekeeping.
             self.show_replication();

@@ -81,7 +81,7 @@ fn hear(bed: &mut Bed, packet: &[u8], change: impl Fn(&mut Received)) {
 }
 
 fn count(bed: &Bed, router: RouterId, name: &str) -> u64 {
-    let counters = bed.drive.facts.routers.get(&(GATEWAY, router));
+    let counters = bed.drive.facts.routers.get(&(GATEWAY, router)).map(|facts| &facts.counters);
     counters.and_then(|counters| counters.get(name)).copied().unwrap_or_default()
 }
 

@@ -151,10 +151,11 @@ fn foreign_node(truth: &Truth, name: String, seen: Option<foreign::Foreign>) -> 
     }
 }
 
-fn router(truth: &Truth, group: &Group, id: RouterId) -> RouterStatus {
+pub(super) fn router(truth: &Truth, group: &Group, id: RouterId) -> RouterStatus {
     let config = &truth.config.groups[group.id.index()];
     let router = &config.routers[id.index()];
-    let counters = truth.facts.routers.get(&(group.id, id)).into_iter().flatten();
+    let counters = truth.facts.routers.get(&(group.id, id)).map(|facts| &facts.counters);
+    let counters = counters.into_iter().flatten();
     RouterStatus {
         id: router.id.clone(),
         name: name_of(&router.id).to_owned(),

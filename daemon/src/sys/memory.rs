@@ -26,6 +26,16 @@ pub fn lock_memory() -> io::Result<()> {
     Ok(mlockall(flags)?)
 }
 
+/// Gives free memory back to the system. Reading a long configuration takes several times its size for a
+/// moment, and the allocator keeps that. Takes milliseconds: not for a thread that has deadlines.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes a number and touches nothing but what the allocator knows to be free.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// A fixed number of 64-bit words that several processes see at the same time.
 ///
 /// It has no name in any file system: a process gets it by inheriting or being sent the descriptor.
