@@ -343,7 +343,8 @@ fn mutated(dice: &mut Dice, text: &str) -> String {
 #[test]
 fn no_text_makes_it_panic_and_every_refusal_has_words() {
     let rich = format!(
-        "{EDGE}\n[vrrp]\nadvert = \"1s\"\n[check.isp]\nx = 1\n[group.b]\nnodes = [\"gw1\"]\n\
+        "{EDGE}\n[vrrp]\nadvert = \"1s\"\n[check.isp]\nx = 1\n[check.web]\n\
+         test = \"exec:/bin/true a\"\nrise = 2\n[group.b]\ntrack = {{ web = -60, isp = \"fault\" }}\nnodes = [\"gw1\"]\n\
          priority = {{ gw1 = 5 }}\n[group.b.router.r]\ninterface = {{ gw1 = \"a\" }}\n\
          addresses = [\"2001:db8::1/64\", \"10.1.1.1\"]\nvrid = 51\n"
     );
@@ -394,11 +395,16 @@ fn what_the_parser_takes_the_schema_knows() {
         table.as_object().expect("an object").keys().cloned().collect::<Vec<_>>()
     };
     let root = properties("/properties");
-    assert_eq!(root, ["cluster", "group", "link", "node", "replicate", "vrrp"]);
+    assert_eq!(root, ["check", "cluster", "group", "link", "node", "replicate", "vrrp"]);
     let cluster = properties("/properties/cluster/properties");
     assert_eq!(cluster, ["heartbeat", "key_file", "name", "port"]);
     for key in properties("/properties/replicate/properties") {
         let report = outcome(&format!("[replicate]\n{key} = 1979-05-27\n")).report;
+        let unknown = report.problems().iter().any(|problem| problem.code == "unknown-key");
+        assert!(!unknown, "{}", report.render(false));
+    }
+    for key in properties("/properties/check/additionalProperties/properties") {
+        let report = outcome(&format!("[check.web]\n{key} = 1979-05-27\n")).report;
         let unknown = report.problems().iter().any(|problem| problem.code == "unknown-key");
         assert!(!unknown, "{}", report.render(false));
     }

@@ -10,6 +10,7 @@ mod places;
 
 pub(crate) use places::Places;
 
+use crate::check::{CheckConfig, Tracked};
 use crate::ident::{Family, InterfaceId, NodeId, PathId, PathSet, Priority, Vrid};
 
 /// The most nodes that a cluster may have.
@@ -47,6 +48,8 @@ pub struct Config {
     pub paths: Vec<PathConfig>,
     /// The groups, in the order of their names.
     pub groups: Vec<GroupConfig>,
+    /// The checks that groups of this node track, in the order of their names.
+    pub checks: Vec<CheckConfig>,
     /// A digest of the parsed file without secrets; equal on nodes that run the same file.
     pub digest: u64,
 }
@@ -94,6 +97,8 @@ pub struct GroupConfig {
     pub failback: Failback,
     /// The VRRP advertisement interval that we send.
     pub advert: Duration,
+    /// The checks that count, in the order of their names.
+    pub track: Vec<Tracked>,
     /// The virtual routers.
     pub routers: Vec<RouterConfig>,
 }

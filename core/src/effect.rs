@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::Standing;
 use crate::config::Places;
 use crate::fault::Fault;
 use crate::heartbeat::{Heartbeat, Hold, Outcome, Refusal, Role};
-use crate::ident::{GroupId, Incarnation, InterfaceId, NodeId, PathId, PathSet, RouterId};
+use crate::ident::{CheckId, GroupId, Incarnation, InterfaceId, NodeId, PathId, PathSet, RouterId};
 use crate::time::Instant;
 
 /// Something for the driver to do. Sending is one shot and may be lost; [`Effect::Own`] is a level:
@@ -94,6 +95,13 @@ pub enum Note {
         fault: Fault,
         /// Whether it has come.
         present: bool,
+    },
+    /// A check stands otherwise than before.
+    Check {
+        /// The check.
+        check: CheckId,
+        /// How it stands now.
+        standing: Standing,
     },
     /// The view of a peer has changed.
     Peer {

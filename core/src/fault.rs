@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ident::RouterId;
+use crate::ident::{CheckId, RouterId};
 
 /// One reason. Those that concern one router name it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum Fault {
     KernelStuck,
     /// Others remove our addresses faster than we are willing to put them back.
     AddressContested,
+    /// A check fails that the group tracks as a fault.
+    Check(CheckId),
 }
 
 /// A set of reasons, in their order.
@@ -52,6 +54,16 @@ impl Faults {
     /// The reasons, in their order.
     pub fn iter(&self) -> impl Iterator<Item = Fault> + '_ {
         self.0.iter().copied()
+    }
+
+    /// Gives every reason that names a check the number that it has now; one without is dropped.
+    pub fn renumber_checks(&mut self, place: impl Fn(CheckId) -> Option<CheckId>) {
+        let renumbered = self.0.iter().filter_map(|fault| match *fault {
+            Fault::Check(check) => place(check).map(Fault::Check),
+            other => Some(other),
+        });
+        self.0 = renumbered.collect();
+        self.0.sort_unstable();
     }
 
     /// Removes every reason that `gone` picks.

@@ -40,6 +40,10 @@ index! {
     PathId
 }
 index! {
+    /// A check: its position in [`crate::config::Config::checks`].
+    CheckId
+}
+index! {
     /// A network interface of this node: its position in [`crate::config::Config::interfaces`].
     InterfaceId
 }

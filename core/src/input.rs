@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::Reading;
 use crate::config::Config;
 use crate::heartbeat::{Heartbeat, Hold};
-use crate::ident::{GroupId, Incarnation, InterfaceId, NodeId, PathId, RouterId};
+use crate::ident::{CheckId, GroupId, Incarnation, InterfaceId, NodeId, PathId, RouterId};
 
 /// A fact that the driver tells a node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -73,6 +74,13 @@ pub enum Input {
         /// Whether they are.
         whole: bool,
     },
+    /// A check was made.
+    Checked {
+        /// The check.
+        check: CheckId,
+        /// What was found.
+        reading: Reading,
+    },
     /// Whether the driver knows any neighbour on that interface that it can ask.
     Neighbours {
         /// The interface.
@@ -113,8 +121,10 @@ pub struct Received {
 pub struct Interface {
     /// It exists in the kernel.
     pub present: bool,
-    /// It is up and has carrier.
+    /// It is up and runs.
     pub running: bool,
+    /// It has carrier, whatever else it waits for.
+    pub carrier: bool,
     /// The IPv4 address that adverts come from: the first that is not virtual.
     pub source_v4: Option<std::net::Ipv4Addr>,
     /// The IPv6 link-local address that adverts come from.

@@ -27,7 +27,7 @@ use std::thread::{self, JoinHandle};
 use evergate_api::control::{ErrorCode, ErrorReply, Reply, Request};
 
 use self::client::Client;
-use self::socket::SocketFile;
+pub(crate) use self::socket::SocketFile;
 use crate::observe::Journal;
 use crate::sys::ready::{Bell, Poller, Ready};
 

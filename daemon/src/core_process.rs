@@ -9,6 +9,7 @@ use evergate_core::ident::Incarnation;
 use nix::sys::signal::Signal;
 
 use crate::arguments::{Arguments, Instead};
+use crate::checks;
 use crate::cold;
 use crate::control::{CALLS_MAX, Server};
 use crate::drive::{self, Drive, Equipment, instant_now};
@@ -131,6 +132,9 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let server =
         Server::start(&arguments.socket, calls_in, Arc::clone(&bell), Arc::clone(&journal))
             .map_err(CoreError::Socket)?;
+    let (news, check_news) = sync_channel(checks::NEWS_MAX);
+    let place = checks::socket_path(&arguments.socket);
+    let runner = checks::Link::start(&place, news, Arc::clone(&bell)).map_err(CoreError::Socket)?;
     let incarnation = Incarnation(random);
     let replication = drive::replication::start(&layout, incarnation, &secrets.cluster, doors)
         .unwrap_or_else(|text| {
@@ -140,6 +144,8 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let equipment = Equipment {
         incarnation,
         replication,
+        runner: Some(runner),
+        check_news,
         kernel: KernelThread::start(kernel, Arc::clone(&bell))?,
         locked: cold::load_locks(&arguments.state),
         cold: cold_in,

@@ -57,6 +57,10 @@ pub struct Facts {
     pub mute: BTreeMap<(GroupId, RouterId), Instant>,
     /// Whether each peer replicates connections, by node number, as it says.
     pub replicates: BTreeMap<u16, bool>,
+    /// The last look of each check that the runner makes, by the check's name.
+    pub looks: BTreeMap<String, LastLook>,
+    /// Whether the runner is there.
+    pub runner: bool,
     /// How replication stands, where there is any.
     pub replication: Option<Standing>,
 }
@@ -110,6 +114,19 @@ impl RouterFacts {
             _ => ActiveReason::Priority,
         });
     }
+}
+
+/// The last look of a check.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LastLook {
+    /// When its result came.
+    pub at: Instant,
+    /// What was found, in words.
+    pub text: String,
+    /// The exit status of a program that has ended by itself.
+    pub status: Option<i32>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 impl Facts {

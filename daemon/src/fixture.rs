@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use evergate_core::check::{CheckConfig, Source, Tracked};
 use evergate_core::config::{
     Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
 };
 use evergate_core::effect::Note;
 use evergate_core::heartbeat::Hold;
 use evergate_core::ident::{
-    Family, GroupId, Incarnation, InterfaceId, NodeId, PathId, Priority, RouterId, Vrid,
+    CheckId, Family, GroupId, Incarnation, InterfaceId, NodeId, PathId, Priority, RouterId, Vrid,
 };
 use evergate_core::input::{Command, Interface, Received};
 use evergate_core::{Effect, Input, Instant, Machine, Node};
@@ -58,10 +59,28 @@ pub fn config(me: u16) -> Config {
             priorities: vec![Priority::new(200), Priority::new(100)],
             failback: Failback::After(Duration::ZERO),
             advert: Duration::from_secs(1),
+            track: Vec::new(),
             routers: vec![router("lan", 0, 51), router("wan", 1, 52)],
         }],
+        checks: Vec::new(),
         digest: 1,
     }
+}
+
+/// The same with a check that the group tracks, with a weight or as a fault.
+pub fn tracking(me: u16, weight: Option<i16>) -> Config {
+    let mut config = config(me);
+    config.checks.push(CheckConfig {
+        name: "web".into(),
+        test: "exec:/usr/local/bin/check-web".into(),
+        source: Source::Told,
+        rise: 1,
+        fall: 2,
+        fails_first: false,
+        invert: false,
+    });
+    config.groups[0].track.push(Tracked { check: CheckId(0), weight });
+    config
 }
 
 /// The configuration of one node with nobody else, or with one of another make.
@@ -142,7 +161,8 @@ impl World {
         let host = u8::try_from(at).unwrap() + 2;
         let network = 91 + u8::try_from(interface).unwrap();
         let source_v4 = Some(Ipv4Addr::new(10, network, 0, host));
-        let state = Interface { present: true, running, source_v4, source_v6: None };
+        let state =
+            Interface { present: true, running, carrier: running, source_v4, source_v6: None };
         self.feed(at, Input::Interface(InterfaceId(interface), state));
     }
 

@@ -3,13 +3,17 @@
 //! The core knows indices and what it needs to decide; everything else that the file says about
 //! interfaces, sources and announcements stays here, under the same indices.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use evergate_api::config::model as file;
+use evergate_core::check::{CheckConfig, Source, Tracked};
 use evergate_core::config as core;
-use evergate_core::ident::{Family, InterfaceId, NodeId, PathId, Priority, Vrid};
+use evergate_core::ident::{CheckId, Family, GroupId, InterfaceId, NodeId, PathId, Priority, Vrid};
 use evergate_core::wire::names::{Names, hash};
+
+use crate::checks::Order;
 
 /// One node's view of a configuration.
 #[derive(Clone, Debug)]
@@ -99,10 +103,12 @@ impl Layout {
         if file.nodes[me].foreign {
             return Err(Mismatch::Foreign(me.into()));
         }
-        let mut build = Build { file: &file, me, interfaces: Vec::new() };
+        let tracked = tracked(&file, me);
+        let mut build = Build { file: &file, me, interfaces: Vec::new(), tracked };
         let (paths, path_layouts) = build.paths();
         let groups: Vec<_> = file.groups.iter().map(|(n, g)| build.group(n, g, &paths)).collect();
         let (groups, group_layouts) = groups.into_iter().unzip();
+        let checks = build.checks();
         let node = |(name, node): (&String, &file::Node)| core::NodeConfig {
             name: name.clone(),
             foreign: node.foreign,
@@ -114,6 +120,7 @@ impl Layout {
             interfaces: build.interfaces,
             paths,
             groups,
+            checks,
             digest: file.digest.0,
         };
         let names = Names::of(&config).map_err(|c| Mismatch::Collision(c.one, c.other))?;
@@ -133,6 +140,14 @@ impl Layout {
         self.core.name(self.core.me)
     }
 
+    /// What the runner has to look at.
+    pub fn orders(&self) -> Vec<Order> {
+        let checks = self.core.checks.iter();
+        let order =
+            |check: &CheckConfig| Order::of(&check.name, self.file.checks.get(&check.name)?);
+        checks.filter_map(order).collect()
+    }
+
     /// The name of an interface.
     pub fn interface(&self, id: InterfaceId) -> &str {
         &self.core.interfaces[id.index()]
@@ -143,6 +158,15 @@ struct Build<'a> {
     file: &'a file::Config,
     me: &'a str,
     interfaces: Vec<String>,
+    /// The checks that count on this node, in the order of their names.
+    tracked: Vec<&'a String>,
+}
+
+/// The checks that groups track that run on a node.
+fn tracked<'f>(file: &'f file::Config, me: &str) -> Vec<&'f String> {
+    let here = file.groups.values().filter(|group| group.priorities.contains_key(me));
+    let tracked: BTreeSet<&String> = here.flat_map(|group| group.track.keys()).collect();
+    tracked.into_iter().filter(|name| file.checks.contains_key(*name)).collect()
 }
 
 impl Build<'_> {
@@ -189,6 +213,46 @@ impl Build<'_> {
         let source = addresses.get(self.me).copied();
         let others = addresses.iter().filter(|(node, _)| *node != self.me);
         PathLayout { source, peers: others.map(|(_, address)| *address).collect() }
+    }
+
+    fn checks(&mut self) -> Vec<CheckConfig> {
+        let tracked = self.tracked.clone();
+        tracked.into_iter().map(|name| self.check(name, &self.file.checks[name])).collect()
+    }
+
+    fn check(&mut self, name: &str, check: &file::Check) -> CheckConfig {
+        let group = |name: &String| {
+            let position = self.file.groups.keys().position(|known| known == name);
+            GroupId::at(position.expect("a check of a group that is not there was refused"))
+        };
+        let source = match &check.test {
+            file::Test::Group { name, is: file::GroupIs::Active } => Source::Active(group(name)),
+            file::Test::Group { name, is: file::GroupIs::Fit } => Source::Fit(group(name)),
+            file::Test::Carrier(interface) => Source::Carrier(self.interface(interface)),
+            file::Test::Interface(interface) => Source::Running(self.interface(interface)),
+            _ => Source::Told,
+        };
+        CheckConfig {
+            name: name.to_owned(),
+            test: check.test.to_string(),
+            source,
+            rise: check.rise,
+            fall: check.fall,
+            fails_first: check.fails_first,
+            invert: check.invert,
+        }
+    }
+
+    /// What a group tracks, by the numbers of the checks.
+    fn track(&self, group: &file::Group) -> Vec<Tracked> {
+        let tracked = self.tracked.iter().enumerate().filter_map(|(position, name)| {
+            let weight = match group.track.get(*name)? {
+                file::Track::Fault => None,
+                file::Track::Weight(weight) => Some(*weight),
+            };
+            Some(Tracked { check: CheckId::at(position), weight })
+        });
+        tracked.collect()
     }
 
     fn group(
@@ -248,6 +312,7 @@ impl Build<'_> {
                 file::Failback::After(delay) => core::Failback::After(delay),
             },
             advert: group.vrrp.advert,
+            track: if member { self.track(group) } else { Vec::new() },
             routers,
         };
         (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts })

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //!   guardian ── starts and watches ──► core      decides, and touches the kernel
-//!      ▲   └─── starts and watches ──► runner    will start users' procedures
+//!      ▲   └─── starts and watches ──► runner    makes checks, starts users' programs
 //!      └────────── watches ───────────────┘
 //! ```
 //!
 //! All three are this program, told apart by a hidden first argument ([`guardian::Role`]). They share
 //! one piece of memory, the [`estate`]. The core's thread `node` is [`drive`]; the thread `kernel`
-//! is [`kernel_thread`]; what may wait for files is [`cold`]; requests come by [`control`].
+//! is [`kernel_thread`]; what may wait for files is [`cold`]; requests come by [`control`];
+//! what the runner looks at is in [`checks`].
 #![deny(unsafe_code)]
 
 pub mod arguments;
+pub mod checks;
 pub mod cold;
 pub mod control;
 pub mod core_process;

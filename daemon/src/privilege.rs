@@ -5,6 +5,7 @@
 //! guardian   FIFO, above core  locked   those in GUARDIAN_CAPABILITIES            all
 //! core       FIFO              locked   NET_ADMIN, NET_RAW                        a list, no exec
 //! runner     ordinary          -        the guardian's permitted, none effective  all
+//!   checks   ordinary          -        CHECK_CAPABILITIES                        all
 //! ```
 //!
 //! A thread of the core that may work for seconds without a rest has no real-time priority, see
@@ -37,14 +38,21 @@ const NICE_LIMIT: u64 = 40;
 const TIMER_SLACK_NS: u32 = 1;
 
 /// What a guardian needs for itself, for a restarted core and for the runner.
-pub const GUARDIAN_CAPABILITIES: [Capability; 6] = [
+pub const GUARDIAN_CAPABILITIES: [Capability; 8] = [
     Capability::CAP_NET_ADMIN,
     Capability::CAP_NET_RAW,
     Capability::CAP_KILL,
     Capability::CAP_SYS_NICE,
     Capability::CAP_IPC_LOCK,
     Capability::CAP_SETPCAP,
+    Capability::CAP_SETUID,
+    Capability::CAP_SETGID,
 ];
+
+/// What the threads of the runner have in force that make checks: raw packets, and programs that are
+/// started as other users and ended.
+pub const CHECK_CAPABILITIES: [Capability; 4] =
+    [Capability::CAP_NET_RAW, Capability::CAP_KILL, Capability::CAP_SETUID, Capability::CAP_SETGID];
 
 /// What a core keeps once its sockets are open.
 pub const CORE_CAPABILITIES: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
@@ -200,6 +208,13 @@ pub fn confine_guardian() -> Result<Vec<Capability>, PrivilegeError> {
 pub fn confine_runner() -> Result<(), PrivilegeError> {
     keep(&GUARDIAN_CAPABILITIES)?;
     Ok(caps::clear(None, CapSet::Effective)?)
+}
+
+/// Puts in force, in the calling thread of a runner and those that it starts, what checks need.
+pub fn raise_checks() -> Result<(), PrivilegeError> {
+    let permitted = caps::read(None, CapSet::Permitted)?;
+    let wanted = CHECK_CAPABILITIES.iter().filter(|capability| permitted.contains(capability));
+    Ok(caps::set(None, CapSet::Effective, &wanted.copied().collect())?)
 }
 
 /// Reduces the calling thread to these capabilities; returns those it never had.

@@ -1,11 +1,9 @@
 //! The runner: it watches the guardian and starts another when that one is gone.
 //!
 //! It has no capability in force; it only keeps, for a new guardian, what a guardian needs. It is
-//! also the process that runs procedures and checks, as the users that the configuration names,
-//! because the core must not start anything and nothing that the core filters may reach a script.
-//! They belong into a sibling of this module: a descriptor to the core joins the poller below, and
-//! each program is started with signals unblocked, the ambient set cleared, a time limit, and
-//! neither the estate nor the lock (both are closed on exec here).
+//! also the process that makes checks ([`checks`]), in threads of their own, because the core must not
+//! start anything, and nothing that the core filters may reach a script. Programs are started with
+//! neither the estate nor the lock: both are closed on exec here.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,6 +12,8 @@ use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 
+use crate::arguments::Arguments;
+use crate::checks;
 use crate::estate::Stop;
 use crate::guardian::{EnterError, Inheritance, Inherited, Process, Role, Starter, inherit};
 use crate::privilege;
@@ -90,6 +90,7 @@ pub fn run(inherited: &Inherited, program: PathBuf) -> Result<(), RunnerError> {
     let (start_at, quick_ends, started_at) = (now, 0, now);
     let mut runner =
         Runner { inheritance, starter, poller, guardian, watch, start_at, quick_ends, started_at };
+    let service = look_for_core(&inherited.arguments);
     let mut ready = Ready::default();
     while !runner.step(boottime_now()) {
         timer.set(Some(boottime_now() + GUARDIAN_SILENT_NS_MAX / LOOKS))?;
@@ -101,7 +102,17 @@ pub fn run(inherited: &Inherited, program: PathBuf) -> Result<(), RunnerError> {
             }
         }
     }
+    if let Some(service) = service {
+        service.stop();
+    }
     Ok(())
+}
+
+/// Offers to make checks to the core that listens beside the control socket.
+fn look_for_core(arguments: &[OsString]) -> Option<checks::Service> {
+    let arguments = Arguments::read(arguments).ok()?;
+    let started = checks::Service::start(checks::socket_path(&arguments.socket));
+    started.map_err(|error| say("runner", &format!("checks cannot be made: {error}"))).ok()
 }
 
 struct Runner {

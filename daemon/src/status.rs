@@ -15,6 +15,7 @@ mod verdict;
 
 use evergate_api::status::{ConfigStatus, SCHEMA, Status};
 use evergate_core::config::Config;
+use evergate_core::fault::Fault;
 use evergate_core::ident::GroupId;
 use evergate_core::{Instant, Node};
 
@@ -64,6 +65,16 @@ impl<'a> Truth<'a> {
     /// Every group of the configuration, in the order of their names.
     fn groups(&self) -> impl Iterator<Item = GroupId> + use<> {
         (0..self.config.groups.len()).map(GroupId::at)
+    }
+
+    /// Since when a reason for fault has been there.
+    fn fault_since(&self, group: GroupId, fault: Fault) -> Option<Instant> {
+        let known = self.facts.faults.get(&(group, fault)).copied();
+        let check = match fault {
+            Fault::Check(check) => self.node.checks().get(check.index()).map(|check| check.since),
+            _ => None,
+        };
+        known.or(check)
     }
 
     /// An instant as people and programs read it.

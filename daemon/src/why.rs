@@ -1,5 +1,6 @@
 //! `why GROUP`: the chain of reasons behind the state of a group, from the conclusion to the facts,
 //! with every figure that was used.
+mod checks;
 mod group;
 mod peers;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub fn why(
         group::conclusion(&sources, scene, state, &mut lines);
         group::obstacles(&sources, scene, state, &mut lines);
         group::ranks(&sources, scene, state, &mut lines);
+        checks::checks(&sources, scene, &mut lines);
         group::timers(&sources, scene, state, &mut lines);
         group::operator(&sources, scene, state, &mut lines);
         group::kernel(&sources, scene, state, &mut lines);

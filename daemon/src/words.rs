@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use evergate_api::status::{GroupState, PeerState};
+use evergate_core::check::Standing;
 use evergate_core::config::{Config, GroupConfig};
 use evergate_core::effect::{Cause, Discard, View};
 use evergate_core::fault::Fault;
 use evergate_core::heartbeat::{Hearing, Refusal, Role};
-use evergate_core::ident::{GroupId, NodeId, PathId, RouterId};
+use evergate_core::ident::{CheckId, GroupId, NodeId, PathId, RouterId};
 
 /// What stands for a name that the present configuration does not have.
 const NAMELESS: &str = "?";
@@ -21,6 +22,22 @@ pub fn node(config: &Config, node: NodeId) -> &str {
 /// The name of a group; `?` for one that the configuration does not have.
 pub fn group(config: &Config, group: GroupId) -> &str {
     config.groups.get(group.index()).map_or(NAMELESS, |group| &group.name)
+}
+
+/// The name of a check, and what it looks at.
+pub fn check(config: &Config, check: CheckId) -> (&str, &str) {
+    let check = config.checks.get(check.index());
+    check.map_or((NAMELESS, NAMELESS), |check| (&check.name, &check.test))
+}
+
+/// How a check stands, in one word or a number.
+pub fn standing(standing: Standing) -> String {
+    match standing {
+        Standing::Unknown => "unknown".into(),
+        Standing::Passes => "passes".into(),
+        Standing::Fails => "fails".into(),
+        Standing::Value(value) => value.to_string(),
+    }
 }
 
 /// The name of a path, such as `link:sync`; `?` for one that the configuration does not have.
@@ -125,6 +142,7 @@ pub fn fault_code(fault: Fault) -> &'static str {
         Fault::KernelRefused => "kernel-refused",
         Fault::KernelStuck => "kernel-stuck",
         Fault::AddressContested => "address-contested",
+        Fault::Check(_) => "check",
     }
 }
 
@@ -156,6 +174,10 @@ pub fn fault(config: &Config, group: &GroupConfig, fault: Fault) -> String {
             "somebody on this machine keeps deleting the addresses: look for another daemon or \
              script that manages them"
                 .into()
+        }
+        Fault::Check(id) => {
+            let (name, test) = check(config, id);
+            format!("check {name} fails ({test}): `evergate why {}` says what it found", group.name)
         }
     }
 }

@@ -121,6 +121,15 @@ pub enum Fault {
         /// It is there now.
         present: bool,
     },
+    /// What a check looks at on a node is well, or is not.
+    Check {
+        /// The node.
+        node: usize,
+        /// The check.
+        check: usize,
+        /// It is well now.
+        passes: bool,
+    },
     /// The core is killed.
     KillCore {
         /// The node.

@@ -19,12 +19,14 @@ pub const SEEDS_FOR_DEFECT: u64 = 120;
 /// More states than this, and a world counts as one that does not close.
 pub const STATES_MAX: usize = 4_000_000;
 
-/// The world of a seed: two nodes, three nodes, and two groups with opposite preference, in turn.
+/// The world of a seed: two nodes, three nodes, two groups with opposite preference, and two nodes or
+/// three with checks, in turn.
 pub fn setup_of(seed: u64) -> Setup {
-    match seed % 3 {
+    match seed % 4 {
         0 => Setup::default_timing(2, seed),
         1 => Setup::default_timing(3, seed),
-        _ => Setup::opposite_groups(seed),
+        2 => Setup::opposite_groups(seed),
+        _ => Setup::tracked(if seed % 3 == 0 { 3 } else { 2 }, seed),
     }
 }
 

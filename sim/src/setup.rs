@@ -4,10 +4,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use evergate_core::check::{CheckConfig, Source, Tracked};
 use evergate_core::config::{
     Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
 };
-use evergate_core::ident::{Family, InterfaceId, NodeId, PathId, Priority, Vrid};
+use evergate_core::ident::{CheckId, Family, InterfaceId, NodeId, PathId, Priority, Vrid};
 use evergate_core::input::Interface;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ use crate::planted::Defect;
 pub const NODES_MAX: usize = 4;
 /// The most groups that a world can have.
 pub const GROUPS_MAX: usize = 2;
+/// The most checks that a world can have.
+pub const CHECKS_MAX: usize = 3;
 /// The most segments that a world can have.
 pub const SEGMENTS_MAX: usize = 4;
 
@@ -56,6 +59,9 @@ pub struct GroupPlan {
     pub automatic_failback: bool,
     /// The segments on which it has a router.
     pub routers: Vec<usize>,
+    /// What it makes of each check: a weight, or a fault.
+    #[serde(default)]
+    pub track: Vec<Option<i16>>,
 }
 
 impl Setup {
@@ -66,6 +72,7 @@ impl Setup {
             priorities: priorities[..nodes].to_vec(),
             automatic_failback: true,
             routers: vec![1, 2],
+            track: Vec::new(),
         };
         Setup {
             nodes,
@@ -91,6 +98,18 @@ impl Setup {
         setup
     }
 
+    /// Checks: one is a fault, one takes so much that the standby is the better one, one does not.
+    pub fn tracked(nodes: usize, seed: u64) -> Setup {
+        let mut setup = Setup::default_timing(nodes, seed);
+        setup.groups[0].track = vec![None, Some(-150), Some(-20)];
+        setup
+    }
+
+    /// How many checks there are.
+    pub fn checks(&self) -> usize {
+        self.groups.iter().map(|group| group.track.len()).max().unwrap_or(0)
+    }
+
     /// A world in which everything happens on a grid of quarters of a second, so that an exhaustive
     /// walk closes: 1 s heartbeats, dead after 3, adverts each 2 s. `links` segments carry heartbeats
     /// alone, `routers` segments carry the group too; none of them is tested by probes.
@@ -100,6 +119,7 @@ impl Setup {
             priorities: priorities[..nodes].to_vec(),
             automatic_failback: true,
             routers: (links..links + routers).collect(),
+            track: Vec::new(),
         };
         Setup {
             nodes,
@@ -133,6 +153,7 @@ impl Setup {
             interfaces: (0..self.segments.len()).map(|at| format!("eth{at}")).collect(),
             paths: paths.collect(),
             groups: groups.collect(),
+            checks: (0..self.checks()).map(check).collect(),
             digest: 1,
         }
     }
@@ -146,6 +167,7 @@ impl Setup {
             priorities: plan.priorities.iter().map(|number| Priority::new(*number)).collect(),
             failback,
             advert: Duration::from_micros(self.advert_us),
+            track: plan.track.iter().enumerate().map(tracked).collect(),
             routers: plan.routers.iter().map(|segment| router(position, *segment)).collect(),
         }
     }
@@ -156,7 +178,7 @@ impl Setup {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         };
-        Interface { present: true, running, source_v4, source_v6: None }
+        Interface { present: true, running, carrier: running, source_v4, source_v6: None }
     }
 
     /// The node with the highest priority in a group.
@@ -175,6 +197,24 @@ pub fn source(node: usize, segment: usize) -> IpAddr {
     let third = u8::try_from(segment).unwrap_or(u8::MAX);
     let last = u8::try_from(node).unwrap_or(u8::MAX).saturating_add(2);
     IpAddr::V4(Ipv4Addr::new(10, 0, third, last))
+}
+
+/// A check that the world makes.
+fn check(position: usize) -> CheckConfig {
+    let name = format!("check{position}");
+    CheckConfig {
+        test: name.clone(),
+        name,
+        source: Source::Told,
+        rise: 1,
+        fall: 1,
+        fails_first: false,
+        invert: false,
+    }
+}
+
+fn tracked((position, weight): (usize, &Option<i16>)) -> Tracked {
+    Tracked { check: CheckId::at(position), weight: *weight }
 }
 
 fn router(group: usize, segment: usize) -> RouterConfig {

@@ -17,6 +17,7 @@ mod walk;
 mod words;
 
 pub mod advert_key;
+pub mod check;
 pub mod model;
 pub mod plan;
 pub mod report;

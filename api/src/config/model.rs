@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::check::{Check, GroupIs, Host, RunAs, Test, Track};
+
 /// The interval between heartbeats unless told otherwise.
 pub const HEARTBEAT_DEFAULT: Duration = Duration::from_millis(10);
 /// The shortest interval between heartbeats.
@@ -92,6 +94,8 @@ pub struct Config {
     pub links: BTreeMap<String, Link>,
     /// `[group.NAME]`, by name.
     pub groups: BTreeMap<String, Group>,
+    /// `[check.NAME]`, by name.
+    pub checks: BTreeMap<String, Check>,
     /// `[replicate]`, if connections are replicated.
     pub replicate: Option<Replicate>,
     /// What was written, in 64 bits.
@@ -166,6 +170,8 @@ pub struct Group {
     pub priorities: BTreeMap<String, u8>,
     /// When a node that is better placed gets it back.
     pub failback: Failback,
+    /// What it makes of checks, by the check's name.
+    pub track: BTreeMap<String, Track>,
     /// What its routers say on the wire.
     pub vrrp: Vrrp,
     /// `[group.NAME.router.NAME]`, by name.

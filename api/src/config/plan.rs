@@ -5,7 +5,8 @@ use std::fmt::Display;
 
 use super::duration::shown;
 use super::model::{
-    Announce, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp, protocol_name,
+    Announce, Check, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp,
+    protocol_name,
 };
 
 /// The difference between two configurations.
@@ -44,6 +45,9 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
     let links = plan.named("link", &old.links, &new.links, |plan, name, old, new| {
         plan.link(name, old, new);
     });
+    let checks = plan.named("check", &old.checks, &new.checks, |plan, name, old, new| {
+        plan.check(name, old, new);
+    });
     let groups = plan.named("group", &old.groups, &new.groups, |plan, name, old, new| {
         plan.group(name, old, new);
     });
@@ -53,7 +57,9 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
         }
     }
     plan.groups.extend(old.groups.keys().filter(|name| !new.groups.contains_key(*name)).cloned());
-    for (kind, names) in [("nodes", nodes), ("links", links), ("groups", groups)] {
+    for (kind, names) in
+        [("nodes", nodes), ("links", links), ("checks", checks), ("groups", groups)]
+    {
         if !names.is_empty() {
             plan.untouched.push(format!("untouched {kind}: {}", names.join(", ")));
         }
@@ -153,6 +159,34 @@ impl Plan {
         self.value(&format!("{what}: address"), each(old), each(new));
     }
 
+    /// One that changes in any way begins anew; the others go on.
+    fn check(&mut self, name: &str, old: &Check, new: &Check) {
+        let what = format!("check {name}");
+        self.value(&format!("{what}: test"), &old.test, &new.test);
+        self.value(&format!("{what}: interval"), shown(old.interval), shown(new.interval));
+        self.value(&format!("{what}: timeout"), shown(old.timeout), shown(new.timeout));
+        self.value(&format!("{what}: rise"), old.rise, new.rise);
+        self.value(&format!("{what}: fall"), old.fall, new.fall);
+        let first = |check: &Check| if check.fails_first { "fail" } else { "result" };
+        self.value(&format!("{what}: first"), first(old), first(new));
+        self.value(&format!("{what}: invert"), old.invert, new.invert);
+        if old.user != new.user {
+            self.say(format!("{what}: runs as another user"));
+        }
+    }
+
+    fn track(&mut self, what: &str, old: &Group, new: &Group) {
+        for check in old.track.keys().filter(|check| !new.track.contains_key(*check)) {
+            self.say(format!("{what}: no longer tracks {check}"));
+        }
+        for (check, track) in &new.track {
+            match old.track.get(check) {
+                None => self.say(format!("{what}: tracks {check}, {track}")),
+                Some(before) => self.value(&format!("{what}: {check}"), before, track),
+            }
+        }
+    }
+
     fn group(&mut self, name: &str, old: &Group, new: &Group) {
         let what = format!("group {name}");
         for node in old.priorities.keys().filter(|node| !new.priorities.contains_key(*node)) {
@@ -167,6 +201,7 @@ impl Plan {
             }
         }
         self.value(&format!("{what}: failback"), failback(old.failback), failback(new.failback));
+        self.track(&what, old, new);
         self.vrrp(&what, &old.vrrp, &new.vrrp);
         let kind = format!("{what}: router");
         self.named(&kind, &old.routers, &new.routers, |plan, router, old, new| {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::check::{COUNT_MAX, USER_DEFAULT, WEIGHT_MAX, WORDS_MAX};
 use super::model::{
     ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, AUTH_KEYS_MAX, CONNTRACKD_GROUP_DEFAULT,
     CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, MARKS_MAX, NODES_MAX,
@@ -24,6 +25,7 @@ pub fn schema() -> Value {
             "link": named("Paths of our own between the nodes, by name.", link()),
             "vrrp": vrrp("What all groups say on the wire unless they say otherwise."),
             "group": named("What moves as one unit, by name.", group()),
+            "check": named("What groups track, by name.", check()),
             "replicate": replicate(),
         },
         "$defs": {
@@ -233,9 +235,55 @@ fn group() -> Value {
         "default": "auto",
         "anyOf": [{ "enum": ["auto", "manual"] }, { "$ref": "#/$defs/duration" }]
     });
+    properties["track"] = json!({
+        "type": "object",
+        "additionalProperties": {
+            "anyOf": [
+                { "const": "fault" },
+                { "type": "integer", "minimum": -WEIGHT_MAX, "maximum": WEIGHT_MAX },
+            ]
+        },
+        "description": "Checks by name: \"fault\", or a weight. Above 0 it is added to the priority \
+                        while the check passes, below 0 while it fails."
+    });
     properties["vrrp"] = vrrp("What the routers of the group say on the wire.");
     properties["router"] = named("The virtual routers of the group, by name.", router());
     described(table(properties, &["router"]), "What moves as one unit.")
+}
+
+fn check() -> Value {
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": COUNT_MAX, "default": 1 });
+    let user = json!({ "type": "string", "minLength": 1 });
+    let properties = json!({
+        "test": {
+            "description": "What is looked at: carrier:IFACE, interface:IFACE, group:NAME, \
+                            route:PREFIX, process:NAME, file:PATH, value:PATH, exec:PATH ARGUMENTS, \
+                            arp:ADDRESS, ping:ADDRESS, tcp:ADDRESS:PORT. In an array the other \
+                            elements are arguments.",
+            "anyOf": [
+                { "type": "string" },
+                {
+                    "type": "array", "minItems": 1, "maxItems": WORDS_MAX,
+                    "items": { "type": "string" }
+                }
+            ]
+        },
+        "interval": reference("duration", "How often, 10ms to 1d; default 1s."),
+        "timeout": reference("duration", "How long it may take, 1ms to 1d; default 1s."),
+        "rise": described(count.clone(), "How many passes in a row make it pass again."),
+        "fall": described(count, "How many failures in a row make it fail."),
+        "first": {
+            "enum": ["result", "fail"], "default": "result",
+            "description": "The first result decides, or it counts as failed until it has passed."
+        },
+        "invert": {
+            "type": "boolean", "default": false,
+            "description": "A pass counts as a failure and the other way round."
+        },
+        "user": described(user.clone(), &format!("Who runs an exec; default {USER_DEFAULT}.")),
+        "user_group": described(user, "As which group; default the user's own."),
+    });
+    described(table(properties, &["test"]), "Something that is looked at, for groups to track.")
 }
 
 fn router() -> Value {

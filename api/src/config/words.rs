@@ -16,13 +16,14 @@ pub(crate) enum Place {
     Group,
     GroupVrrp,
     Router,
+    Check,
     Replicate,
     Conntrackd,
 }
 
 impl Place {
     /// Where a key without a place of its own may belong, the likeliest first.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Router,
         Self::Group,
         Self::GroupVrrp,
@@ -30,6 +31,7 @@ impl Place {
         Self::Node,
         Self::Link,
         Self::Vrrp,
+        Self::Check,
         Self::Replicate,
         Self::Root,
         Self::Conntrackd,
@@ -70,6 +72,17 @@ impl Place {
                 "announce",
                 "unicast_peers",
             ],
+            Self::Check => &[
+                "test",
+                "interval",
+                "timeout",
+                "rise",
+                "fall",
+                "first",
+                "invert",
+                "user",
+                "user_group",
+            ],
             Self::Replicate => &[
                 "links",
                 "protocols",
@@ -88,16 +101,7 @@ impl Place {
 
     /// Is a key more than recognised? One that is not built yet is never offered.
     pub fn is_built(key: &str) -> bool {
-        let later = [
-            "check",
-            "track",
-            "activate",
-            "deactivate",
-            "virtual_mac",
-            "accept",
-            "election",
-            "defer",
-        ];
+        let later = ["activate", "deactivate", "virtual_mac", "accept", "election", "defer"];
         !later.contains(&key)
     }
 
@@ -112,6 +116,7 @@ impl Place {
             Self::Group => "[group.NAME]",
             Self::GroupVrrp => "[group.NAME.vrrp]",
             Self::Router => "[group.NAME.router.NAME]",
+            Self::Check => "[check.NAME]",
             Self::Replicate => "[replicate]",
             Self::Conntrackd => "[replicate.conntrackd]",
         }
@@ -126,6 +131,9 @@ impl Place {
 /// What other tools call a thing of ours.
 pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
     Some(match key {
+        "script" => "we call it `test = \"exec:/path argument\"`, under [check.NAME]",
+        "weight" => "we say it where a group tracks the check: `track = { NAME = -60 }`",
+        "init_fail" => "we call it `first = \"fail\"`, under [check.NAME]",
         "virtual_router_id" => "we call it `vrid`, under [group.NAME.router.NAME]",
         "virtual_ipaddress" | "vips" | "vip" | "address_list" => {
             "we call it `addresses`, under [group.NAME.router.NAME]"
@@ -147,14 +155,18 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         "unicast_peer" => "we call it `unicast_peers`",
         "state" => "nobody starts as master here: the priority alone decides",
         "track_interface" => {
-            "leave it out: the carrier of the interfaces of a group's routers always counts"
+            "the interfaces of a group's routers always count; for another one write [check.NAME] \
+             with `test = \"interface:eth0\"` and `track` in the group"
         }
         "auth_pass" | "auth_type" | "authentication" | "auth_hmac" => {
             "we call it `auth`, under [vrrp] or [group.NAME.vrrp], and the secret stands in a file"
         }
         "use_vmac" | "vmac_xmit_base" => "a virtual MAC address is not built yet: leave it out",
-        "track_script" | "track_process" | "track_file" | "track_bfd" | "vrrp_script"
-        | "vrrp_track_process" | "vrrp_track_file" => "checks are not built yet: leave it out",
+        "track_script" | "track_process" | "track_file" => {
+            "we call it `track`, under [group.NAME], with the name of a check"
+        }
+        "vrrp_script" | "vrrp_track_process" | "vrrp_track_file" => "we call it [check.NAME]",
+        "track_bfd" => "BFD is not spoken: leave it out",
         "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop"
         | "notify_deleted" | "smtp_alert" => {
             "programs that run on a change are not built yet; watch `evergate events --follow`"

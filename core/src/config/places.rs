@@ -1,14 +1,15 @@
 //! Where the things of one configuration stand in another.
 
 use super::Config;
-use crate::ident::{GroupId, NodeId, PathId};
+use crate::ident::{CheckId, GroupId, NodeId, PathId};
 
-/// The numbers of one configuration in another; nodes, paths and groups are matched by name.
+/// The numbers of one configuration in another; nodes, paths, groups and checks are matched by name.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     nodes: Vec<Option<usize>>,
     paths: Vec<Option<usize>>,
     groups: Vec<Option<usize>>,
+    checks: Vec<Option<usize>>,
 }
 
 impl Places {
@@ -18,6 +19,7 @@ impl Places {
             nodes: places(&old.nodes, &new.nodes, |node| &node.name),
             paths: places(&old.paths, &new.paths, |path| &path.name),
             groups: places(&old.groups, &new.groups, |group| &group.name),
+            checks: places(&old.checks, &new.checks, |check| &check.name),
         }
     }
 
@@ -34,6 +36,11 @@ impl Places {
     /// Where a group is now.
     pub fn group(&self, group: GroupId) -> Option<GroupId> {
         self.groups.get(group.index()).copied().flatten().map(GroupId::at)
+    }
+
+    /// Where a check is now.
+    pub fn check(&self, check: CheckId) -> Option<CheckId> {
+        self.checks.get(check.index()).copied().flatten().map(CheckId::at)
     }
 }
 

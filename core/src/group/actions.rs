@@ -25,12 +25,12 @@ impl Group {
         self.enter(scene, State::Standby, Cause::Started, out);
         self.listen(scene);
         let fit = self.is_fit(scene.config, scene.me);
-        let owner = scene.config.priority(scene.me) == Some(crate::ident::Priority::OWNER);
+        let owner = self.priority(scene) == Some(crate::ident::Priority::OWNER);
         if adopted && fit {
             self.claim(scene, Cause::Adopted, Duration::ZERO, out);
         } else if adopted {
             self.own(scene, None, out);
-        } else if owner && fit {
+        } else if owner && fit && !self.weight.waits {
             self.claim(scene, Cause::Started, Duration::ZERO, out);
         }
     }
@@ -40,7 +40,7 @@ impl Group {
         self.started_at = scene.now;
         self.listening = true;
         self.last_active = None;
-        let Some(priority) = scene.config.priority(scene.me) else { return };
+        let Some(priority) = self.priority(scene) else { return };
         let advert = scene.config.advert;
         let fresh = |router: &crate::config::RouterConfig| {
             Speaker::new(router.version, advert, priority, scene.now)
@@ -62,7 +62,7 @@ impl Group {
         let State::Active { since, mut advert_at, mut renew_at } = self.state else { return };
         let soon = now + BEATS_TOGETHER;
         if advert_at <= soon {
-            self.advertise(scene, scene.config.priority(scene.me).map_or(0, |p| p.get()), out);
+            self.advertise(scene, self.priority(scene).map_or(0, |p| p.get()), out);
             advert_at = next_beat(advert_at, scene.config.advert, now);
         }
         if renew_at <= soon {
@@ -106,7 +106,7 @@ impl Group {
         self.term = self.term.max(report.term);
         if report.role == Role::Active
             && !self.holds()
-            && let Some(priority) = scene.config.priority(scene.me)
+            && let Some(priority) = self.priority(scene)
         {
             // The heartbeat of an active peer is as good as its advert on every router.
             for speaker in &mut self.speakers {
@@ -171,7 +171,7 @@ impl Group {
             }
             None => {
                 self.set_held(None, out);
-                self.advertise(scene, scene.config.priority(scene.me).map_or(0, |p| p.get()), out);
+                self.advertise(scene, self.priority(scene).map_or(0, |p| p.get()), out);
             }
         }
         self.own(scene, Some(scene.lease), out);
@@ -236,7 +236,7 @@ impl Group {
         let renew_at = now + crate::config::RENEW_EVERY;
         self.enter(scene, State::Active { since: now, advert_at, renew_at }, cause, out);
         if let Cause::HandedOver(_) = cause {
-            self.advertise(scene, scene.config.priority(scene.me).map_or(0, |p| p.get()), out);
+            self.advertise(scene, self.priority(scene).map_or(0, |p| p.get()), out);
         }
         out.push(Effect::Announce(self.id));
         // A former holder that has not resigned may answer for the addresses until its lease ends.

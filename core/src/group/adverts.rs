@@ -54,7 +54,7 @@ impl Group {
     /// resigned. Adverts are not sealed, anybody on the segment can write one: a resignation counts
     /// only where the peer's own heartbeats, which would say the same, do not reach us.
     fn advert_of_peer(&mut self, scene: &Scene, node: NodeId, advert: Advert) {
-        let Some(priority) = scene.config.priority(scene.me) else { return };
+        let Some(priority) = self.priority(scene) else { return };
         if advert.priority == 0 && scene.sight(node).fresh {
             return;
         }
@@ -73,7 +73,7 @@ impl Group {
 
     /// RFC 9568 §6.4.2: Backup.
     fn standby_hears(&mut self, scene: &Scene, advert: Advert) {
-        let Some(ours) = scene.config.priority(scene.me) else { return };
+        let Some(ours) = self.priority(scene) else { return };
         let heard = Heard { at: scene.now, source: advert.source, priority: advert.priority };
         let yields = advert.priority < ours.get() && !self.tolerates(scene);
         let speaker = &mut self.speakers[advert.router.index()];
@@ -95,7 +95,7 @@ impl Group {
 
     /// RFC 9568 §6.4.3: Active.
     fn active_hears(&mut self, scene: &Scene, advert: Advert, out: &mut Vec<Effect>) {
-        let Some(ours) = scene.config.priority(scene.me) else { return };
+        let Some(ours) = self.priority(scene) else { return };
         if advert.priority == 0 {
             return self.speak(scene, advert.router, ours.get(), out);
         }
@@ -147,6 +147,7 @@ mod tests {
             priorities: vec![Priority::new(100), Priority::new(200), Priority::new(50)],
             failback: Failback::Manual,
             advert: Duration::from_secs(1),
+            track: Vec::new(),
             routers: vec![router],
         }
     }

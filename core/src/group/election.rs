@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::handover::READY_STABLE;
 use super::{Group, Scene, State};
 use crate::config::Failback;
 use crate::effect::{Cause, Effect, Note, View};
@@ -26,6 +27,8 @@ pub enum Obstacle {
     Held(NodeId),
     /// The node has a reason for fault, is locked or does not run the group.
     Unfit,
+    /// A check that the group tracks has no result yet.
+    Unchecked,
     /// A living, ready peer has a higher rank.
     Outranked(NodeId),
     /// Our own segments do not answer.
@@ -58,7 +61,7 @@ impl Group {
     /// Lets the down timers begin anew once the last of them has expired: whatever kept us from
     /// claiming is not a matter of time. One by one they would chase each other for ever.
     fn wait_on(&mut self, scene: &Scene) {
-        let Some(priority) = scene.config.priority(scene.me) else { return };
+        let Some(priority) = self.priority(scene) else { return };
         if self.down_at(scene.config).is_none_or(|at| at > scene.now) {
             return;
         }
@@ -73,6 +76,9 @@ impl Group {
     pub fn claim_reason(&self, scene: &Scene) -> Result<(Cause, Duration), Obstacle> {
         if !self.is_fit(scene.config, scene.me) || scene.stopping {
             return Err(Obstacle::Unfit);
+        }
+        if self.weight.waits {
+            return Err(Obstacle::Unchecked);
         }
         if let Some(from) = self.offered_by(scene) {
             return Ok((Cause::HandedOver(from), Duration::ZERO));
@@ -159,7 +165,7 @@ impl Group {
 
     /// Our own place in the order.
     pub fn rank(&self, scene: &Scene) -> Rank {
-        let priority = scene.config.priority(scene.me).map_or(0, |priority| priority.get());
+        let priority = self.priority(scene).map_or(0, |priority| priority.get());
         Rank { priority, tie: scene.tie(), name: std::cmp::Reverse(scene.me) }
     }
 
@@ -270,11 +276,18 @@ impl Group {
         newest.map_or(Duration::ZERO, |at| scene.now.since(at))
     }
 
-    /// Since when a better node has been ready and stays so, and when it gets the group back.
+    /// When the better node gets the group, if nothing changes: after the delay of the failback, or,
+    /// where checks have made it the better one, at once. Not while the kernel owes an answer: it would
+    /// let go of the addresses only after that, and the other node would have them long before.
     pub fn failback_at(&self, config: &crate::config::GroupConfig) -> Option<Instant> {
-        let Failback::After(delay) = config.failback else { return None };
-        let (_, since) = self.better.filter(|_| self.handover.is_none() && self.held.is_none())?;
-        Some((since + delay.max(super::handover::READY_STABLE)).max(self.failback_not_before))
+        let free = self.handover.is_none() && self.held.is_none();
+        let better = self.better.filter(|_| free && self.kernel_pending().is_none())?;
+        let at = match (better.by_checks, config.failback) {
+            (true, _) => self.moves_at(better.since),
+            (false, Failback::After(delay)) => better.since + delay.max(READY_STABLE),
+            (false, Failback::Manual) => return None,
+        };
+        Some(at.max(self.failback_not_before))
     }
 
     /// Notes that another holder was seen, once.

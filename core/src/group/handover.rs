@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::election::rank_of;
-use super::{Asking, Group, Scene, State};
+use super::{Asking, Better, Group, Scene, State};
 use crate::effect::{Cause, Effect, Note};
 use crate::heartbeat::{Answered, Hold, Outcome, Refusal, Request, RequestKind, Role};
 use crate::ident::NodeId;
@@ -71,6 +71,8 @@ pub enum Origin {
     },
     /// The configuration: the preferred node is ready again.
     Failback,
+    /// Checks fail here that do not fail on the other node.
+    Checks,
     /// This node is being locked out of the group.
     Lock,
     /// This process ends.
@@ -252,7 +254,7 @@ impl Group {
         match origin {
             Origin::Lock => self.leave(scene, Cause::Operator, out),
             Origin::Shutdown => self.leave(scene, Cause::Shutdown, out),
-            Origin::Operator { .. } | Origin::Peer { .. } | Origin::Failback => {}
+            Origin::Operator { .. } | Origin::Peer { .. } | Origin::Failback | Origin::Checks => {}
         }
     }
 
@@ -274,17 +276,21 @@ impl Group {
         }
     }
 
-    /// Active: a better node that stays ready gets the group back.
+    /// Active: a better node that stays ready gets the group back; one that is better because checks
+    /// fail here gets it at once.
     fn consider_failback(&mut self, scene: &Scene) {
+        let since = |known: &Better, node: NodeId| (known.node == node).then_some(known.since);
         let better = self.preferred_peer(scene);
-        self.better = better.map(|node| match self.better {
-            Some((known, since)) if known == node => (node, since),
-            Some(_) | None => (node, scene.now),
+        self.better = better.map(|node| Better {
+            node,
+            since: self.better.and_then(|known| since(&known, node)).unwrap_or(scene.now),
+            by_checks: self.is_weaker(scene, node),
         });
         if self.failback_at(scene.config).is_some_and(|at| at <= scene.now)
-            && let Some(node) = better
+            && let Some(better) = self.better
         {
-            self.hand_to(scene, node, Origin::Failback);
+            let origin = if better.by_checks { Origin::Checks } else { Origin::Failback };
+            self.hand_to(scene, better.node, origin);
         }
     }
 
@@ -307,7 +313,7 @@ impl Group {
             Origin::Peer { node, serial } => {
                 self.answered = Some(Answered { node, serial, outcome });
             }
-            Origin::Failback | Origin::Lock | Origin::Shutdown => {}
+            Origin::Failback | Origin::Checks | Origin::Lock | Origin::Shutdown => {}
         }
         if let Outcome::Refused(why) = outcome {
             out.push(Effect::Note(Note::HandoverRefused { group: self.id, why }));

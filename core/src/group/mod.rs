@@ -27,6 +27,7 @@ mod handover;
 mod kernel;
 mod renumber;
 mod scene;
+mod weight;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub use adverts::Advert;
 pub use election::{Obstacle, Rank};
 pub use handover::{HANDOVER_LIMIT, Handover, Origin, READY_PATIENCE};
 pub use scene::{Scene, Sight};
+pub use weight::{SETTLED_AFTER, Weight};
 
 use kernel::KernelTalk;
 
@@ -115,8 +117,10 @@ pub struct Group {
     pub peer_advert_at: Vec<Option<Instant>>,
     /// The former holder, while a planned handover to us is not complete.
     predecessor: Option<Predecessor>,
-    /// A better node and since when it has been ready without a break.
-    better: Option<(NodeId, Instant)>,
+    /// What checks do to the priority.
+    pub weight: Weight,
+    /// A better node that is ready.
+    better: Option<Better>,
     /// No failback is tried before this.
     failback_not_before: Instant,
     /// What we ask of the active node.
@@ -146,6 +150,15 @@ struct Announcing {
 struct Predecessor {
     node: NodeId,
     until: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Better {
+    node: NodeId,
+    /// Since when it has been ready and better without a break.
+    since: Instant,
+    /// It is better because checks fail here that do not fail there.
+    by_checks: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -183,6 +196,7 @@ impl Group {
             holder: None,
             peer_advert_at: Vec::new(),
             predecessor: None,
+            weight: Weight::default(),
             better: None,
             failback_not_before: Instant::ZERO,
             asking: None,
@@ -211,7 +225,7 @@ impl Group {
     /// What the peers are told at once when it changes.
     pub(crate) fn news(&self) -> impl PartialEq + use<> {
         let asked = self.asking.as_ref().map(|asking| asking.request);
-        (self.role(), self.handover, self.locked, self.held, asked, self.answered)
+        (self.role(), self.handover, self.locked, self.held, asked, self.answered, self.weight)
     }
 
     /// Whether the kernel is asked to hold the addresses.
@@ -229,7 +243,7 @@ impl Group {
 
     /// A better node that is ready, and since when without a break; known while we are active.
     pub fn better(&self) -> Option<(NodeId, Instant)> {
-        self.better
+        self.better.map(|better| (better.node, better.since))
     }
 
     /// Which other node held the group last, as far as we know.
@@ -272,7 +286,7 @@ impl Group {
 
     /// What to tell the peers.
     pub fn report(&self, scene: &Scene) -> Option<GroupReport> {
-        let priority = scene.config.priority(scene.me)?;
+        let priority = self.priority(scene)?;
         Some(GroupReport {
             group: self.id,
             role: self.role(),
@@ -299,7 +313,7 @@ impl Group {
         self.is_fit(scene.config, scene.me)
             && !scene.stopping
             && !scene.differs
-            && (!scene.partial || self.holds())
+            && (!scene.partial && !self.weight.waits || self.holds())
             && matches!(self.state, State::Standby | State::Active { .. })
     }
 

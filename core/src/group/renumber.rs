@@ -22,7 +22,8 @@ impl Group {
         let since = |(node, since)| Some((place(node)?, since));
         self.last_active = self.last_active.and_then(place);
         self.holder = self.holder.and_then(since);
-        self.better = self.better.and_then(since);
+        self.better =
+            self.better.and_then(|known| Some(super::Better { node: place(known.node)?, ..known }));
         self.answered = self.answered.and_then(|answered| answered.renumbered(places));
         let predecessor = self.predecessor.take();
         self.predecessor = predecessor
@@ -31,6 +32,7 @@ impl Group {
             Some(node) => Some(Rival { node: Some(place(node)?), ..rival }),
             None => Some(rival),
         });
+        self.faults.renumber_checks(|check| places.check(check));
         self.last_change.1 = self.last_change.1.renumbered(places);
         if let State::Claiming { cause, .. } = &mut self.state {
             *cause = cause.renumbered(places);

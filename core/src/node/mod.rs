@@ -4,6 +4,7 @@
 //! After every fact the same three steps follow: the peers are judged, the segments are tested where
 //! a peer is silent, and every group decides.
 mod beat;
+mod checks;
 mod pause;
 mod reload;
 mod segments;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use segments::Segment;
 
 use crate::Machine;
+use crate::check::Check;
 use crate::config::{BEATS_TOGETHER, Config, LEASE, LONELY_AFTER, LONELY_LEASE};
 use crate::detector::{Lateness, Peer};
 use crate::effect::{Alarm, Discard, Effect, Note};
@@ -39,6 +41,7 @@ pub struct Node {
     pub(crate) groups: Vec<Group>,
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) segments: Vec<Segment>,
+    pub(crate) checks: Vec<Check>,
     pub(crate) sights: Vec<Sight>,
     pub(crate) lateness: Lateness,
     pub(crate) alarms: Vec<Alarm>,
@@ -77,6 +80,7 @@ impl Node {
             groups,
             interfaces: vec![Interface::default(); config.interfaces.len()],
             segments: segments::of(&config),
+            checks: config.checks.iter().map(|check| Check::new(check, now)).collect(),
             sights: Vec::new(),
             lateness: Lateness::new(now),
             alarms: Vec::new(),
@@ -98,6 +102,7 @@ impl Node {
             incarnation,
         };
         node.look_around(now);
+        node.weigh_groups(now, |_| true, &mut Vec::new());
         node
     }
 
@@ -124,6 +129,11 @@ impl Node {
     /// The tests of our own segments.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// The checks, by [`crate::ident::CheckId`].
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
     }
 
     /// What the kernel says of the interfaces, by [`InterfaceId`].
@@ -287,6 +297,7 @@ impl Node {
             Input::Exhausted { group } => {
                 self.one_group(now, group, out, |group, scene, out| group.exhausted(scene, out));
             }
+            Input::Checked { check, reading } => self.checked(now, check, reading, out),
             Input::Neighbours { interface, known } => self.neighbours(interface, known),
             Input::Command(command) => self.command(now, command, out),
             Input::Configure { config } => self.configure(now, *config, out),
@@ -311,6 +322,7 @@ impl Node {
         self.started_at = now;
         self.beat_at = now;
         self.slow_at = now;
+        self.review_checks(now, out);
         self.each_group(now, out, |group, scene, out| {
             group.start(scene, adopted.contains(&group.id), locked.contains(&group.id), out);
         });
@@ -381,7 +393,9 @@ impl Node {
         self.review_segments(now, out);
         if !self.catching_up {
             self.look_for_changes(now);
+            self.review_checks(now, out);
             self.decide(now, out);
+            self.follow_groups(now, out);
         }
         if std::mem::take(&mut self.urgent) {
             self.send_heartbeat(now, self.config.full_rate_paths(), out);

@@ -31,9 +31,11 @@ impl Node {
         self.beat_at = self.beat_at.min(now + self.config.heartbeat);
         self.carry_interfaces(&old);
         self.carry_peers(&old, &places);
+        self.carry_checks(now, &old, &places);
         self.segments = segments::of(&self.config);
         let added = self.carry_groups(&old, &places, out);
         self.look_around(now);
+        self.weigh_groups(now, |_| true, out);
         self.each_group(now, out, |group, scene, out| {
             if added.contains(&group.id) {
                 group.start(scene, false, false, out);

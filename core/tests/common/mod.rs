@@ -47,6 +47,7 @@ pub fn config(me: u16) -> Config {
             path("link:sync", 2, PathKind::Link),
         ],
         groups: vec![group("gateway", 51)],
+        checks: Vec::new(),
         digest: 1,
     }
 }
@@ -72,6 +73,7 @@ pub fn group(name: &str, vrid: u8) -> GroupConfig {
         priorities: vec![Priority::new(200), Priority::new(100)],
         failback: Failback::After(Duration::ZERO),
         advert: Duration::from_secs(1),
+        track: Vec::new(),
         routers: vec![router(0, vrid), router(1, vrid + 1)],
     }
 }
@@ -174,7 +176,8 @@ impl Pair {
     pub fn link(&mut self, at: usize, interface: u16, running: bool) {
         let IpAddr::V4(source) = address(interface, at + 2) else { return };
         let source_v4 = Some(source);
-        let state = Interface { present: true, running, source_v4, source_v6: None };
+        let state =
+            Interface { present: true, running, carrier: running, source_v4, source_v6: None };
         self.feed(at, Input::Interface(InterfaceId(interface), state));
     }
 

@@ -69,6 +69,7 @@ impl Setup {
             priorities: vec![Priority::new(self.priority)],
             failback: self.failback,
             advert: self.interval,
+            track: Vec::new(),
             routers: vec![router],
         }
     }
@@ -81,6 +82,7 @@ impl Setup {
             interfaces: vec!["lan".into()],
             paths: Vec::new(),
             groups: vec![self.group("gateway", 51)],
+            checks: Vec::new(),
             digest: 1,
         }
     }
@@ -106,7 +108,7 @@ impl Router {
         let node = Node::new(config, Incarnation([1; 16]), now);
         let mut router = Router { now, notes: Vec::new(), node, done: Vec::new(), since: now };
         let (source_v4, source_v6) = (Some(OWN_V4), Some(OWN_V6));
-        let lan = Interface { present: true, running: true, source_v4, source_v6 };
+        let lan = Interface { present: true, running: true, carrier: true, source_v4, source_v6 };
         router.feed(Input::Interface(InterfaceId(0), lan));
         router
     }

@@ -16,7 +16,7 @@ const BACKLOG: i32 = 64;
 
 /// The file of a bound socket, by its identity: what somebody else put in its place is left alone.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
@@ -24,7 +24,7 @@ pub(super) struct SocketFile {
 impl SocketFile {
     /// Binds a socket that does not block. Nobody can connect before its mode is set, because it
     /// listens only then.
-    pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(Self, UnixListener)> {
+    pub(crate) fn bind(path: &Path, mode: u32) -> io::Result<(Self, UnixListener)> {
         let length = path.as_os_str().len();
         if length > PATH_BYTES_MAX {
             let text = format!(

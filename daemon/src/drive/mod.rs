@@ -9,6 +9,7 @@
 //! Packets come before time: at each wake-up every socket is read before the machine is told that
 //! time has passed, so that after a pause nobody is judged by silence that was not silence.
 mod calls;
+mod checks;
 mod guards;
 mod hear;
 mod neighbours;
@@ -40,6 +41,7 @@ use evergate_core::ident::{Family, GroupId, Incarnation, InterfaceId, RouterId};
 use evergate_core::wire::{header, vrrp};
 use evergate_core::{Input, Instant, Machine, Node};
 
+use crate::checks::{Link, News};
 use crate::cold::{ColdJob, Prepared};
 use crate::control::Call;
 use crate::estate::SharedEstate;
@@ -103,6 +105,10 @@ pub struct Equipment {
     pub locked: Vec<String>,
     /// The thread that replicates connections, where there is one.
     pub replication: Option<Replication>,
+    /// The way to the runner, which makes checks.
+    pub runner: Option<Link>,
+    /// What it says.
+    pub check_news: Receiver<News>,
 }
 
 /// The node thread.
@@ -172,6 +178,8 @@ pub struct Drive {
     wishes: Vec<(Holder, Wish)>,
     complaints: Vec<String>,
     replication: Option<Replication>,
+    runner: Option<Link>,
+    check_news: Receiver<News>,
     /// What the machine was told last of the copies of the peers' connections.
     copies_whole: Option<bool>,
     /// Whether a group was being handed over when that was last told.
@@ -194,7 +202,7 @@ impl Drive {
         let Equipment { layout, secrets, incarnation, estate, kernel, monitor, bell, .. } =
             equipment;
         let Equipment { calls, cold, prepared, events, signals, facts, locked, .. } = equipment;
-        let Equipment { replication, .. } = equipment;
+        let Equipment { replication, runner, check_news, .. } = equipment;
         let poller = Poller::new()?;
         let timer = Timer::new()?;
         poller.add(&timer, TOKEN_TIMER)?;
@@ -257,6 +265,8 @@ impl Drive {
             signals,
             secrets,
             replication,
+            runner,
+            check_news,
             copies_whole: None,
             handed_over: false,
         };
@@ -264,6 +274,7 @@ impl Drive {
         drive.lay_out();
         drive.look_at_kernel(now);
         drive.inherit_guards();
+        drive.order_checks();
         let named = |names: &[String]| {
             let groups = drive.layout.core.groups.iter().enumerate();
             let chosen = groups.filter(|(_, group)| names.contains(&group.name));
@@ -313,6 +324,7 @@ impl Drive {
                 self.bell.drain()?;
                 self.take_granted(now);
                 self.take_prepared(now);
+                self.take_checks(now);
                 for _ in 0..CALLS_PER_WAKE_MAX {
                     let Ok(call) = self.calls.try_recv() else { break };
                     self.serve_call(now, call);

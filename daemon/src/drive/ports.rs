@@ -188,6 +188,7 @@ impl Port {
         input::Interface {
             present: self.link.is_some(),
             running,
+            carrier: self.link.as_ref().is_some_and(|link| link.up && link.carrier),
             source_v4: self.source_v4(),
             source_v6: self.source_v6(),
         }

@@ -46,6 +46,9 @@ impl Drive {
         self.dialects.clear();
         self.lay_out();
         self.open_ports();
+        self.order_checks();
+        let checks = &self.layout.core.checks;
+        self.facts.looks.retain(|name, _| checks.iter().any(|check| check.name == *name));
         // Before an address is added that the former configuration did not have.
         self.publish_estate();
     }

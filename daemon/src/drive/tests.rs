@@ -78,6 +78,8 @@ impl Bed {
             facts: Facts::default(),
             locked: Vec::new(),
             replication: None,
+            runner: None,
+            check_news: sync_channel(1).1,
         };
         let mut drive = Drive::start(equipment, &[]).unwrap();
         drive.take_news(instant_now(), &[lan(true), own(2)]);
@@ -107,6 +109,7 @@ fn lan(running: bool) -> Event {
         name: "evg-lan".into(),
         up: true,
         running,
+        carrier: running,
         mac: Some([2, 0, 0, 0, 0, 1]),
         mtu: 1500,
         promote_secondaries: Some(true),

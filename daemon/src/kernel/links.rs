@@ -1,9 +1,11 @@
 //! Links and neighbours: what there is, and the one setting of a link that a lease needs.
 
+use std::net::IpAddr;
+
 use super::error::NetlinkError;
 use super::requests::Kernel;
 use super::rtnetlink::encode::family_of;
-use super::rtnetlink::{LinkRecord, NeighbourRecord, Record};
+use super::rtnetlink::{LinkRecord, NeighbourRecord, Record, RouteRecord};
 
 impl Kernel {
     /// All links.
@@ -43,6 +45,27 @@ impl Kernel {
             )?);
         }
         Ok(neighbours)
+    }
+
+    /// The routes of the main table to exactly this network that lead somewhere. The kernel lists the
+    /// whole table for it.
+    pub fn routes_to(
+        &mut self,
+        network: IpAddr,
+        prefix_length: u8,
+    ) -> Result<Vec<RouteRecord>, NetlinkError> {
+        let wanted = |route: &RouteRecord| {
+            (route.network, route.prefix_length) == (network, prefix_length)
+                && route.table == u32::from(libc::RT_TABLE_MAIN)
+                && route.is_unicast
+        };
+        self.list(
+            |requests, sequence| requests.list_routes(sequence, family_of(network)),
+            |record| match record {
+                Record::Route(route) => Some(route).filter(wanted),
+                _ => None,
+            },
+        )
     }
 
     /// Lets the secondary IPv4 addresses of a link survive when their primary is removed, until

@@ -105,6 +105,6 @@ fn event_of(record: Record) -> Option<Event> {
         Record::AddressGone(AddressRecord {
             ifindex, address, prefix_length, protocol, ..
         }) => Some(Event::AddressRemoved { ifindex, address, prefix_length, protocol }),
-        Record::Neighbour(_) | Record::Other => None,
+        Record::Neighbour(_) | Record::Route(_) | Record::Other => None,
     }
 }

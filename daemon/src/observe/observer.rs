@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use evergate_api::status::PhasesMs;
 use evergate_core::Instant;
+use evergate_core::check::Standing;
 use evergate_core::config::Config;
 use evergate_core::effect::{Alarm, Cause, Discard, Note, View};
 use evergate_core::fault::Fault;
 use evergate_core::heartbeat::Role;
-use evergate_core::ident::{GroupId, NodeId, PathId};
+use evergate_core::ident::{CheckId, GroupId, NodeId, PathId};
 
 use super::draft::{EventDraft, Level};
 use super::limit::{Limiter, Topic};
@@ -74,6 +75,7 @@ fn topic(note: &Note) -> Option<(Topic, u32)> {
         // Told with all its phases when the last one is done.
         Note::TookOver { .. } => return None,
         Note::Fault { group, .. } => ("fault", group.0, 0, CHANGES_MAX),
+        Note::Check { check, .. } => ("check", check.0, 0, CHANGES_MAX),
         Note::Peer { node, .. } => ("peer", node.0, 0, VIEWS_MAX),
         Note::Path { node, path, .. } => ("path", node.0, path.0, VIEWS_MAX),
         Note::Alarm(Alarm::PathSilent { node, path }) => ("path-silent", node.0, path.0, ONCE),
@@ -106,6 +108,7 @@ fn draft(at: Instant, note: &Note, names: &Config, me: &str) -> EventDraft {
             took_over(at, names, me, group, cause, phases_ms)
         }
         Note::Fault { group, fault, present } => fault_note(at, names, group, fault, present),
+        Note::Check { check, standing } => check_note(at, names, check, standing),
         Note::Peer { node, view } => peer(at, names, node, view),
         Note::Path { node, path, alive } => path_note(at, names, node, path, alive),
         Note::Alarm(what) => alarm(at, names, what),
@@ -210,6 +213,17 @@ fn fault_note(
         EventDraft::new(at, Level::Notice, "fault", text).change("present", "gone")
     };
     draft.in_group(name).because(code)
+}
+
+fn check_note(at: Instant, names: &Config, check: CheckId, standing: Standing) -> EventDraft {
+    let (name, test) = words::check(names, check);
+    let word = words::standing(standing);
+    let text = match standing {
+        Standing::Value(value) => format!("check {name} reads {value} ({test})"),
+        _ => format!("check {name} {word} ({test})"),
+    };
+    let level = if standing == Standing::Fails { Level::Notice } else { Level::Info };
+    EventDraft::new(at, level, "check", text).change("", &word).because("check")
 }
 
 fn peer(at: Instant, names: &Config, node: NodeId, view: View) -> EventDraft {

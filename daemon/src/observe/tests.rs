@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use evergate_api::status::PhasesMs;
 use evergate_core::Instant;
+use evergate_core::check::Standing;
 use evergate_core::effect::{Alarm, Cause, Discard, Note, View};
 use evergate_core::fault::Fault;
 use evergate_core::heartbeat::{Hold, Refusal, Role};
-use evergate_core::ident::{Incarnation, NodeId, PathId, RouterId};
+use evergate_core::ident::{CheckId, Incarnation, NodeId, PathId, RouterId};
 
 use super::*;
-use crate::fixture::{GATEWAY, MS, World, config};
+use crate::fixture::{GATEWAY, MS, World, config, tracking};
 
 const GW2: NodeId = NodeId(1);
 
@@ -22,6 +23,7 @@ fn code(note: &Note) -> Option<&'static str> {
         Note::Role { .. } => Some("state"),
         Note::TookOver { .. } => None,
         Note::Fault { .. } => Some("fault"),
+        Note::Check { .. } => Some("check"),
         Note::Peer { .. } => Some("peer"),
         Note::Path { .. } => Some("path"),
         Note::Alarm(_) => Some("alarm"),
@@ -42,6 +44,7 @@ fn one_of_each() -> Vec<Note> {
         Note::TookOver { group, cause: Cause::Died(GW2), detect: 30 * MS, addresses: MS },
         Note::Fault { group, fault: Fault::LinkDown(router), present: true },
         Note::Fault { group, fault: Fault::LinkDown(router), present: false },
+        Note::Check { check: CheckId(0), standing: Standing::Fails },
         Note::Peer { node: GW2, view: View::Dead },
         Note::Path { node: GW2, path, alive: false },
         Note::Alarm(Alarm::PathSilent { node: GW2, path }),
@@ -64,7 +67,7 @@ fn draft(text: &str) -> EventDraft {
 
 #[test]
 fn every_note_becomes_an_event_with_its_code_and_one_sentence_or_is_told_as_handover() {
-    let (mut observer, names) = (Observer::new("gw1"), config(0));
+    let (mut observer, names) = (Observer::new("gw1"), tracking(0, None));
     for note in one_of_each() {
         let said = observer.note(Instant::ZERO, &note, &names);
         assert_eq!(said.as_ref().map(|draft| draft.event), code(&note), "{note:?}");

@@ -112,7 +112,7 @@ impl Collector<'_> {
         let (config, me) = (self.truth.config, Some(scene.me));
         for fault in group.faults.iter() {
             let text = words::fault(config, scene.config, fault);
-            let since = self.truth.facts.faults.get(&(group.id, fault)).copied();
+            let since = self.truth.fault_since(group.id, fault);
             self.add(words::fault_code(fault), Some(group.id), me, since, text);
         }
         let name = &scene.config.name;
@@ -133,6 +133,12 @@ impl Collector<'_> {
                 "this node does not have all connections of {name} yet: wait, or `evergate verify`"
             );
             self.add("not-in-sync", Some(group.id), me, None, text);
+        }
+        if group.weight.waits && !group.holds() {
+            let text = format!(
+                "checks of {name} have no result yet: wait, or `evergate why {name}` says which"
+            );
+            self.add("unchecked", Some(group.id), me, None, text);
         }
         if scene.stopping {
             let text = "this daemon is ending: start it again".to_owned();

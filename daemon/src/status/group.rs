@@ -1,9 +1,11 @@
 //! One group of the status document.
 
 use evergate_api::status::{
-    AddressStatus, ElectionKind, Family, GroupNode, GroupStatus, Held, Reason, RouterStatus,
+    AddressStatus, ElectionKind, Family, GroupNode, GroupStatus, Held, PriorityTerm, Reason,
+    RouterStatus,
 };
 use evergate_core::Instant;
+use evergate_core::check::Tracked;
 use evergate_core::config::RouterConfig;
 use evergate_core::group::{Group, Scene};
 use evergate_core::heartbeat::{Hold, Role};
@@ -18,16 +20,16 @@ const HELD_BY: &str = "operator";
 /// The status of one group.
 pub(super) fn of(truth: &Truth, id: GroupId) -> GroupStatus {
     truth.node.with_scene(truth.now, id, |scene, group| {
-        let priority = scene.config.priority(scene.me).map_or(0, |priority| priority.get());
+        let base = scene.config.priority(scene.me).map_or(0, |priority| priority.get());
         let routers = 0..scene.config.routers.len();
         GroupStatus {
             name: scene.config.name.clone(),
             election: ElectionKind::Vrrp,
             state: words::state(group.role()),
             since: Some(truth.time(group.last_change.0)),
-            priority,
-            priority_base: priority,
-            priority_terms: Vec::new(),
+            priority: group.priority(scene).map_or(0, |priority| priority.get()),
+            priority_base: base,
+            priority_terms: terms(truth, scene),
             active_node: active_node(truth, scene, group),
             held: held(truth, scene, group),
             reasons: reasons(truth, scene, group),
@@ -36,6 +38,17 @@ pub(super) fn of(truth: &Truth, id: GroupId) -> GroupStatus {
             routers: routers.map(|at| router(truth, group, RouterId::at(at))).collect(),
         }
     })
+}
+
+/// What each check with a weight adds now.
+fn terms(truth: &Truth, scene: &Scene) -> Vec<PriorityTerm> {
+    let term = |tracked: &Tracked| {
+        tracked.weight?;
+        let standing = truth.node.checks().get(tracked.check.index())?.standing;
+        let check = words::check(truth.config, tracked.check).0.to_owned();
+        Some(PriorityTerm { check, weight: tracked.term(standing) })
+    };
+    scene.config.track.iter().filter_map(term).collect()
 }
 
 fn active_node(truth: &Truth, scene: &Scene, group: &Group) -> Option<String> {
@@ -63,7 +76,7 @@ fn reasons(truth: &Truth, scene: &Scene, group: &Group) -> Vec<Reason> {
         .iter()
         .map(|fault| {
             let text = words::fault(truth.config, scene.config, fault);
-            let since = truth.facts.faults.get(&(group.id, fault)).map(|at| truth.time(*at));
+            let since = truth.fault_since(group.id, fault).map(|at| truth.time(at));
             Reason { since, ..reason(words::fault_code(fault), text) }
         })
         .collect();
@@ -82,6 +95,11 @@ fn reasons(truth: &Truth, scene: &Scene, group: &Group) -> Vec<Reason> {
         let text =
             "the copies of the peers' connections are not whole yet: `evergate verify` says more";
         reasons.push(reason("not-in-sync", text.to_owned()));
+    }
+    if group.weight.waits {
+        let text =
+            format!("checks have no result yet: `evergate why {}` says which", scene.config.name);
+        reasons.push(reason("unchecked", text));
     }
     if scene.stopping {
         reasons.push(reason("stopping", "this daemon is ending".to_owned()));
@@ -123,7 +141,7 @@ fn own_node(truth: &Truth, scene: &Scene, group: &Group, id: NodeId) -> GroupNod
         return GroupNode {
             node: name,
             state: Some(words::state(group.role())),
-            priority: scene.config.priority(id).map(|priority| priority.get()),
+            priority: group.priority(scene).map(|priority| priority.get()),
             ready: Some(group.is_ready(scene)),
             age_ms: Some(0),
         };

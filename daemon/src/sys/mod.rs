@@ -11,6 +11,7 @@ pub mod message;
 pub mod option;
 pub mod process;
 pub mod ready;
+pub mod spawn;
 
 use std::io;
 

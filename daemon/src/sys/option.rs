@@ -33,6 +33,20 @@ pub fn bind(socket: impl AsFd, address: &RawAddress) -> io::Result<()> {
     Ok(())
 }
 
+/// The user who owns the process at the other end of a Unix socket: who connected, or who listened.
+pub fn peer_user(socket: impl AsFd) -> io::Result<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = socket_length(size_of::<libc::ucred>())?;
+    // SAFETY: the kernel writes at most `length` bytes, the size of the structure, and sets `length`.
+    checked(unsafe {
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+        let descriptor = socket.as_fd().as_raw_fd();
+        let space = (&raw mut peer).cast();
+        libc::getsockopt(descriptor, level, name, space, &raw mut length).into()
+    })?;
+    Ok(peer.uid)
+}
+
 /// The address that a socket is bound to.
 pub fn bound_address(socket: impl AsFd) -> io::Result<RawAddress> {
     let mut address = RawAddress::default();

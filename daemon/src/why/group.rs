@@ -139,6 +139,9 @@ fn claim(sources: &Sources, scene: &Scene, group: &Group) -> (String, Figures) {
             };
             (format!("it does not claim: {why}"), figures)
         }
+        Err(Obstacle::Unchecked) => {
+            ("it does not claim: a check has no result yet".to_owned(), figures)
+        }
         Err(Obstacle::Outranked(node)) => {
             let who = sources.name(node);
             let why = if scene.sight(node).hears_us {
@@ -161,12 +164,18 @@ fn claim(sources: &Sources, scene: &Scene, group: &Group) -> (String, Figures) {
 
 /// The order between the nodes.
 pub(super) fn ranks(sources: &Sources, scene: &Scene, group: &Group, lines: &mut Lines) {
-    let priority = scene.config.priority(scene.me).map_or(0, |priority| priority.get());
-    let text = format!(
-        "own priority {priority} (as configured, no check adds to it), tie-break {}",
-        tie(scene.config, scene.tie())
-    );
-    lines.add(text, Figures::default().number("priority", f64::from(priority)));
+    let priority = group.priority(scene).map_or(0, |priority| priority.get());
+    let base = scene.config.priority(scene.me).map_or(0, |priority| priority.get());
+    let made = match group.weight.sum {
+        0 => "as configured, no check adds to it".to_owned(),
+        sum => format!("{base} as configured, {sum:+} by checks"),
+    };
+    let text =
+        format!("own priority {priority} ({made}), tie-break {}", tie(scene.config, scene.tie()));
+    let figures = Figures::default()
+        .number("priority", f64::from(priority))
+        .number("priority_base", f64::from(base));
+    lines.add(text, figures);
     for (position, report) in group.reports.iter().enumerate() {
         let node = evergate_core::ident::NodeId::at(position);
         let Some((report, rank)) = report.as_ref().zip(group.rank_of_peer(node)) else { continue };
@@ -229,7 +238,7 @@ pub(super) fn timers(sources: &Sources, scene: &Scene, group: &Group, lines: &mu
     for (position, router) in scene.config.routers.iter().enumerate() {
         let Some(speaker) = group.speakers.get(position) else { continue };
         let left = speaker.down_at.since(sources.now);
-        let priority = scene.config.priority(scene.me);
+        let priority = group.priority(scene);
         let wait = priority.map(|priority| skew(router.version, priority, speaker.interval));
         let heard = speaker.heard.map(|heard| {
             let age = sources.now.since(heard.at);
@@ -319,6 +328,7 @@ fn handover(sources: &Sources, group: &Group, lines: &mut Lines) {
             Origin::Operator { .. } => "an operator here".to_owned(),
             Origin::Peer { node, .. } => format!("an operator on {}", sources.name(node)),
             Origin::Failback => "failback".to_owned(),
+            Origin::Checks => "its checks, which fail here".to_owned(),
             Origin::Lock => "a lock".to_owned(),
             Origin::Shutdown => "the end of this daemon".to_owned(),
         };

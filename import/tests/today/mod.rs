@@ -2,12 +2,11 @@
 //! checked by it.
 
 /// Keys that are planned.
-const PLANNED: [&str; 17] = [
+const PLANNED: [&str; 16] = [
     "announce",
     "accept",
     "virtual_mac",
     "adverts_from",
-    "track",
     "notify",
     "notify_kind",
     "routes",
@@ -42,7 +41,7 @@ pub fn keys(toml: &str) -> String {
 }
 
 fn is_planned_table(header: &str) -> bool {
-    header.starts_with("[check.") || header == "[notify]" || {
+    header == "[notify]" || {
         let end = header.trim_end_matches(']').rsplit('.').next().unwrap_or_default();
         header.starts_with("[group.") && PLANNED.contains(&end)
     }

@@ -28,7 +28,9 @@ impl NoHolderWithFault {
             let faulty = host.holds(group)
                 && host.runs()
                 && !waits
-                && (routers.iter().any(|at| !host.carrier[*at]) || own_word(world, node, group));
+                && (routers.iter().any(|at| !host.carrier[*at])
+                    || world.fails_check(node, group)
+                    || own_word(world, node, group));
             let lasted = self.faulty[group][node].note(world.now, faulty, host.disturbed);
             if lasted > RELEASE_MAX {
                 return Some(format!("node {node} has a fault and holds it for {lasted:?}"));

@@ -142,6 +142,7 @@ impl Budgets {
             Fault::Shutdown { .. } => &mut self.shutdowns,
             Fault::Cable { .. }
             | Fault::Carrier { .. }
+            | Fault::Check { .. }
             | Fault::Block { .. }
             | Fault::PowerOn { .. }
             | Fault::Lossy { .. }

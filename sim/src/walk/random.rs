@@ -154,6 +154,10 @@ impl Walker {
                 let percent = [5, 20, 50, 90][self.dice.place(4)];
                 Fault::Lossy { segment, percent, micros }
             }
+            25..=35 if self.world.setup.checks() > 0 => {
+                let check = self.dice.place(self.world.setup.checks());
+                Fault::Check { node, check, passes: self.dice.chance(50) }
+            }
             _ => self.draw_packet(micros),
         }
     }

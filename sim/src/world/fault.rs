@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use evergate_core::Machine;
+use evergate_core::check::Reading;
 use evergate_core::effect::{Effect, Note};
 use evergate_core::heartbeat::Hold;
-use evergate_core::ident::{GroupId, InterfaceId, NodeId};
+use evergate_core::ident::{CheckId, GroupId, InterfaceId, NodeId};
 use evergate_core::input::{Command, Input};
 
 use super::{Lossy, World};
@@ -48,6 +49,7 @@ impl World {
                 self.hosts[node].hears[segment] = hears;
             }
             Fault::Carrier { node, segment, up } => self.carrier(node, segment, up),
+            Fault::Check { node, check, passes } => self.check(node, check, passes),
             Fault::Block { segment, from, to, blocked } => {
                 let row = &mut self.blocked[segment][from];
                 *row = *row & !(1 << to) | u8::from(blocked) << to;
@@ -89,6 +91,7 @@ impl World {
         let touched = match fault {
             Fault::Cable { node, .. }
             | Fault::Carrier { node, .. }
+            | Fault::Check { node, .. }
             | Fault::KillCore { node }
             | Fault::KillGuardian { node }
             | Fault::KillBoth { node }
@@ -133,6 +136,7 @@ impl World {
             Fault::Cable { node, segment, .. } | Fault::Carrier { node, segment, .. } => {
                 node < nodes && segment < segments
             }
+            Fault::Check { node, check, .. } => node < nodes && check < self.setup.checks(),
             Fault::Block { segment, from, to, .. } => {
                 segment < segments && from < nodes && to < nodes
             }
@@ -171,6 +175,20 @@ impl World {
         let state = self.setup.interface(node, segment, up);
         self.feed(node, Input::Interface(InterfaceId::at(segment), state));
         self.hosts[node].refresh();
+    }
+
+    fn check(&mut self, node: usize, check: usize, passes: bool) {
+        if self.hosts[node].checks[check] != passes {
+            self.hosts[node].checks[check] = passes;
+            self.tell_check(node, check);
+            self.hosts[node].refresh();
+        }
+    }
+
+    /// Tells a node the result of a check.
+    pub(super) fn tell_check(&mut self, node: usize, check: usize) {
+        let reading = if self.hosts[node].checks[check] { Reading::Pass } else { Reading::Fail };
+        self.feed(node, Input::Checked { check: CheckId::at(check), reading });
     }
 
     fn operator(&mut self, fault: Fault) {
@@ -237,6 +255,9 @@ impl World {
             self.hosts[node].kernel.failing = 0;
             for segment in 0..self.setup.segments.len() {
                 self.carrier(node, segment, true);
+            }
+            for check in 0..self.setup.checks() {
+                self.check(node, check, true);
             }
             for group in 0..self.setup.groups.len() {
                 self.feed(node, Input::Command(Command::Unlock { group: GroupId::at(group) }));

@@ -12,7 +12,7 @@ use super::kernel::Kernel;
 use super::wire::NEVER;
 use crate::choice::Frozen;
 use crate::planted::Actor;
-use crate::setup::{GROUPS_MAX, SEGMENTS_MAX};
+use crate::setup::{CHECKS_MAX, GROUPS_MAX, SEGMENTS_MAX};
 
 /// How many inputs wait for a process that does not run; more are lost, as in a socket buffer.
 pub const INBOX_MAX: usize = 512;
@@ -73,6 +73,8 @@ pub struct Host {
     pub sends: [bool; SEGMENTS_MAX],
     /// Whether what others send on each segment arrives.
     pub hears: [bool; SEGMENTS_MAX],
+    /// Whether what each check looks at is well.
+    pub checks: [bool; CHECKS_MAX],
     /// Its present process.
     pub incarnation: Incarnation,
     /// How many cores it has had.
@@ -106,6 +108,7 @@ impl Host {
             carrier: [true; SEGMENTS_MAX],
             sends: [true; SEGMENTS_MAX],
             hears: [true; SEGMENTS_MAX],
+            checks: [true; CHECKS_MAX],
             incarnation: Incarnation([0; 16]),
             births: 0,
             sequences: Vec::new(),

@@ -44,6 +44,9 @@ impl World {
             self.feed(node, Input::Neighbours { interface, known });
         }
         self.feed(node, Input::Start { adopted, locked: Vec::new() });
+        for check in 0..self.setup.checks() {
+            self.tell_check(node, check);
+        }
         self.disturb(node);
     }
 
@@ -163,6 +166,7 @@ impl World {
             carrier: host.carrier,
             sends: host.sends,
             hears: host.hears,
+            checks: host.checks,
             births: host.births,
             sequences: std::mem::take(&mut host.sequences),
             ..fresh

@@ -68,6 +68,13 @@ impl World {
         !view.locked
             && !resting.iter().any(|fault| view.faults.contains(*fault))
             && self.setup.groups[group].routers.iter().all(|at| self.cable_works(node, *at))
+            && !self.fails_check(node, group)
+    }
+
+    /// Whether a check fails on a node that is a reason for fault in a group.
+    pub fn fails_check(&self, node: usize, group: usize) -> bool {
+        let track = self.setup.groups[group].track.iter().zip(self.hosts[node].checks);
+        track.into_iter().any(|(weight, passes)| weight.is_none() && !passes)
     }
 
     /// Whether a node says that it holds a group.
@@ -85,6 +92,7 @@ impl World {
         host.runs()
             && host.guardian
             && host.kernel.failing == 0
+            && host.checks.iter().all(|passes| *passes)
             && segments.clone().all(|at| self.cable_works(node, at))
             && !blocked_to
             && !blocked_from

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Lint;
+use crate::config::check::CHECKS_MAX;
 use crate::config::digest::name_hash;
 use crate::config::model::{GROUPS_MAX, LINKS_MAX, NODES_MAX, PATHS_MAX, ROUTERS_MAX};
 use crate::config::report::Problem;
@@ -63,6 +64,7 @@ impl Lint<'_> {
             (self.config.links.len(), LINKS_MAX, "link", "links"),
             (self.config.groups.len(), GROUPS_MAX, "group", "groups"),
             (self.routers().len(), ROUTERS_MAX, "group", "routers"),
+            (self.config.checks.len(), CHECKS_MAX, "check", "checks"),
         ];
         let mut passed = false;
         for (count, most, table, what) in counts {

@@ -1,6 +1,7 @@
 //! What a configuration says as a whole: contradictions are errors, likely mistakes are warnings.
 
 mod addresses;
+mod checks;
 mod cluster;
 mod vrrp;
 
@@ -18,6 +19,7 @@ pub(crate) fn lint(tree: &Table, config: &Config, problems: &mut Vec<Problem>) {
     lint.cluster();
     lint.vrrp();
     lint.addresses();
+    lint.checks();
 }
 
 struct Lint<'a> {

@@ -171,6 +171,11 @@ impl Walker<'_> {
             return None;
         }
         let name = self.string(node, "interface")?;
+        self.interface_named(name, node.at)
+    }
+
+    /// The name of an interface, wherever it stands.
+    pub(super) fn interface_named(&mut self, name: &str, at: Span) -> Option<String> {
         let bad = |c: char| c.is_whitespace() || c.is_control() || c == '/' || c == ':';
         let text = if name.is_empty() || name == "." || name == ".." || name.contains(bad) {
             format!("\"{}\" cannot be the name of an interface", shown(name))
@@ -183,7 +188,7 @@ impl Walker<'_> {
         } else {
             return Some(name.to_owned());
         };
-        self.wrong(node.at, text);
+        self.wrong(at, text);
         None
     }
 
@@ -206,12 +211,6 @@ impl Walker<'_> {
             let text = format!("`{what}` has no value for {}", missing.join(", "));
             let help = "a table by node names every node of ours that runs it";
             self.push(Problem::error("missing-node", text).at(node.at).help(help));
-        }
-    }
-
-    pub(super) fn checks(&mut self, tree: &Table) {
-        for (name, node, _) in self.named(tree, "check") {
-            self.not_yet(node.at, &format!("[check.{name}]"));
         }
     }
 }

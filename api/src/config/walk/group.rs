@@ -49,6 +49,7 @@ impl Walker<'_> {
         };
         let own: Vec<&str> = members.iter().filter(|n| !is_foreign(nodes, n)).copied().collect();
         let routers = self.routers(name, table, &own);
+        let track = self.track(table);
         if !table.entries.contains_key("router") {
             let text = format!("[group.{name}] has no router, so there is nothing to serve");
             let help =
@@ -59,6 +60,7 @@ impl Walker<'_> {
             election: Election::Vrrp,
             priorities,
             failback: failback.unwrap_or(Failback::Auto),
+            track,
             vrrp,
             routers,
         }
@@ -70,13 +72,6 @@ impl Walker<'_> {
             let words = [("vrrp", true), ("cluster", false)];
             if self.word(&entry.node, "election", &words) == Some(false) {
                 self.not_yet(entry.node.at, "`election = \"cluster\"`");
-            }
-        }
-        if let Some(entry) = table.entries.get("track") {
-            match &entry.node.value {
-                Value::Table(checks) if checks.entries.is_empty() => {}
-                Value::Table(_) => self.not_yet(entry.key, "`track`"),
-                _ => self.wrong_type(&entry.node, "track", "a table by check name"),
             }
         }
         for key in ["activate", "deactivate"] {

@@ -2,6 +2,7 @@
 //! problem is noted with its place. Nothing stops at the first error.
 
 mod auth;
+mod check;
 mod cluster;
 mod conntrackd;
 mod group;
@@ -27,15 +28,16 @@ const SUGGESTED_MAX: usize = 8;
 /// Reads the whole tree. The result is of use only if no problem is an error.
 pub(crate) fn walk(tree: &Table, sources: &Sources, problems: &mut Vec<Problem>) -> Config {
     let directory = &sources.directory;
-    let mut walker = Walker { problems, nodes: BTreeSet::new(), directory };
+    let (nodes, checks) = (BTreeSet::new(), BTreeSet::new());
+    let mut walker = Walker { problems, nodes, checks, directory };
     walker.unknown(tree, super::words::Place::Root, &[]);
     let cluster = walker.cluster(tree);
     let nodes = walker.nodes(tree);
     let links = walker.links(tree, &nodes);
+    let checks = walker.checks(tree);
     let groups = walker.groups(tree, &nodes);
     let replicate = walker.replicate(tree, &nodes, &links);
-    walker.checks(tree);
-    Config { cluster, nodes, links, groups, replicate, digest: digest::digest(tree) }
+    Config { cluster, nodes, links, groups, checks, replicate, digest: digest::digest(tree) }
 }
 
 /// The state of the walk.
@@ -44,6 +46,8 @@ struct Walker<'p> {
     /// The names under `[node]`, well-formed or not, so that a reference to them is not a second
     /// error.
     nodes: BTreeSet<String>,
+    /// The same for those under `[check]`.
+    checks: BTreeSet<String>,
     /// Where paths in the file begin.
     directory: &'p Path,
 }
@@ -261,7 +265,19 @@ impl Walker<'_> {
         }
         let problem = Problem::error("unknown-node", format!("no node `{}`", shown(name))).at(at);
         let known: Vec<&str> = self.nodes.iter().map(String::as_str).collect();
-        self.push(problem.help(instead("node", name, &known)));
+        let help = instead("node", name, &known);
+        self.push(problem.help(help));
+    }
+
+    /// Notes a problem if there is no such check.
+    fn known_check(&mut self, name: &str, at: Span) {
+        if self.checks.contains(name) {
+            return;
+        }
+        let problem = Problem::error("unknown-check", format!("no check `{}`", shown(name))).at(at);
+        let known: Vec<&str> = self.checks.iter().map(String::as_str).collect();
+        let help = instead("check", name, &known);
+        self.push(problem.help(help));
     }
 
     /// Something that a later version will do.

@@ -146,6 +146,11 @@ impl Walker<'_> {
 
     fn network(&mut self, node: &Node) -> Option<Network> {
         let text = self.string(node, "ignore")?;
+        self.network_of(text, node.at)
+    }
+
+    /// A network, wherever it stands.
+    pub(super) fn network_of(&mut self, text: &str, at: Span) -> Option<Network> {
         let (ip_text, prefix_text) = match text.split_once('/') {
             Some((ip, prefix)) => (ip, Some(prefix)),
             None => (text, None),
@@ -153,7 +158,7 @@ impl Walker<'_> {
         let Ok(ip) = ip_text.parse::<IpAddr>() else {
             let text = format!("\"{}\" is no network", shown(text));
             let help = "write its first address and its prefix length: \"10.0.0.0/24\"";
-            self.push(Problem::error("bad-value", text).at(node.at).help(help));
+            self.push(Problem::error("bad-value", text).at(at).help(help));
             return None;
         };
         let (bits, example) = if ip.is_ipv4() { (32, 24) } else { (128, 64) };
@@ -161,20 +166,20 @@ impl Walker<'_> {
             let text = format!("`{ip}` has no prefix length");
             let network = Network::of(ip, example);
             let help = format!("write \"{ip}/{bits}\" for it alone, or a network: \"{network}\"");
-            self.push(Problem::error("no-prefix", text).at(node.at).help(help));
+            self.push(Problem::error("no-prefix", text).at(at).help(help));
             return None;
         };
         let prefix = prefix_text.parse::<u8>().ok().filter(|prefix| *prefix <= bits);
         let Some(prefix) = prefix.filter(|_| !prefix_text.starts_with('+')) else {
             let text = format!("the prefix length of `{ip}` must be from 0 to {bits}");
-            self.wrong(node.at, text);
+            self.wrong(at, text);
             return None;
         };
         let network = Network::of(ip, prefix);
         if network.ip != ip {
             let text = format!("`{ip}/{prefix}` is no network: bits behind its prefix are set");
             let help = format!("write \"{network}\", or \"{ip}/{bits}\" for it alone");
-            self.push(Problem::error("bad-value", text).at(node.at).help(help));
+            self.push(Problem::error("bad-value", text).at(at).help(help));
             return None;
         }
         Some(network)

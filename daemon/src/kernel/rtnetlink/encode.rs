@@ -149,6 +149,14 @@ impl Requests {
         self.message(libc::RTM_GETNEIGH, libc::NLM_F_DUMP, sequence, &header, |_| {});
     }
 
+    /// Asks for the routes of a family in the main table; kernels before 4.20 list those of all tables.
+    pub fn list_routes(&mut self, sequence: u32, family: u8) {
+        let mut header = [0; 12];
+        header[0] = family;
+        header[4] = libc::RT_TABLE_MAIN;
+        self.message(libc::RTM_GETROUTE, libc::NLM_F_DUMP, sequence, &header, |_| {});
+    }
+
     /// Appends a message: the header of its family, then what `fill` writes.
     pub(in crate::kernel) fn message(
         &mut self,

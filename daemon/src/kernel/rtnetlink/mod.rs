@@ -64,12 +64,29 @@ pub struct LinkRecord {
     pub up: bool,
     /// Whether it has a carrier and can pass frames.
     pub running: bool,
+    /// Whether it has a carrier, whatever else it waits for.
+    pub carrier: bool,
     /// Its Ethernet address; `None` where it has none (tunnels).
     pub mac: Option<[u8; 6]>,
     /// The largest packet it takes, in bytes.
     pub mtu: u32,
     /// Whether a secondary IPv4 address survives its primary's removal; `None` if not told.
     pub promote_secondaries: Option<bool>,
+}
+
+/// A route, as the kernel has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RouteRecord {
+    /// The first address of the network that it leads to.
+    pub network: IpAddr,
+    /// The length of its prefix, 0 to 32 or 128.
+    pub prefix_length: u8,
+    /// The table that it is in; 254 is the main one.
+    pub table: u32,
+    /// Whether it leads anywhere: not one that refuses or drops, or belongs to this machine.
+    pub is_unicast: bool,
+    /// Whether its only next hop is down or has no carrier.
+    pub is_down: bool,
 }
 
 /// A neighbour that the kernel knows of on an interface.
@@ -112,6 +129,8 @@ pub enum Record {
     LinkGone(u32),
     /// A neighbour is there, new or changed.
     Neighbour(NeighbourRecord),
+    /// A route is there, new or changed.
+    Route(RouteRecord),
     /// Something that Evergate does not speak of.
     Other,
 }

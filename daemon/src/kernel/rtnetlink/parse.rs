@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::encode::{DEVCONF_PROMOTE_SECONDARIES, IFA_PROTO, IFLA_INET_CONF};
-use super::{AddressRecord, LIFETIME_UNLIMITED, LinkRecord, NeighbourRecord, Record};
+use super::{AddressRecord, LIFETIME_UNLIMITED, LinkRecord, NeighbourRecord, Record, RouteRecord};
 
 const HEADER_BYTES: usize = 16;
 const ATTRIBUTE_HEADER_BYTES: usize = 4;
@@ -23,6 +23,8 @@ const ERROR_ATTRIBUTE_TEXT: u16 = 1;
 const ERROR_TEXT_MAX: usize = 128;
 const NEIGHBOUR_ATTRIBUTE_DESTINATION: u16 = 1;
 const NEIGHBOUR_ATTRIBUTE_MAC: u16 = 2;
+/// The next hop is dead, or its link has no carrier (`RTNH_F_DEAD`, `RTNH_F_LINKDOWN`).
+const ROUTE_DOWN: u32 = 1 | 16;
 
 /// Bytes that are not what the kernel would send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,6 +131,9 @@ impl<'a> Message<'a> {
             libc::RTM_NEWNEIGH => {
                 Ok(read_neighbour(self.payload)?.map_or(Record::Other, Record::Neighbour))
             }
+            libc::RTM_NEWROUTE => {
+                Ok(read_route(self.payload)?.map_or(Record::Other, Record::Route))
+            }
             _ => Ok(Record::Other),
         }
     }
@@ -206,6 +211,7 @@ fn read_link(payload: &[u8]) -> Result<Option<LinkRecord>, Malformed> {
         up: is_set(libc::IFF_UP),
         // A carrier that is lost shows in LOWER_UP at once, one that returns in RUNNING last.
         running: is_set(libc::IFF_LOWER_UP) && is_set(libc::IFF_RUNNING),
+        carrier: is_set(libc::IFF_LOWER_UP),
         mac: attributes.find(libc::IFLA_ADDRESS).and_then(|mac| mac.try_into().ok()),
         mtu: attributes.find(libc::IFLA_MTU).and_then(|mtu| u32_at(mtu, 0).ok()).unwrap_or(0),
         promote_secondaries: attributes.find(libc::IFLA_AF_SPEC).and_then(read_promote_secondaries),
@@ -238,6 +244,24 @@ fn read_neighbour(payload: &[u8]) -> Result<Option<NeighbourRecord>, Malformed> 
         address,
         mac,
         state: u16_at(header, 8)?,
+    }))
+}
+
+/// `None` for a family that is neither IPv4 nor IPv6.
+fn read_route(payload: &[u8]) -> Result<Option<RouteRecord>, Malformed> {
+    let header = payload.get(..12).ok_or(Malformed)?;
+    let attributes = Attributes::new(&payload[12..]);
+    let whole: &[u8] = if i32::from(header[0]) == libc::AF_INET { &[0; 4] } else { &[0; 16] };
+    // A route that leads everywhere names no network.
+    let octets = attributes.find(libc::RTA_DST).unwrap_or(whole);
+    let Some(network) = ip_address(header[0], octets) else { return Ok(None) };
+    let table = attributes.find(libc::RTA_TABLE).and_then(|table| u32_at(table, 0).ok());
+    Ok(Some(RouteRecord {
+        network,
+        prefix_length: header[1],
+        table: table.unwrap_or(u32::from(header[4])),
+        is_unicast: header[7] == libc::RTN_UNICAST,
+        is_down: u32_at(header, 8)? & ROUTE_DOWN != 0,
     }))
 }
 

@@ -118,7 +118,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
             return Err(format!("more than {CHECKS_MAX} checks are not made"));
         }
         let keys = if track.kind == Kind::Interface {
-            vec![("test", format!("carrier:{name}").into())]
+            vec![("test", format!("interface:{name}").into())]
         } else {
             let Some(tracker) = self.tracker(track) else {
                 return Err("it is not defined: keepalived passes over the line".to_owned());

@@ -1,0 +1,197 @@
+//! Programs that look: started as the user that the file names, ended when they take too long.
+
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use evergate_core::check::Reading;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::time::TimeSpec;
+use nix::unistd::Pid;
+
+use super::{Seen, fail, trust};
+use crate::sys::clock::boottime_now;
+use crate::sys::process::ProcessHandle;
+use crate::sys::spawn::{Identity, spawn_as};
+
+/// How long a program that took too long has to end after it was asked to.
+const GRACE: Duration = Duration::from_millis(500);
+/// Where programs are looked for that a script calls, if the daemon has no such list itself.
+const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The programs that run now, by their process groups.
+#[derive(Debug, Default)]
+pub(super) struct Programs(Mutex<BTreeSet<i32>>);
+
+impl Programs {
+    fn with<R>(&self, act: impl FnOnce(&mut BTreeSet<i32>) -> R) -> R {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends all of them at once.
+    pub(super) fn end_all(&self) {
+        self.with(|groups| {
+            for group in groups.iter() {
+                let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
+            }
+        });
+    }
+}
+
+/// Runs a program to its end. One that takes too long has failed, which is told before it is ended
+/// with everything that it has started.
+pub(super) fn run(
+    words: &[String],
+    user: &str,
+    group: Option<&str>,
+    within: Duration,
+    programs: &Programs,
+    told: &mut dyn FnMut(Seen),
+) {
+    let started = start(words, user, group, programs);
+    let (mut child, handle, number) = match started {
+        Ok(started) => started,
+        Err(why) => return told(fail(why)),
+    };
+    let in_time = wait(&handle, within);
+    if !in_time {
+        told(fail(format!("no end within {} ms: it is killed", within.as_millis())));
+        let _ = killpg(Pid::from_raw(number), Signal::SIGTERM);
+        wait(&handle, GRACE);
+    }
+    // While it was not waited for, its number is nobody else's. What it left behind goes with it.
+    programs.with(|groups| groups.remove(&number));
+    let _ = killpg(Pid::from_raw(number), Signal::SIGKILL);
+    let ended = child.wait();
+    if in_time {
+        told(ended.map_or_else(|error| fail(error.to_string()), seen));
+    }
+}
+
+fn start(
+    words: &[String],
+    user: &str,
+    group: Option<&str>,
+    programs: &Programs,
+) -> Result<(Child, ProcessHandle, i32), String> {
+    let (program, arguments) = words.split_first().ok_or("it names no program")?;
+    let identity = Identity::of(user, group)?;
+    trust::examine(Path::new(program), identity.user())?;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir("/").env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| PATH_DEFAULT.into()));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Whoever ends all programs sees this one, or it is not started yet.
+    programs.with(|groups| {
+        let mut child = spawn_as(&mut command, &identity)
+            .map_err(|error| format!("it cannot be started: {error}"))?;
+        let pid = child.id();
+        let number = i32::try_from(pid).map_err(|error| error.to_string())?;
+        match ProcessHandle::open(pid) {
+            Ok(handle) => {
+                groups.insert(number);
+                Ok((child, handle, number))
+            }
+            Err(error) => {
+                let _ = killpg(Pid::from_raw(number), Signal::SIGKILL);
+                let _ = child.wait();
+                Err(error.to_string())
+            }
+        }
+    })
+}
+
+/// Waits for the end of a program; false if it did not come in time.
+fn wait(handle: &ProcessHandle, within: Duration) -> bool {
+    let end = boottime_now() + u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+    loop {
+        let left = Duration::from_nanos(end.saturating_sub(boottime_now()));
+        let mut polled = [PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
+        match ppoll(&mut polled, Some(TimeSpec::from_duration(left)), None) {
+            Ok(0) | Err(_) if left.is_zero() => return false,
+            Ok(count) if count > 0 => return true,
+            _ => {}
+        }
+    }
+}
+
+fn seen(status: ExitStatus) -> Seen {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => (Reading::Pass, "exit status 0".into(), Some(0)),
+        (Some(code), _) => (Reading::Fail, format!("exit status {code}"), Some(code)),
+        (None, Some(signal)) => {
+            (Reading::Fail, format!("ended by signal {}", name_of(signal)), None)
+        }
+        (None, None) => fail("it ended in an unknown way"),
+    }
+}
+
+fn name_of(signal: i32) -> String {
+    Signal::try_from(signal).map_or_else(|_| signal.to_string(), |signal| signal.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a shell command as the user who runs the tests, or as nobody.
+    fn shell(command: &str, within: Duration) -> Vec<Seen> {
+        let words = ["/bin/sh", "-c", command].map(str::to_owned);
+        let user = nix::unistd::geteuid().to_string();
+        let mut all = Vec::new();
+        let programs = Programs::default();
+        run(&words, &user, None, within, &programs, &mut |seen| all.push(seen));
+        assert!(programs.with(|groups| groups.is_empty()));
+        all
+    }
+
+    #[test]
+    fn an_exit_status_decides_and_is_kept() {
+        let within = Duration::from_secs(10);
+        assert_eq!(shell("exit 0", within), [(Reading::Pass, "exit status 0".into(), Some(0))]);
+        assert_eq!(shell("exit 3", within), [(Reading::Fail, "exit status 3".into(), Some(3))]);
+        let killed = shell("kill -9 $$", within);
+        assert_eq!(killed, [(Reading::Fail, "ended by signal SIGKILL".into(), None)]);
+    }
+
+    #[test]
+    fn what_hangs_is_told_of_in_time_and_ended_with_its_children() {
+        let mark = format!("97.{}", std::process::id());
+        let began = boottime_now();
+        let told = shell(
+            &format!("trap '' TERM; sleep {mark} & sleep {mark}"),
+            Duration::from_millis(100),
+        );
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].0, told[0].2), (Reading::Fail, None));
+        assert!(boottime_now() - began < 60_000_000_000);
+        let left = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).any(|entry| {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).split('\0').any(|word| word == mark)
+        });
+        assert!(!left, "its children live on");
+    }
+
+    #[test]
+    fn what_cannot_be_started_fails_with_a_reason() {
+        let mut all = Vec::new();
+        let words = ["/no/such/program".to_owned()];
+        let user = nix::unistd::geteuid().to_string();
+        run(&words, &user, None, GRACE, &Programs::default(), &mut |seen| all.push(seen));
+        assert!(
+            matches!(&all[..], [(Reading::Fail, text, None)] if text.contains("/no/such/program")),
+            "{all:?}"
+        );
+        all.clear();
+        run(&words, "no-such-user", None, GRACE, &Programs::default(), &mut |seen| all.push(seen));
+        assert!(
+            matches!(&all[..], [(Reading::Fail, text, None)] if text.contains("no-such-user")),
+            "{all:?}"
+        );
+    }
+}
