@@ -111,7 +111,8 @@ pub fn run(inherited: &Inherited, program: PathBuf) -> Result<(), RunnerError> {
 /// Offers to make checks to the core that listens beside the control socket.
 fn look_for_core(arguments: &[OsString]) -> Option<checks::Service> {
     let arguments = Arguments::read(arguments).ok()?;
-    let started = checks::Service::start(checks::socket_path(&arguments.socket));
+    let place = checks::socket_path(&arguments.socket);
+    let started = checks::Service::start(place, arguments.node);
     started.map_err(|error| say("runner", &format!("checks cannot be made: {error}"))).ok()
 }
 

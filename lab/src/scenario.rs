@@ -19,6 +19,7 @@ mod stateful_ftp;
 mod stateful_groups;
 mod stateful_lab;
 mod stateful_policies;
+mod track;
 mod wiring;
 
 use std::time::Duration;
@@ -119,7 +120,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 19] = [
+    let groups: [&'static [Scenario]; 20] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -139,6 +140,7 @@ pub fn all() -> Vec<&'static Scenario> {
         replicate_flows::SCENARIOS,
         replicate_loss::SCENARIOS,
         conntrackd::SCENARIOS,
+        track::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
 }

@@ -17,11 +17,13 @@ const COMM_MAX: usize = 15;
 const NUMBER_BYTES_MAX: u64 = 64;
 
 /// Looks once and says what was found. A program that hangs is told of before it is gone.
-pub(super) fn look(order: &Order, programs: &Programs, told: &mut dyn FnMut(Seen)) {
+pub(super) fn look(order: &Order, programs: &Programs, told: program::Told) {
     let within = order.timeout;
     let seen = match &order.look {
         Look::Exec { words, user, group } => {
-            return program::run(words, user, group.as_deref(), within, programs, told);
+            let (check, group) = (order.name.as_str(), group.as_deref());
+            let program = program::Program { check, words, user, group };
+            return program::run(&program, within, programs, told);
         }
         Look::Route(network, prefix) => route::look(*network, *prefix),
         Look::Process(name) => process(name),

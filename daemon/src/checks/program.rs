@@ -24,13 +24,23 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Where programs are looked for that a script calls, if the daemon has no such list itself.
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The programs that run now, by their process groups.
+/// The programs that run now.
 #[derive(Debug, Default)]
-pub(super) struct Programs(Mutex<BTreeSet<i32>>);
+pub(super) struct Programs {
+    /// The name of this node, which they are told.
+    node: String,
+    /// Their process groups.
+    groups: Mutex<BTreeSet<i32>>,
+}
 
 impl Programs {
+    /// None yet, on the node of this name.
+    pub(super) fn new(node: String) -> Programs {
+        Programs { node, groups: Mutex::default() }
+    }
+
     fn with<R>(&self, act: impl FnOnce(&mut BTreeSet<i32>) -> R) -> R {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.groups.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Ends all of them at once.
@@ -43,17 +53,26 @@ impl Programs {
     }
 }
 
+/// What is to be run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Program<'a> {
+    /// The check that it is for.
+    pub(super) check: &'a str,
+    /// The program and its arguments.
+    pub(super) words: &'a [String],
+    /// Who runs it.
+    pub(super) user: &'a str,
+    /// As which group, if not the user's own.
+    pub(super) group: Option<&'a str>,
+}
+
+/// Takes what was seen.
+pub(super) type Told<'t> = &'t mut dyn FnMut(Seen);
+
 /// Runs a program to its end. One that takes too long has failed, which is told before it is ended
 /// with everything that it has started.
-pub(super) fn run(
-    words: &[String],
-    user: &str,
-    group: Option<&str>,
-    within: Duration,
-    programs: &Programs,
-    told: &mut dyn FnMut(Seen),
-) {
-    let started = start(words, user, group, programs);
+pub(super) fn run(program: &Program, within: Duration, programs: &Programs, told: Told) {
+    let started = start(program, programs);
     let (mut child, handle, number) = match started {
         Ok(started) => started,
         Err(why) => return told(fail(why)),
@@ -73,18 +92,14 @@ pub(super) fn run(
     }
 }
 
-fn start(
-    words: &[String],
-    user: &str,
-    group: Option<&str>,
-    programs: &Programs,
-) -> Result<(Child, ProcessHandle, i32), String> {
-    let (program, arguments) = words.split_first().ok_or("it names no program")?;
-    let identity = Identity::of(user, group)?;
-    trust::examine(Path::new(program), identity.user())?;
-    let mut command = Command::new(program);
+fn start(program: &Program, programs: &Programs) -> Result<(Child, ProcessHandle, i32), String> {
+    let (file, arguments) = program.words.split_first().ok_or("it names no program")?;
+    let identity = Identity::of(program.user, program.group)?;
+    trust::examine(Path::new(file), identity.user())?;
+    let mut command = Command::new(file);
     command.args(arguments).current_dir("/").env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| PATH_DEFAULT.into()));
+    command.env("EVERGATE_NODE", &programs.node).env("EVERGATE_CHECK", program.check);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // Whoever ends all programs sees this one, or it is not started yet.
     programs.with(|groups| {
@@ -145,7 +160,8 @@ mod tests {
         let user = nix::unistd::geteuid().to_string();
         let mut all = Vec::new();
         let programs = Programs::default();
-        run(&words, &user, None, within, &programs, &mut |seen| all.push(seen));
+        let program = Program { check: "web", words: &words, user: &user, group: None };
+        run(&program, within, &programs, &mut |seen| all.push(seen));
         assert!(programs.with(|groups| groups.is_empty()));
         all
     }
@@ -178,20 +194,30 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_started_fails_with_a_reason() {
-        let mut all = Vec::new();
-        let words = ["/no/such/program".to_owned()];
+    fn it_is_told_which_node_and_check_it_is_for_and_nothing_else_of_ours() {
+        let within = Duration::from_secs(10);
+        let programs = Programs::new("gw1".into());
+        let test = "test \"$EVERGATE_NODE/$EVERGATE_CHECK\" = gw1/web && test -z \"$HOME\"";
+        let words = ["/bin/sh", "-c", test].map(str::to_owned);
         let user = nix::unistd::geteuid().to_string();
-        run(&words, &user, None, GRACE, &Programs::default(), &mut |seen| all.push(seen));
-        assert!(
-            matches!(&all[..], [(Reading::Fail, text, None)] if text.contains("/no/such/program")),
-            "{all:?}"
-        );
-        all.clear();
-        run(&words, "no-such-user", None, GRACE, &Programs::default(), &mut |seen| all.push(seen));
-        assert!(
-            matches!(&all[..], [(Reading::Fail, text, None)] if text.contains("no-such-user")),
-            "{all:?}"
-        );
+        let program = Program { check: "web", words: &words, user: &user, group: None };
+        let mut all = Vec::new();
+        run(&program, within, &programs, &mut |seen| all.push(seen));
+        assert_eq!(all, [(Reading::Pass, "exit status 0".into(), Some(0))]);
+    }
+
+    #[test]
+    fn what_cannot_be_started_fails_with_a_reason() {
+        let user = nix::unistd::geteuid().to_string();
+        let words = ["/no/such/program".to_owned()];
+        for (user, reason) in
+            [(user.as_str(), "/no/such/program"), ("no-such-user", "no-such-user")]
+        {
+            let program = Program { check: "web", words: &words, user, group: None };
+            let mut all = Vec::new();
+            run(&program, GRACE, &Programs::default(), &mut |seen| all.push(seen));
+            let [(Reading::Fail, text, None)] = &all[..] else { panic!("{all:?}") };
+            assert!(text.contains(reason), "{text}");
+        }
     }
 }

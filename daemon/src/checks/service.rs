@@ -30,9 +30,9 @@ pub struct Service {
 }
 
 impl Service {
-    /// Begins to look for a core at this path, and to do what it orders.
-    pub fn start(path: PathBuf) -> io::Result<Service> {
-        let programs = Arc::new(Programs::default());
+    /// Begins to look for a core at this path, and to do what it orders, on the node of this name.
+    pub fn start(path: PathBuf, node: String) -> io::Result<Service> {
+        let programs = Arc::new(Programs::new(node));
         let crew = Crew {
             workers: BTreeMap::new(),
             voice: Arc::new(Mutex::new(None)),
