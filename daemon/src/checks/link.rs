@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Found, LINE_MAX, Order};
@@ -36,52 +36,83 @@ pub enum News {
 /// The way to the runner. Orders are a level: whoever connects gets the newest.
 #[derive(Debug)]
 pub struct Link {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Shared>,
     _file: SocketFile,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
+    desk: Mutex<Desk>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
     orders: Vec<Order>,
+    /// The runner that has not been told yet, or not the newest.
+    untold: Option<UnixStream>,
     runner: Option<UnixStream>,
 }
 
 impl Link {
-    /// Opens the socket and waits for the runner in a thread of its own.
+    /// Opens the socket and waits for the runner, in threads of its own.
     pub fn start(path: &Path, news: SyncSender<News>, bell: Arc<Bell>) -> io::Result<Link> {
         let (file, listener) = SocketFile::bind(path, MODE)?;
         listener.set_nonblocking(false)?;
-        let shared = Arc::new(Mutex::new(Shared::default()));
+        let shared = Arc::new(Shared::default());
+        let thread =
+            |name: &str| std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
         let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("checks".into()).stack_size(STACK_BYTES);
-        thread.spawn(move || serve(&listener, &own, &news, &bell))?;
+        thread("checks").spawn(move || serve(&listener, &own, &news, &bell))?;
+        let own = Arc::clone(&shared);
+        thread("orders").spawn(move || own.hand_over())?;
         Ok(Link { shared, _file: file })
     }
 
-    /// Hands over new orders. This does not wait for a runner that does not read: it is cut off, and
-    /// gets them when it comes back.
+    /// Leaves new orders for the runner. This waits for nobody.
     pub fn order(&self, orders: Vec<Order>) {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if shared.orders != orders {
-            shared.orders = orders;
-            shared.hand_over();
+        let mut desk = self.shared.lock();
+        if desk.orders != orders {
+            desk.orders = orders;
+            desk.untold = desk.runner.as_ref().and_then(|runner| runner.try_clone().ok());
+            self.shared.changed.notify_all();
         }
     }
 }
 
 impl Shared {
-    fn hand_over(&mut self) {
-        let Ok(mut line) = serde_json::to_vec(&self.orders) else { return };
-        line.push(b'\n');
-        if let Some(mut runner) = self.runner.take()
-            && runner.write_all(&line).is_ok()
-        {
-            self.runner = Some(runner);
+    fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_runner(&self, runner: Option<UnixStream>) {
+        let mut desk = self.lock();
+        desk.untold = runner.as_ref().and_then(|runner| runner.try_clone().ok());
+        desk.runner = runner;
+        self.changed.notify_all();
+    }
+
+    /// Hands over orders for ever. A runner that does not read is cut off, and gets them when it comes
+    /// back.
+    fn hand_over(&self) {
+        loop {
+            let mut desk = self.lock();
+            let Some(mut runner) = desk.untold.take() else {
+                drop(self.changed.wait(desk));
+                continue;
+            };
+            let line = serde_json::to_vec(&desk.orders);
+            drop(desk);
+            let Ok(mut line) = line else { continue };
+            line.push(b'\n');
+            if runner.write_all(&line).is_err() {
+                let _ = runner.shutdown(std::net::Shutdown::Both);
+            }
         }
     }
 }
 
-fn serve(listener: &UnixListener, shared: &Mutex<Shared>, news: &SyncSender<News>, bell: &Bell) {
+fn serve(listener: &UnixListener, shared: &Shared, news: &SyncSender<News>, bell: &Bell) {
     let tell = |what: News| {
         // Where there is no room it is found again.
         if news.try_send(what).is_ok() {
@@ -91,20 +122,15 @@ fn serve(listener: &UnixListener, shared: &Mutex<Shared>, news: &SyncSender<News
     // What is said here decides about addresses: nobody but our own user may say it.
     let own = nix::unistd::geteuid().as_raw();
     while let Ok((stream, _)) = listener.accept() {
-        if peer_user(&stream).ok() != Some(own)
-            || stream.set_write_timeout(Some(WRITE_WITHIN)).is_err()
-        {
+        let ours = peer_user(&stream).ok() == Some(own);
+        if !ours || stream.set_write_timeout(Some(WRITE_WITHIN)).is_err() {
             continue;
         }
         let Ok(reader) = stream.try_clone() else { continue };
-        {
-            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            shared.runner = Some(stream);
-            shared.hand_over();
-        }
+        shared.set_runner(Some(stream));
         tell(News::Runner { there: true });
         read(reader, &tell);
-        shared.lock().unwrap_or_else(PoisonError::into_inner).runner = None;
+        shared.set_runner(None);
         tell(News::Runner { there: false });
     }
 }

@@ -17,6 +17,8 @@ mod ping;
 mod program;
 mod route;
 mod service;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 use std::net::{IpAddr, SocketAddr};

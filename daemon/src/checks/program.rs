@@ -29,24 +29,32 @@ const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 pub(super) struct Programs {
     /// The name of this node, which they are told.
     node: String,
+    running: Mutex<Running>,
+}
+
+#[derive(Debug, Default)]
+struct Running {
     /// Their process groups.
-    groups: Mutex<BTreeSet<i32>>,
+    groups: BTreeSet<i32>,
+    /// No more are started.
+    ended: bool,
 }
 
 impl Programs {
     /// None yet, on the node of this name.
     pub(super) fn new(node: String) -> Programs {
-        Programs { node, groups: Mutex::default() }
+        Programs { node, running: Mutex::default() }
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut BTreeSet<i32>) -> R) -> R {
-        act(&mut self.groups.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<R>(&self, act: impl FnOnce(&mut Running) -> R) -> R {
+        act(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Ends all of them at once.
+    /// Ends all of them at once, and for good.
     pub(super) fn end_all(&self) {
-        self.with(|groups| {
-            for group in groups.iter() {
+        self.with(|running| {
+            running.ended = true;
+            for group in &running.groups {
                 let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
             }
         });
@@ -84,7 +92,7 @@ pub(super) fn run(program: &Program, within: Duration, programs: &Programs, told
         wait(&handle, GRACE);
     }
     // While it was not waited for, its number is nobody else's. What it left behind goes with it.
-    programs.with(|groups| groups.remove(&number));
+    programs.with(|running| running.groups.remove(&number));
     let _ = killpg(Pid::from_raw(number), Signal::SIGKILL);
     let ended = child.wait();
     if in_time {
@@ -101,24 +109,19 @@ fn start(program: &Program, programs: &Programs) -> Result<(Child, ProcessHandle
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| PATH_DEFAULT.into()));
     command.env("EVERGATE_NODE", &programs.node).env("EVERGATE_CHECK", program.check);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Whoever ends all programs sees this one, or it is not started yet.
-    programs.with(|groups| {
-        let mut child = spawn_as(&mut command, &identity)
-            .map_err(|error| format!("it cannot be started: {error}"))?;
-        let pid = child.id();
-        let number = i32::try_from(pid).map_err(|error| error.to_string())?;
-        match ProcessHandle::open(pid) {
-            Ok(handle) => {
-                groups.insert(number);
-                Ok((child, handle, number))
-            }
-            Err(error) => {
-                let _ = killpg(Pid::from_raw(number), Signal::SIGKILL);
-                let _ = child.wait();
-                Err(error.to_string())
-            }
-        }
-    })
+    let mut child = spawn_as(&mut command, &identity)
+        .map_err(|error| format!("it cannot be started: {error}"))?;
+    let number = i32::try_from(child.id()).map_err(|error| error.to_string())?;
+    let opened = ProcessHandle::open(child.id()).map_err(|error| error.to_string());
+    // Whoever ends all programs sees this one, or it ends itself.
+    let enter = |running: &mut Running| !running.ended && running.groups.insert(number);
+    let entered = opened.is_ok() && programs.with(enter);
+    if !entered {
+        let _ = killpg(Pid::from_raw(number), Signal::SIGKILL);
+        let _ = child.wait();
+    }
+    let handle = opened?;
+    if entered { Ok((child, handle, number)) } else { Err("the daemon ends".to_owned()) }
 }
 
 /// Waits for the end of a program; false if it did not come in time.
@@ -162,7 +165,7 @@ mod tests {
         let programs = Programs::default();
         let program = Program { check: "web", words: &words, user: &user, group: None };
         run(&program, within, &programs, &mut |seen| all.push(seen));
-        assert!(programs.with(|groups| groups.is_empty()));
+        assert!(programs.with(|running| running.groups.is_empty()));
         all
     }
 

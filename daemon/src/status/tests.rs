@@ -2,12 +2,13 @@
 
 use evergate_api::status::{GroupState, PeerState, Status, Verdict};
 use evergate_core::Input;
+use evergate_core::check::Reading;
 use evergate_core::heartbeat::Hold;
-use evergate_core::ident::{InterfaceId, PathId};
+use evergate_core::ident::{CheckId, InterfaceId, PathId};
 use evergate_core::input::Command;
 
 use super::status;
-use crate::fixture::{GATEWAY, MS, World, alone, config};
+use crate::fixture::{GATEWAY, MS, World, alone, config, tracking};
 
 /// The golden document of a settled pair, seen from the active node.
 const GOLDEN: &str = include_str!("golden.json");
@@ -278,4 +279,37 @@ fn a_peer_that_was_never_heard_is_told_from_a_dead_one() {
     assert_eq!(codes(&status), ["no-standby", "peer-unknown"]);
     assert_eq!((&status.peers[0].state, status.peers[0].alive), (&PeerState::Unknown, None));
     assert!(status.peers[0].paths.iter().all(|path| path.alive.is_none()));
+}
+
+#[test]
+fn a_check_shows_as_a_reason_or_as_a_term_and_one_without_a_result_keeps_from_ready() {
+    let check = CheckId(0);
+    let mut world = World::start([0, 1].map(|me| tracking(me, None)).into());
+    world.feed(0, Input::Checked { check, reading: Reading::Pass });
+    world.run(6000 * MS);
+    let waiting = of(&world, 1);
+    assert!(codes(&waiting).contains(&"unchecked"), "{:?}", waiting.blockers);
+    assert_eq!(waiting.groups[0].reasons[0].code, "unchecked");
+    world.feed(1, Input::Checked { check, reading: Reading::Fail });
+    let failed = of(&world, 1);
+    assert_eq!(failed.groups[0].state, GroupState::Fault);
+    let reason = &failed.groups[0].reasons[0];
+    assert_eq!(reason.code, "check");
+    assert!(reason.text.contains("check web fails (exec:/usr/local/bin/check-web)"));
+    assert!(reason.since.is_some() && codes(&failed).contains(&"check"));
+
+    let mut world = World::start([0, 1].map(|me| tracking(me, Some(-60))).into());
+    for at in 0..2 {
+        world.feed(at, Input::Checked { check, reading: Reading::Pass });
+    }
+    world.run(6000 * MS);
+    assert_eq!(of(&world, 0).groups[0].priority_terms[0].weight, 0);
+    for _ in 0..2 {
+        world.feed(0, Input::Checked { check, reading: Reading::Fail });
+    }
+    let group = &of(&world, 0).groups[0];
+    assert_eq!((group.priority, group.priority_base), (140, 200));
+    let term = &group.priority_terms[0];
+    assert_eq!((term.check.as_str(), term.weight), ("web", -60));
+    assert_eq!(group.nodes[0].priority, Some(140));
 }

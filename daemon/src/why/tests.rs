@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use evergate_api::control::WhyReply;
 use evergate_api::status::GroupState;
 use evergate_core::Input;
-use evergate_core::ident::{InterfaceId, PathId};
+use evergate_core::check::Reading;
+use evergate_core::ident::{CheckId, InterfaceId, PathId};
 use evergate_core::input::Command;
 
 use super::why;
-use crate::fixture::{GATEWAY, MS, World, alone, config};
+use crate::facts::LastLook;
+use crate::fixture::{GATEWAY, MS, World, alone, config, tracking};
 
 fn of(world: &World, at: usize) -> WhyReply {
     why(world.node(at), &world.facts[at], GATEWAY, world.now, &world.clock())
@@ -207,4 +209,34 @@ fn the_adverts_of_another_make_are_named_with_their_source() {
     world.run(10 * MS);
     let text = all(&of(&world, 0));
     assert!(text.contains("of another router 10.91.0.9 with priority 250, 10 ms ago"), "{text}");
+}
+
+#[test]
+fn a_check_is_told_with_its_last_look_its_exit_status_and_what_it_does() {
+    let mut world = World::start([0, 1].map(|me| tracking(me, Some(-60))).into());
+    let check = CheckId(0);
+    for at in 0..2 {
+        world.feed(at, Input::Checked { check, reading: Reading::Pass });
+    }
+    world.run(6000 * MS);
+    world.feed(0, Input::Checked { check, reading: Reading::Fail });
+    let look =
+        LastLook { at: world.now, text: "exit status 3".into(), status: Some(3), took: 7 * MS };
+    world.facts[0].looks.insert("web".into(), look);
+    let reply = of(&world, 0);
+    let text = all(&reply);
+    for said in [
+        "check web (exec:/usr/local/bin/check-web) passes for",
+        "+0 of -60",
+        "in 7 ms: exit status 3",
+        "1 of 2 results in a row say otherwise",
+        "the process that makes checks is not there",
+    ] {
+        assert!(text.contains(said), "{said} in\n{text}");
+    }
+    assert!((figure(&reply, "exit_status") - 3.0).abs() < f64::EPSILON);
+    world.feed(0, Input::Checked { check, reading: Reading::Fail });
+    let text = all(&of(&world, 0));
+    assert!(text.contains("own priority 140 (200 as configured, -60 by checks)"), "{text}");
+    assert!(text.contains("check web (exec:/usr/local/bin/check-web) fails for"), "{text}");
 }
