@@ -156,6 +156,20 @@ fn a_check_that_both_fail_moves_the_group_nowhere_for_long() {
 }
 
 #[test]
+fn what_comes_back_on_both_is_seen_by_the_standby_first_and_moves_nothing() {
+    let mut pair = settled(Source::Told, Some(-150));
+    told(&mut pair, 1, Reading::Fail);
+    told(&mut pair, 0, Reading::Fail);
+    pair.run(SETTLED_AFTER);
+    assert_eq!((pair.roles(), pair.transitions()), ([Role::Active, Role::Standby], 0));
+    told(&mut pair, 1, Reading::Pass);
+    pair.run(800 * MS);
+    told(&mut pair, 0, Reading::Pass);
+    pair.run(5000 * MS);
+    assert_eq!((pair.roles(), pair.transitions()), ([Role::Active, Role::Standby], 0));
+}
+
+#[test]
 fn a_check_that_fails_wherever_the_group_is_does_not_throw_it_to_and_fro() {
     let mut pair = settled(Source::Told, Some(-150));
     for _ in 0..600 {

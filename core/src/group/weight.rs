@@ -30,6 +30,8 @@ pub struct Weight {
     pub best: i32,
     /// A check has no result yet.
     pub waits: bool,
+    /// When the sum last fell.
+    pub fell_at: Option<Instant>,
 }
 
 impl Group {
@@ -54,6 +56,8 @@ impl Group {
                 failed.push(Fault::Check(tracked.check));
             }
         }
+        let fell = weight.sum < self.weight.sum;
+        weight.fell_at = if fell { Some(scene.now) } else { self.weight.fell_at };
         self.weight = weight;
         let of_checks = self.faults.iter().filter(|fault| matches!(fault, Fault::Check(_)));
         let over: Vec<Fault> = of_checks.filter(|fault| !failed.contains(fault)).collect();
@@ -74,10 +78,16 @@ impl Group {
         ours > theirs && theirs.is_some()
     }
 
-    /// When a node gets the group that has been better since then because of checks.
+    /// When a node gets the group that has been better since then because of checks: at once if one
+    /// fails here. If it is the other node that has got better, ours may be about to: where both see the
+    /// same thing come back, one of them sees it first.
     pub(super) fn moves_at(&self, better_since: Instant) -> Instant {
-        let State::Active { since, .. } = self.state else { return better_since };
-        better_since.max(since + SETTLED_AFTER).min(better_since + READY_STABLE)
+        let stable = better_since + READY_STABLE;
+        let State::Active { since, .. } = self.state else { return stable };
+        match self.weight.fell_at.filter(|fell| *fell >= better_since) {
+            Some(fell) => fell.max(since + SETTLED_AFTER).min(stable.max(fell)),
+            None => stable,
+        }
     }
 }
 
