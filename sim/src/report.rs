@@ -26,7 +26,7 @@ pub fn setup_of(seed: u64) -> Setup {
         0 => Setup::default_timing(2, seed),
         1 => Setup::default_timing(3, seed),
         2 => Setup::opposite_groups(seed),
-        _ => Setup::tracked(if seed % 3 == 0 { 3 } else { 2 }, seed),
+        _ => Setup::tracked(if seed.is_multiple_of(3) { 3 } else { 2 }, seed),
     }
 }
 

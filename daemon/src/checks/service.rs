@@ -82,11 +82,13 @@ impl Crew {
         if let Err(error) = privilege::raise_checks() {
             say("runner", &format!("some checks cannot be made: {error}"));
         }
+        // Nobody stops this: it ends with the process.
+        let nobody = Desk::default();
         loop {
             if let Ok(stream) = UnixStream::connect(path) {
                 self.obey(stream);
             }
-            std::thread::sleep(SEEK_EVERY);
+            nobody.wait(SEEK_EVERY);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Core and runner on the two ends of one socket.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn order(name: &str, script: &str, interval_ms: u64) -> Order {
     }
 }
 
-fn link(path: &PathBuf) -> (Link, Receiver<News>) {
+fn link(path: &Path) -> (Link, Receiver<News>) {
     let (news_in, news) = sync_channel(NEWS_MAX);
     (Link::start(path, news_in, Arc::new(Bell::new().unwrap())).unwrap(), news)
 }
