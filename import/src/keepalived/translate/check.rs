@@ -7,6 +7,10 @@ use super::{Fate, Translator, duration};
 use crate::command::Command;
 use crate::toml::{Table, Value};
 
+/// The shortest interval and timeout here, in microseconds.
+const INTERVAL_MIN: u64 = 10_000;
+const TIMEOUT_MIN: u64 = 1_000;
+
 /// Why nothing is tracked.
 const BFD: &str = "BFD is not spoken";
 const FAULT_OF_FILE: &str =
@@ -168,16 +172,26 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let mut time = |key, value: u64| {
             keys.extend((value != SECOND).then(|| (key, duration(value))));
         };
-        time("interval", interval);
-        time("timeout", timeout);
+        time("interval", interval.max(INTERVAL_MIN));
+        time("timeout", timeout.max(TIMEOUT_MIN));
         for (key, count) in [("rise", tracker.rise), ("fall", tracker.fall)] {
             let count = count.map_or(1, |set| set.value);
             keys.extend((count != 1).then(|| (key, i64::from(count).into())));
         }
         keys.extend(self.who(named));
         keys.extend(tracker.init_fail.map(|_| ("first", Value::from("fail"))));
-        self.exactly(&tracker.interval, "interval");
-        self.exactly(&tracker.timeout, "timeout");
+        for (set, key, least) in [
+            (&tracker.interval, "interval", INTERVAL_MIN),
+            (&tracker.timeout, "timeout", TIMEOUT_MIN),
+        ] {
+            match set {
+                Some(set) if set.value < least => {
+                    let why = format!("{key}; {} ms is the least here", least / 1_000);
+                    self.told(set, Fate::Changed, why);
+                }
+                _ => self.exactly(set, key),
+            }
+        }
         self.exactly(&tracker.rise, "rise");
         self.exactly(&tracker.fall, "fall");
         self.exactly(&tracker.user, "user");
@@ -221,6 +235,16 @@ impl<'m, 't> Translator<'m, 't, '_> {
 
 fn target(tracker: &Tracker<'_>, kind: &str) -> Result<Value, String> {
     let target = tracker.target.as_ref().map(|set| &set.value);
+    let has_directory = target.is_some_and(|target| target.contains('/'));
+    match (kind, target) {
+        ("value", Some(path)) if !path.starts_with('/') => {
+            return Err("the path of its file is not absolute".to_owned());
+        }
+        ("process", Some(_)) if has_directory => {
+            return Err("a process is known by its name alone".to_owned());
+        }
+        _ => {}
+    }
     target.map(|target| Value::Text(format!("{kind}:{target}"))).ok_or_else(|| {
         format!("its {} is missing", if kind == "value" { "file" } else { "process" })
     })
