@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use evergate_api::config::model::{
-    Auth, Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery, Replicate,
+    Announce, Auth, Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery, Replicate,
     TrailerMode, VrrpVersion, protocol_name,
 };
 use evergate_api::config::source::SourceFile;
@@ -176,6 +176,41 @@ fn values_by_node_and_group_defaults_are_resolved() {
 }
 
 #[test]
+fn a_schedule_of_announcements_is_that_of_the_router_or_its_group() {
+    let text = edge_with(
+        "[group.gateway.router.lan]",
+        "[group.gateway]\nannounce = { repeat = 5, again_after = \"5s\", refresh = \"1min\" }\n\
+        [group.gateway.router.lan]\n\
+        announce = { lower_repeat = 0, lower_after = \"2s\", interval = \"100us\" }",
+    );
+    let routers = &config(&text).groups["gateway"].routers;
+    let whole = Announce {
+        repeat: 5,
+        again_after: Duration::from_secs(5),
+        refresh: Some(Duration::from_secs(60)),
+        refresh_repeat: 1,
+        lower_repeat: 5,
+        lower_after: Duration::from_secs(5),
+        interval: Duration::ZERO,
+    };
+    assert_eq!(routers["wan"].announce, Some(whole));
+    assert_eq!(whole.to_string(), "5, again after 5s; 1 every 60s");
+    let own = routers["lan"].announce.expect("it announces");
+    assert_eq!((own.repeat, own.again_after, own.refresh), (1, Duration::ZERO, None));
+    assert_eq!((own.lower_repeat, own.lower_after), (0, Duration::from_secs(2)));
+    assert_eq!(own.to_string(), "1; towards lower 0, again after 2s; 100us apart");
+    let every = |word: &str| {
+        let text = edge_with("vrid = 51", &format!("vrid = 51\nannounce = {word}"));
+        config(&text).groups["gateway"].routers["lan"].announce
+    };
+    assert_eq!(every("false"), None);
+    assert_eq!(every("true"), Some(Announce::default()));
+    assert_eq!(every("{}"), Some(Announce::default()));
+    let refresh = Some(Duration::from_secs(30));
+    assert_eq!(every("\"30s\""), Some(Announce { refresh, ..Announce::default() }));
+}
+
+#[test]
 fn the_digest_depends_on_what_is_said_not_on_how() {
     let (head, tail) = EDGE.split_at(EDGE.find("[group").expect("a group"));
     let swapped = format!("# a comment\n{tail}\n{head}");
@@ -253,6 +288,13 @@ fn no_difference_is_silent() {
         ("interface = \"sync\"", "interface = \"sync2\""),
         ("vrid = 51", "vrid = 61"),
         ("vrid = 51", "vrid = 51\nannounce = false"),
+        ("vrid = 51", "vrid = 51\nannounce = { repeat = 2, lower_repeat = 1 }"),
+        ("vrid = 51", "vrid = 51\nannounce = { again_after = \"5s\", lower_after = \"0s\" }"),
+        ("vrid = 51", "vrid = 51\nannounce = \"60s\""),
+        ("vrid = 51", "vrid = 51\nannounce = { refresh = \"60s\", refresh_repeat = 2 }"),
+        ("vrid = 51", "vrid = 51\nannounce = { lower_repeat = 0 }"),
+        ("vrid = 51", "vrid = 51\nannounce = { lower_after = \"1s\" }"),
+        ("vrid = 51", "vrid = 51\nannounce = { interval = \"1ms\" }"),
         ("vrid = 51", "vrid = 51\nheartbeat = false"),
         ("vrid = 51", "vrid = 51\nsource = \"10.91.0.2\""),
         ("vrid = 51", "vrid = 51\nunicast_peers = [\"10.91.0.3\"]"),

@@ -18,6 +18,7 @@
 //! checker and the replay of recorded traces. So nothing in here may depend on who drives it.
 #![forbid(unsafe_code)]
 
+pub mod announce;
 pub mod config;
 pub mod conntrackd;
 pub mod detector;

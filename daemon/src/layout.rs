@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use evergate_api::config::model as file;
+use evergate_core::announce::Schedule;
 use evergate_core::config as core;
 use evergate_core::ident::{Family, InterfaceId, NodeId, PathId, Priority, Vrid};
 use evergate_core::wire::names::{Names, hash};
@@ -53,8 +54,8 @@ pub struct RouterLayout {
     pub name: String,
     /// Where adverts come from, if the file says.
     pub source: Option<IpAddr>,
-    /// How the addresses are announced.
-    pub announce: file::Announce,
+    /// How the addresses are announced, if they are.
+    pub announce: Option<Schedule>,
 }
 
 /// Why a file that is right by itself does not work on this node.
@@ -234,7 +235,7 @@ impl Build<'_> {
                 layouts.push(RouterLayout {
                     name: router_name.clone(),
                     source: source.copied().filter(|address| Family::of(*address) == family),
-                    announce: router.announce,
+                    announce: router.announce.map(schedule),
                 });
             }
         }
@@ -252,6 +253,12 @@ impl Build<'_> {
         };
         (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts })
     }
+}
+
+fn schedule(announce: file::Announce) -> Schedule {
+    let file::Announce { repeat, again_after, refresh, refresh_repeat, .. } = announce;
+    let file::Announce { lower_repeat, lower_after, interval, .. } = announce;
+    Schedule { repeat, again_after, refresh, refresh_repeat, lower_repeat, lower_after, interval }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The tests of the lab by name, run one at a time: a lab measures time, so nothing else may run beside it.
 
 mod address;
+mod announce;
 mod bad_input;
 mod calm;
 mod conntrackd;
@@ -119,13 +120,14 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 19] = [
+    let groups: [&'static [Scenario]; 20] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
         process::SCENARIOS,
         partition::SCENARIOS,
         address::SCENARIOS,
+        announce::SCENARIOS,
         interop::SCENARIOS,
         bad_input::SCENARIOS,
         reload::SCENARIOS,

@@ -6,6 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod announce;
+
+pub use announce::{
+    ANNOUNCE_INTERVAL_MAX, ANNOUNCE_MAX, ANNOUNCE_MIN, ANNOUNCE_REPEAT_MAX, Announce,
+};
+
 /// The interval between heartbeats unless told otherwise.
 pub const HEARTBEAT_DEFAULT: Duration = Duration::from_millis(10);
 /// The shortest interval between heartbeats.
@@ -49,10 +55,6 @@ pub const AUTH_WINDOW_MIN: Duration = Duration::from_secs(3);
 pub const AUTH_WINDOW_MAX: Duration = Duration::from_secs(300);
 /// The window unless told otherwise, if three adverts do not take longer.
 pub const AUTH_WINDOW_DEFAULT: Duration = Duration::from_secs(5);
-/// How often an active router may be told to repeat its announcements.
-pub const ANNOUNCE_MIN: Duration = Duration::from_secs(1);
-/// How seldom an active router may be told to repeat its announcements.
-pub const ANNOUNCE_MAX: Duration = Duration::from_secs(3600);
 /// How long changes of a connection are collected before they are replicated, unless told otherwise.
 pub const COALESCE_DEFAULT: Duration = Duration::from_millis(2);
 /// The longest time that changes of a connection may be collected.
@@ -323,8 +325,8 @@ pub struct Router {
     pub source: Option<PerNode<IpAddr>>,
     /// Do heartbeats run on its interface?
     pub heartbeat: bool,
-    /// How the addresses are announced.
-    pub announce: Announce,
+    /// How the addresses are announced, if they are.
+    pub announce: Option<Announce>,
     /// All speakers, where adverts go to each of them; empty for multicast.
     pub unicast_peers: Vec<IpAddr>,
 }
@@ -339,17 +341,6 @@ impl Router {
     pub fn ipv6(&self) -> impl Iterator<Item = &Address> {
         self.addresses.iter().filter(|address| address.ip.is_ipv6())
     }
-}
-
-/// How the addresses of a router are announced by gratuitous ARP and unsolicited NA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announce {
-    /// Not at all.
-    Never,
-    /// After a takeover.
-    OnTakeover,
-    /// After a takeover, and again this often while active.
-    Every(Duration),
 }
 
 /// A virtual address with its prefix length.

@@ -242,10 +242,6 @@ fn failback(failback: Failback) -> String {
     }
 }
 
-fn announce(announce: Announce) -> String {
-    match announce {
-        Announce::Never => "never".to_owned(),
-        Announce::OnTakeover => "on takeover".to_owned(),
-        Announce::Every(interval) => format!("every {}", shown(interval)),
-    }
+fn announce(announce: Option<Announce>) -> String {
+    announce.map_or("never".to_owned(), |announce| announce.to_string())
 }

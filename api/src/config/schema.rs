@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::model::{
-    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, AUTH_KEYS_MAX, CONNTRACKD_GROUP_DEFAULT,
-    CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, MARKS_MAX, NODES_MAX,
-    PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, UNICAST_PEERS_MAX, ZONES_MAX,
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, ANNOUNCE_REPEAT_MAX, AUTH_KEYS_MAX,
+    CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX,
+    MARKS_MAX, NODES_MAX, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS,
+    UNICAST_PEERS_MAX, ZONES_MAX,
 };
 use super::words::NAME_MAX;
 
@@ -204,15 +205,44 @@ fn shared() -> Value {
             "description": "Do heartbeats run on the interface of the router?"
         },
         "announce": {
-            "description": "Announce addresses after a takeover; a duration repeats it.",
+            "description": "Announce addresses after a takeover; a duration repeats it while active, \
+                            a table is a schedule.",
             "default": true,
-            "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/duration" }]
+            "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/duration" }, announce()]
         },
         "unicast_peers": {
             "type": "array", "maxItems": UNICAST_PEERS_MAX, "items": { "$ref": "#/$defs/ip" },
             "description": "All speakers; adverts go to each of them. A node skips itself."
         },
     })
+}
+
+fn announce() -> Value {
+    let times = |least: u16, text: &str| {
+        json!({
+            "type": "integer", "minimum": least, "maximum": ANNOUNCE_REPEAT_MAX,
+            "description": text
+        })
+    };
+    let properties = json!({
+        "repeat": times(1, "How often each address is announced after a takeover; default 1."),
+        "again_after": reference("duration", "As often once more, this long after it; 0s: not."),
+        "refresh": reference("duration", "Announce again this often while active, 1s to 24h."),
+        "refresh_repeat": times(1, "How often each of those times; default 1."),
+        "lower_repeat": times(
+            0,
+            "How often when an active router of lower priority is heard; default `repeat`."
+        ),
+        "lower_after": reference(
+            "duration",
+            "As often once more, this long after it; default `again_after`."
+        ),
+        "interval": reference(
+            "duration",
+            "The shortest time between two announcements on an interface, up to 1s; default 0s."
+        ),
+    });
+    table(properties, &[])
 }
 
 fn group() -> Value {

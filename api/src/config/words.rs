@@ -16,13 +16,14 @@ pub(crate) enum Place {
     Group,
     GroupVrrp,
     Router,
+    Announce,
     Replicate,
     Conntrackd,
 }
 
 impl Place {
     /// Where a key without a place of its own may belong, the likeliest first.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Router,
         Self::Group,
         Self::GroupVrrp,
@@ -30,6 +31,7 @@ impl Place {
         Self::Node,
         Self::Link,
         Self::Vrrp,
+        Self::Announce,
         Self::Replicate,
         Self::Root,
         Self::Conntrackd,
@@ -69,6 +71,15 @@ impl Place {
                 "accept",
                 "announce",
                 "unicast_peers",
+            ],
+            Self::Announce => &[
+                "repeat",
+                "again_after",
+                "refresh",
+                "refresh_repeat",
+                "lower_repeat",
+                "lower_after",
+                "interval",
             ],
             Self::Replicate => &[
                 "links",
@@ -112,6 +123,7 @@ impl Place {
             Self::Group => "[group.NAME]",
             Self::GroupVrrp => "[group.NAME.vrrp]",
             Self::Router => "[group.NAME.router.NAME]",
+            Self::Announce => "`announce`",
             Self::Replicate => "[replicate]",
             Self::Conntrackd => "[replicate.conntrackd]",
         }

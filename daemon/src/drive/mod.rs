@@ -8,6 +8,7 @@
 //!
 //! Packets come before time: at each wake-up every socket is read before the machine is told that
 //! time has passed, so that after a pause nobody is judged by silence that was not silence.
+mod announce;
 mod calls;
 mod guards;
 mod hear;
@@ -35,8 +36,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
 use evergate_api::status::{LastHandover, PhasesMs};
+use evergate_core::announce::Announcer;
 use evergate_core::effect::{Cause, Discard};
 use evergate_core::ident::{Family, GroupId, Incarnation, InterfaceId, RouterId};
+use evergate_core::time::earliest;
 use evergate_core::wire::{header, vrrp};
 use evergate_core::{Input, Instant, Machine, Node};
 
@@ -159,7 +162,7 @@ pub struct Drive {
     sequence: u64,
     /// The last number that a sealer which is gone has used.
     sealed: Option<u64>,
-    announced_at: BTreeMap<GroupId, Instant>,
+    announcer: Announcer,
     told_more_at: Instant,
     housekept_at: Instant,
     asked_at: Instant,
@@ -185,6 +188,8 @@ struct Phases {
     detect: Duration,
     states: Duration,
     addresses: Duration,
+    /// When the addresses were there, on the clock of [`boottime_now`].
+    since_ns: u64,
 }
 
 impl Drive {
@@ -231,7 +236,7 @@ impl Drive {
             will: Vec::new(),
             sequence: 0,
             sealed: None,
-            announced_at: BTreeMap::new(),
+            announcer: Announcer::default(),
             told_more_at: now,
             housekept_at: now,
             asked_at: now,
@@ -295,6 +300,7 @@ impl Drive {
             let now = instant_now();
             self.node.tick(now, &mut effects);
             self.carry_out(now, &mut effects);
+            self.send_announcements(now);
             self.tell_frames();
             self.keep_house(now);
         }
@@ -303,7 +309,8 @@ impl Drive {
 
     fn deadline(&self) -> Instant {
         let house = self.housekept_at + HOUSEKEEPING;
-        self.node.deadline().map_or(house, |at| at.min(house))
+        let next = earliest(self.node.deadline(), self.announcer.deadline());
+        next.map_or(house, |at| at.min(house))
     }
 
     fn serve(&mut self, now: Instant, token: u64) -> io::Result<()> {
@@ -385,7 +392,6 @@ impl Drive {
             self.ask_idly(now);
         }
         self.tell_neighbours(now);
-        self.announce_regularly(now);
         self.look_after_wills();
         self.renew_wills();
         while let Some(draft) = self.observer.flush(now) {
@@ -426,10 +432,10 @@ impl Drive {
     }
 
     /// The announcement was the last phase: the takeover is complete and can be told.
-    fn announced(&mut self, group: GroupId, took_ns: u64) {
+    fn announced(&mut self, group: GroupId, now_ns: u64) {
         let Some(phases) = self.phases.remove(&group) else { return };
         let ms = |span: Duration| span.as_secs_f64() * 1000.0;
-        let announce = Duration::from_nanos(took_ns);
+        let announce = Duration::from_nanos(now_ns.saturating_sub(phases.since_ns));
         let total = phases.detect + phases.states + phases.addresses + announce;
         let phases_ms = PhasesMs {
             detect: Some(ms(phases.detect)),

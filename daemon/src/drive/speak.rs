@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use evergate_api::config::model::Checksum;
 use evergate_core::config::Version;
 use evergate_core::effect::Note;
-use evergate_core::heartbeat::Heartbeat;
+use evergate_core::heartbeat::{Heartbeat, Role};
 use evergate_core::ident::{Family, GroupId, InterfaceId, Mac, PathId, PathSet, RouterId};
 use evergate_core::vrrp::guard::Unsendable;
 use evergate_core::wire::heartbeat::{About, Neighbour};
@@ -30,7 +30,7 @@ impl Drive {
                 }
                 Effect::Heartbeat { paths, body } => self.send_heartbeat(now, paths, &body),
                 Effect::Own { group, lease, serial } => self.own(group, lease, serial),
-                Effect::Announce(group) => self.announce(group),
+                Effect::Announce { group, occasion } => self.announce(now, group, occasion),
                 Effect::Probe(interface) => self.probe(interface),
                 Effect::Answer { token, outcome } => self.answer_call(token, outcome),
                 Effect::Note(note) => self.note(now, &note),
@@ -259,24 +259,7 @@ impl Drive {
         specs
     }
 
-    fn announce(&mut self, group: GroupId) {
-        let began = boottime_now();
-        let routers = self.layout.core.groups[group.index()].routers.clone();
-        for (position, router) in routers.iter().enumerate() {
-            let announce = self.layout.groups[group.index()].routers[position].announce;
-            if announce == evergate_api::config::model::Announce::Never {
-                continue;
-            }
-            for (address, _) in &router.addresses {
-                if !self.announce_address(router.interface, *address) {
-                    self.count_router(group, RouterId::at(position), "announcements_not_sent");
-                }
-            }
-        }
-        self.announced(group, boottime_now() - began);
-    }
-
-    fn announce_address(&self, interface: InterfaceId, address: IpAddr) -> bool {
+    pub(super) fn announce_address(&self, interface: InterfaceId, address: IpAddr) -> bool {
         let port = &self.ports[interface.index()];
         let frames = port.sockets.as_ref().and_then(|sockets| sockets.frames.as_ref());
         let (Some(Mac(mac)), Some(frames)) = (port.mac(), frames) else { return false };
@@ -290,27 +273,6 @@ impl Drive {
             }
         };
         sent.is_ok()
-    }
-
-    /// Repeats the announcements of routers that are configured so, while they are active.
-    pub(super) fn announce_regularly(&mut self, now: Instant) {
-        use evergate_api::config::model::Announce;
-        for position in 0..self.layout.groups.len() {
-            let group = GroupId::at(position);
-            let routers = &self.layout.groups[position].routers;
-            let every = routers.iter().filter_map(|router| match router.announce {
-                Announce::Every(span) => Some(span),
-                Announce::Never | Announce::OnTakeover => None,
-            });
-            let Some(every) = every.min() else { continue };
-            let active =
-                self.node.groups()[position].role() == evergate_core::heartbeat::Role::Active;
-            let last = *self.announced_at.entry(group).or_insert(now);
-            if active && now.since(last) >= every {
-                self.announced_at.insert(group, now);
-                self.announce(group);
-            }
-        }
     }
 
     /// Asks whoever is there to make himself known.
@@ -354,10 +316,16 @@ impl Drive {
             // Whose flows are whose follows from it, and must not wait for the housekeeping.
             self.show_replication();
         }
+        if let Note::Role { group, to, .. } = note
+            && *to != Role::Active
+        {
+            self.announcer.stop(*group);
+        }
         if let Note::TookOver { group, cause, detect, addresses } = note {
             let states = self.states.remove(group).unwrap_or_default();
             let addresses = addresses.saturating_sub(states);
-            let phases = super::Phases { cause: *cause, detect: *detect, states, addresses };
+            let (cause, detect, since_ns) = (*cause, *detect, boottime_now());
+            let phases = super::Phases { cause, detect, states, addresses, since_ns };
             self.phases.insert(*group, phases);
         }
         if let Note::Discarded { why, .. } = note {

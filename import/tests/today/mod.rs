@@ -2,8 +2,7 @@
 //! checked by it.
 
 /// Keys that are planned.
-const PLANNED: [&str; 17] = [
-    "announce",
+const PLANNED: [&str; 16] = [
     "accept",
     "virtual_mac",
     "adverts_from",

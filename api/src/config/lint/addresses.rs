@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Found, Lint};
+use crate::config::duration::shown;
 use crate::config::report::{Problem, Span};
 
 impl Lint<'_> {
@@ -12,6 +13,7 @@ impl Lint<'_> {
         for found in self.routers() {
             self.link_local_first(found);
             self.families(found);
+            self.slow_announcements(found);
         }
     }
 
@@ -83,6 +85,28 @@ impl Lint<'_> {
         let problem = Problem::warning("no-link-local", text);
         let at = self.place(&found.path("addresses"));
         self.push(problem.at(at).help(format!("addresses = [{}]", addresses.join(", "))));
+    }
+
+    /// Announcements that are kept so far apart that the next ones are due before they are out.
+    fn slow_announcements(&mut self, found: Found<'_>) {
+        let Some(announce) = found.router.announce else { return };
+        let addresses = u32::try_from(found.router.addresses.len()).unwrap_or(u32::MAX);
+        let takes = announce.longest_burst(addresses);
+        let Some(refresh) = announce.refresh.filter(|refresh| *refresh < takes) else { return };
+        let text = format!(
+            "announcements of `{}/{}` take {} and are refreshed every {}",
+            found.group_name,
+            found.name,
+            shown(takes),
+            shown(refresh)
+        );
+        let own = found.path("announce");
+        let at = match self.tree.get(&own) {
+            Some(_) => self.place(&own),
+            None => self.place(&["group", found.group_name, "announce"]),
+        };
+        let help = "shorten `interval`, or refresh less often";
+        self.push(Problem::warning("announce-too-slow", text).at(at).help(help));
     }
 
     /// A source or a peer of a family that the router does not have is a mistake.

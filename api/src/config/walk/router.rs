@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use super::Walker;
 use super::unknown::header;
 use crate::config::model::{
-    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, ANNOUNCE_MAX, ANNOUNCE_MIN, Address, Announce, PerNode,
-    Router, UNICAST_PEERS_MAX,
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, Address, Announce, PerNode, Router, UNICAST_PEERS_MAX,
 };
 use crate::config::report::Problem;
 use crate::config::tree::{Node, Table, Value};
@@ -16,13 +15,13 @@ use crate::config::words::{Place, shown};
 #[derive(Clone)]
 pub(super) struct Shared {
     heartbeat: bool,
-    announce: Announce,
+    announce: Option<Announce>,
     unicast_peers: Vec<IpAddr>,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { heartbeat: true, announce: Announce::OnTakeover, unicast_peers: Vec::new() }
+        Self { heartbeat: true, announce: Some(Announce::default()), unicast_peers: Vec::new() }
     }
 }
 
@@ -56,17 +55,6 @@ impl Walker<'_> {
             self.not_yet(entry.node.at, "`accept = false`");
         }
         shared
-    }
-
-    fn announce(&mut self, node: &Node) -> Option<Announce> {
-        match node.value {
-            Value::Boolean(true) => Some(Announce::OnTakeover),
-            Value::Boolean(false) => Some(Announce::Never),
-            _ => {
-                let limits = (ANNOUNCE_MIN, ANNOUNCE_MAX);
-                self.duration(node, "announce", limits).map(Announce::Every)
-            }
-        }
     }
 
     pub(super) fn router(
