@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use evergate_api::config::model::{
-    Announce, Auth, Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery, Replicate,
-    TrailerMode, VrrpVersion, protocol_name,
+    Address, Announce, Auth, Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery,
+    Replicate, Scope, TrailerMode, VrrpVersion, protocol_name,
 };
 use evergate_api::config::source::SourceFile;
 use evergate_api::config::{Config, Outcome, Sources, diff, parse, schema};
@@ -211,6 +211,36 @@ fn a_schedule_of_announcements_is_that_of_the_router_or_its_group() {
 }
 
 #[test]
+fn an_address_may_be_a_table_with_all_that_is_said_of_it() {
+    let table = "[{ address = \"10.91.0.1/24\", interface = { gw1 = \"a\", gw2 = \"b\" }, \
+                 label = \"a:vip\", scope = \"site\", broadcast = \"auto\", keep = false }, \
+                 { address = \"10.91.0.2/32\", peer = \"10.91.0.9/31\" }, \
+                 { address = \"fd91::1/64\", deprecated = false, detect_duplicates = true }, \
+                 { address = \"fe80::1/64\" }]";
+    let config = config(&edge_with("[\"10.91.0.1/24\"]", table));
+    let router = &config.groups["gateway"].routers["lan"];
+    let [first, second, third, fourth] = &router.addresses[..] else { panic!("{router:?}") };
+    assert_eq!(router.interface_of(first, "gw2").map(String::as_str), Some("b"));
+    assert_eq!(router.interface_of(second, "gw2").map(String::as_str), Some("lan"));
+    assert_eq!((first.label.as_deref(), first.scope), (Some("a:vip"), Some(Scope::Site)));
+    assert_eq!(first.broadcast, Some([10, 91, 0, 255].into()));
+    assert!(first.advertise && !first.keep && first.prefix_route && !first.deprecated);
+    assert_eq!((second.prefix, second.peer), (31, "10.91.0.9".parse().ok()));
+    assert!(!third.deprecated && third.detect_duplicates);
+    assert_eq!(*fourth, Address::plain("fe80::1".parse().expect("an address"), 64));
+    let text = edge_with(
+        "[\"10.91.0.1/24\"]",
+        &table.replace("fd91::1/64\", deprecated", "fd91::1/64\", keep"),
+    );
+    let plan = diff(&config, &self::config(&text));
+    assert_eq!(plan.changes, ["router gateway/lan: fd91::1/64 with other rules"]);
+    let text = edge_with("[\"10.91.0.1/24\"]", &table.replace("site", "link"));
+    let plan = diff(&config, &self::config(&text));
+    let expected = "router gateway/lan: remove 10.91.0.1/24 and add it in another way";
+    assert_eq!(plan.changes, [expected]);
+}
+
+#[test]
 fn the_digest_depends_on_what_is_said_not_on_how() {
     let (head, tail) = EDGE.split_at(EDGE.find("[group").expect("a group"));
     let swapped = format!("# a comment\n{tail}\n{head}");
@@ -299,6 +329,18 @@ fn no_difference_is_silent() {
         ("vrid = 51", "vrid = 51\nsource = \"10.91.0.2\""),
         ("vrid = 51", "vrid = 51\nunicast_peers = [\"10.91.0.3\"]"),
         ("10.91.0.1/24", "10.91.0.1/25"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", interface = \"dmz\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", label = \"lan:1\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", scope = \"link\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", peer = \"10.91.0.9\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", broadcast = \"auto\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", deprecated = true }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", prefix_route = false }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", keep = false }]"),
+        (
+            "[\"10.91.0.1/24\"]",
+            "[\"10.91.0.1/24\", { address = \"10.91.0.2/24\", advertise = false }]",
+        ),
         ("[replicate]", "[vrrp]\nadvert = \"2s\"\n[replicate]"),
         ("[replicate]", "[vrrp]\nversion = 2\n[replicate]"),
         ("[replicate]", "[vrrp]\nchecksum = \"plain\"\n[replicate]"),

@@ -33,6 +33,8 @@ pub struct Facts {
     /// Addresses that the kernel has, by interface: read from it, never believed. IPv6 addresses
     /// that are still tentative are not in it.
     pub present: BTreeSet<(InterfaceId, IpAddr)>,
+    /// Addresses that somebody has removed and that are not put back: the file says so.
+    pub left_alone: BTreeSet<(InterfaceId, IpAddr)>,
     /// Since when each reason for fault has been there.
     pub faults: BTreeMap<(GroupId, Fault), Instant>,
     /// The last takeover or handover of each group.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use evergate_core::input::Refused;
 
-use crate::kernel::addresses::AddressSpec;
+use crate::kernel::addresses::{AddressSpec, VirtualAddress};
 use crate::kernel::requests::Kernel;
 use crate::replicate::Ticket;
 use crate::sys::clock::boottime_now;
@@ -27,11 +27,18 @@ pub struct Wish {
     /// Repeated in the answer.
     pub serial: u32,
     /// All addresses of the group.
-    pub addresses: Vec<AddressSpec>,
+    pub addresses: Vec<VirtualAddress>,
     /// For how many seconds they shall be there; `None`: not at all.
     pub lease_s: Option<u32>,
     /// Connections that must be in the kernel's table before.
     pub after: Option<Ticket>,
+}
+
+impl Wish {
+    /// Which addresses it speaks of.
+    fn specs(&self) -> impl Iterator<Item = AddressSpec> + '_ {
+        self.addresses.iter().map(|address| address.spec)
+    }
 }
 
 /// What came of a wish.
@@ -194,7 +201,7 @@ impl Worker {
     fn is_renewal(&self, holder: Holder, wish: &Wish) -> bool {
         wish.lease_s.is_some()
             && wish.after.is_none()
-            && self.held.get(&holder) == Some(&wish.addresses)
+            && self.held.get(&holder).is_some_and(|held| wish.specs().eq(held.iter().copied()))
     }
 
     /// Renews the leases of many holders in few calls: with a thousand groups a call for each is half of the
@@ -260,7 +267,7 @@ impl Worker {
 
     fn note_wanted(&mut self, wishes: &Wishes) {
         for (holder, wish) in wishes.iter().filter(|(_, wish)| wish.lease_s.is_some()) {
-            self.wanted.extend(wish.addresses.iter().map(|spec| (*spec, *holder)));
+            self.wanted.extend(wish.specs().map(|spec| (spec, *holder)));
         }
     }
 
@@ -268,9 +275,9 @@ impl Worker {
         self.forget_lost();
         let former = self.held.remove(&holder).unwrap_or_default();
         let (kept, gone): (Vec<_>, Vec<_>) =
-            former.iter().copied().partition(|spec| wish.addresses.contains(spec));
+            former.iter().copied().partition(|spec| wish.specs().any(|wanted| wanted == *spec));
         let Some(lease_s) = wish.lease_s else {
-            let doomed = wish.addresses.iter().copied().chain(gone).collect();
+            let doomed = wish.specs().chain(gone).collect();
             let left = self.release(holder, doomed);
             if left.is_empty() {
                 return Ok(());
@@ -288,7 +295,7 @@ impl Worker {
                         "{address}/{length} was there already and stays as it is"
                     ));
                 }
-                held.extend(&wish.addresses);
+                held.extend(wish.specs());
                 self.held.insert(holder, held);
                 Ok(())
             }

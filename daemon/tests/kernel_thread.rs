@@ -37,7 +37,7 @@ impl World {
     }
 
     fn wish(&self, serial: u32, hosts: &[u8], lease_s: Option<u32>) -> Wish {
-        let addresses = hosts.iter().map(|host| self.spec(*host)).collect();
+        let addresses = hosts.iter().map(|host| self.spec(*host).into()).collect();
         Wish { serial, addresses, lease_s, after: None }
     }
 
@@ -172,7 +172,7 @@ fn groups_that_renew_at_one_moment_are_each_told_what_came_of_it() {
         let wishes = |serial, lease| {
             let mut wishes =
                 [1, 2, 3].map(|host| (Holder(host.into()), world.wish(serial, &[host], lease)));
-            wishes[2].1.addresses[0].ifindex = third;
+            wishes[2].1.addresses[0].spec.ifindex = third;
             wishes
         };
         let told = |granted: Vec<Granted>| -> Vec<_> {

@@ -2,6 +2,7 @@
 
 mod address;
 mod announce;
+mod attributes;
 mod bad_input;
 mod calm;
 mod conntrackd;
@@ -120,7 +121,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 20] = [
+    let groups: [&'static [Scenario]; 21] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -128,6 +129,7 @@ pub fn all() -> Vec<&'static Scenario> {
         partition::SCENARIOS,
         address::SCENARIOS,
         announce::SCENARIOS,
+        attributes::SCENARIOS,
         interop::SCENARIOS,
         bad_input::SCENARIOS,
         reload::SCENARIOS,

@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod address;
 mod announce;
 
+pub use address::{Address, LABEL_MAX, Scope};
 pub use announce::{
     ANNOUNCE_INTERVAL_MAX, ANNOUNCE_MAX, ANNOUNCE_MIN, ANNOUNCE_REPEAT_MAX, Announce,
 };
@@ -341,44 +343,11 @@ impl Router {
     pub fn ipv6(&self) -> impl Iterator<Item = &Address> {
         self.addresses.iter().filter(|address| address.ip.is_ipv6())
     }
-}
 
-/// A virtual address with its prefix length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address {
-    /// The address.
-    pub ip: IpAddr,
-    /// The prefix length, 1 to 32 or 1 to 128.
-    pub prefix: u8,
-}
-
-impl Address {
-    /// Why no host can have it, if none can: what it is instead.
-    pub fn unusable(&self) -> Option<&'static str> {
-        if self.ip.is_multicast() {
-            return Some("a multicast address");
-        }
-        if self.ip.is_loopback() {
-            return Some("a loopback address");
-        }
-        if self.ip.is_unspecified() {
-            return Some("no address at all");
-        }
-        let IpAddr::V4(ip) = self.ip else { return None };
-        let host_mask = u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
-        match u32::from(ip) & host_mask {
-            0 if self.prefix < 31 => Some("the address of its whole subnet"),
-            host if host == host_mask && self.prefix < 31 => {
-                Some("the broadcast address of its subnet")
-            }
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.ip, self.prefix)
+    /// The interface of one of its addresses on a node.
+    pub fn interface_of<'a>(&'a self, address: &'a Address, node: &str) -> Option<&'a String> {
+        let own = address.interface.as_ref().and_then(|interface| interface.get(node));
+        own.or_else(|| self.interface.get(node))
     }
 }
 

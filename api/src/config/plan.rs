@@ -5,7 +5,8 @@ use std::fmt::Display;
 
 use super::duration::shown;
 use super::model::{
-    Announce, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp, protocol_name,
+    Address, Announce, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp,
+    protocol_name,
 };
 
 /// The difference between two configurations.
@@ -195,25 +196,39 @@ impl Plan {
             per_node(Some(&old.interface)),
             per_node(Some(&new.interface)),
         );
-        for address in old.addresses.iter().filter(|address| !new.addresses.contains(address)) {
-            self.say(format!("{what}: remove {address}"));
-        }
-        for address in new.addresses.iter().filter(|address| !old.addresses.contains(address)) {
-            self.say(format!("{what}: add {address}"));
-        }
-        let common = |a: &Router, b: &Router| {
-            let kept = a.addresses.iter().filter(|address| b.addresses.contains(address));
-            kept.copied().collect::<Vec<_>>()
-        };
-        if common(old, new) != common(new, old) {
-            self.say(format!("{what}: another order of addresses"));
-        }
+        self.addresses(what, &old.addresses, &new.addresses);
         let source = |router: &Router| per_node(router.source.as_ref());
         self.value(&format!("{what}: source"), source(old), source(new));
         self.value(&format!("{what}: heartbeat"), old.heartbeat, new.heartbeat);
         self.value(&format!("{what}: announce"), announce(old.announce), announce(new.announce));
         if old.unicast_peers != new.unicast_peers {
             self.say(format!("{what}: other unicast peers"));
+        }
+    }
+}
+
+impl Plan {
+    fn addresses(&mut self, what: &str, old: &[Address], new: &[Address]) {
+        let is_in = |all: &[Address], one: &Address| all.iter().any(|other| other.is_same(one));
+        for address in old.iter().filter(|address| !is_in(new, address)) {
+            self.say(format!("{what}: remove {address}"));
+        }
+        for address in new {
+            match old.iter().find(|before| before.is_same(address)) {
+                None => self.say(format!("{what}: add {address}")),
+                Some(before) if before == address => {}
+                Some(before) if before.installs_as(address) => {
+                    self.say(format!("{what}: {address} with other rules"));
+                }
+                Some(_) => self.say(format!("{what}: remove {address} and add it in another way")),
+            }
+        }
+        let order = |all: &[Address], others: &[Address]| {
+            let kept = all.iter().filter(|address| is_in(others, address));
+            kept.map(|address| (address.ip, address.prefix)).collect::<Vec<_>>()
+        };
+        if order(old, new) != order(new, old) {
+            self.say(format!("{what}: another order of addresses"));
         }
     }
 }

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::model::{
     ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, ANNOUNCE_REPEAT_MAX, AUTH_KEYS_MAX,
-    CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX,
-    MARKS_MAX, NODES_MAX, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS,
-    UNICAST_PEERS_MAX, ZONES_MAX,
+    CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LABEL_MAX,
+    LINKS_MAX, MARKS_MAX, NODES_MAX, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS,
+    Scope, UNICAST_PEERS_MAX, ZONES_MAX,
 };
 use super::words::NAME_MAX;
 
@@ -39,6 +39,7 @@ pub fn schema() -> Value {
                 "maxLength": INTERFACE_NAME_MAX,
                 "pattern": "^[^\\s/:]+$"
             },
+            "address": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" },
             "ip": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+$" },
             "priority": { "type": "integer", "minimum": 1, "maximum": PRIORITY_MAX },
         }
@@ -277,12 +278,42 @@ fn router() -> Value {
     });
     properties["addresses"] = json!({
         "type": "array", "minItems": 1, "maxItems": ADDRESSES_IPV4_MAX + ADDRESSES_IPV6_MAX,
-        "items": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" },
+        "items": { "anyOf": [{ "$ref": "#/$defs/address" }, address()] },
         "description": "The virtual addresses with their prefix lengths."
     });
     properties["source"] = per_node("ip", "The source address of adverts.");
     let text = "A virtual router: one interface, one or two address families.";
     described(table(properties, &["interface", "addresses"]), text)
+}
+
+fn address() -> Value {
+    let flag = |default: Value, text: &str| json!({ "type": "boolean", "default": default, "description": text });
+    let scopes: Vec<&str> = Scope::WORDS.iter().map(|(word, _)| *word).collect();
+    let mut deprecated = flag(json!(null), "Never chosen as a source; default: IPv6 yes.");
+    deprecated.as_object_mut().map(|keys| keys.remove("default"));
+    let properties = json!({
+        "address": reference("address", "The address with its prefix length."),
+        "interface": per_node("interface", "Another interface than that of the router."),
+        "label": {
+            "type": "string", "minLength": 1, "maxLength": LABEL_MAX, "pattern": "^[!-~]+$",
+            "description": "The label that `ip` shows; IPv4."
+        },
+        "scope": { "enum": scopes, "description": "How far it is valid; IPv4." },
+        "peer": {
+            "type": "string", "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$",
+            "description": "The other end; its prefix length, if it has one, counts."
+        },
+        "broadcast": {
+            "type": "string", "pattern": "^(auto|[0-9.]+)$",
+            "description": "The broadcast address; IPv4."
+        },
+        "advertise": flag(json!(true), "Is it in the adverts?"),
+        "deprecated": deprecated,
+        "detect_duplicates": flag(json!(false), "Look for another holder first; IPv6."),
+        "prefix_route": flag(json!(true), "A route to its subnet."),
+        "keep": flag(json!(true), "Put it back when somebody removes it."),
+    });
+    table(properties, &["address"])
 }
 
 fn conntrackd() -> Value {

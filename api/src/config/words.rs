@@ -17,13 +17,14 @@ pub(crate) enum Place {
     GroupVrrp,
     Router,
     Announce,
+    Address,
     Replicate,
     Conntrackd,
 }
 
 impl Place {
     /// Where a key without a place of its own may belong, the likeliest first.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Router,
         Self::Group,
         Self::GroupVrrp,
@@ -32,6 +33,7 @@ impl Place {
         Self::Link,
         Self::Vrrp,
         Self::Announce,
+        Self::Address,
         Self::Replicate,
         Self::Root,
         Self::Conntrackd,
@@ -81,6 +83,19 @@ impl Place {
                 "lower_after",
                 "interval",
             ],
+            Self::Address => &[
+                "address",
+                "interface",
+                "label",
+                "scope",
+                "peer",
+                "broadcast",
+                "advertise",
+                "deprecated",
+                "detect_duplicates",
+                "prefix_route",
+                "keep",
+            ],
             Self::Replicate => &[
                 "links",
                 "protocols",
@@ -124,6 +139,7 @@ impl Place {
             Self::GroupVrrp => "[group.NAME.vrrp]",
             Self::Router => "[group.NAME.router.NAME]",
             Self::Announce => "`announce`",
+            Self::Address => "an entry of `addresses`",
             Self::Replicate => "[replicate]",
             Self::Conntrackd => "[replicate.conntrackd]",
         }
@@ -152,7 +168,9 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         "vrrp_version" => "we call it `version`, under [vrrp] or [group.NAME.vrrp]",
         "vrrp_sync_group" => "we call it [group.NAME]",
         "vrrp_instance" => "we call it [group.NAME.router.NAME]",
-        "virtual_ipaddress_excluded" => "put them into a router without `vrid`, in the same group",
+        "virtual_ipaddress_excluded" => {
+            "list them in `addresses` too, as { address = \"10.0.0.9/24\", advertise = false }"
+        }
         "mcast_src_ip" | "unicast_src_ip" => {
             "we call it `source`, under [group.NAME.router.NAME], as a table by node"
         }

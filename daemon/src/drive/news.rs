@@ -85,7 +85,7 @@ impl Drive {
         };
         let there: BTreeSet<AddressSpec> = picture.iter().filter_map(ours).collect();
         let held = self.held.iter().flat_map(|group| self.addresses_of(*group));
-        for spec in held.filter(|spec| !there.contains(spec)) {
+        for spec in held.map(|address| address.spec).filter(|spec| !there.contains(spec)) {
             self.kernel.forget(spec);
         }
     }
@@ -194,6 +194,10 @@ impl Drive {
         let mut groups = self.layout.core.groups.iter();
         let owner = groups.position(|group| group.routers.iter().any(holds));
         if let Some(position) = owner {
+            if self.layout.is_left_alone(position, interface, address) {
+                self.facts.left_alone.insert((interface, address));
+                return self.publish_estate();
+            }
             self.feed(now, Input::AddressLost(GroupId::at(position)));
         }
     }

@@ -66,6 +66,9 @@ impl Drive {
         renumber(&mut self.held, group);
         rekey(&mut self.phases, group);
         rekey(&mut self.states, group);
+        renumber(&mut self.facts.left_alone, |(id, address)| {
+            Some((interfaces.interface(id)?, address))
+        });
         self.neighbours.renumber(|id| interfaces.interface(id));
         rekey(&mut self.frames_seen, |id| interfaces.interface(id));
         self.heard_frames.clear();

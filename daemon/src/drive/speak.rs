@@ -14,7 +14,7 @@ use evergate_core::wire::{arp, header, heartbeat, ndp, vrrp};
 use evergate_core::{Effect, Input, Instant};
 
 use super::Drive;
-use crate::kernel::addresses::AddressSpec;
+use crate::kernel::addresses::{AddressSpec, VirtualAddress};
 use crate::kernel::{udp_socket, vrrp_socket};
 use crate::kernel_thread::Wish;
 use crate::replicate::Replication;
@@ -93,9 +93,10 @@ impl Drive {
     ) -> Option<vrrp::Advert> {
         let group_config = &self.layout.core.groups[group.index()];
         let config = &group_config.routers[router.index()];
+        let layout = &self.layout.groups[group.index()].routers[router.index()];
         let vrid = config.vrid?;
         let interval = group_config.advert;
-        let addresses = config.addresses.iter().map(|(address, _)| *address).collect();
+        let addresses = layout.advertised.clone();
         let (version, auth) = (config.version, vrrp::Auth::None);
         Some(vrrp::Advert { version, vrid, priority, interval, addresses, auth })
     }
@@ -232,11 +233,15 @@ impl Drive {
     }
 
     fn own(&mut self, group: GroupId, lease: Option<std::time::Duration>, serial: u32) {
-        let addresses = self.addresses_of(group);
         let claims = lease.is_some() && self.held.insert(group);
         if claims {
+            // Whoever has removed an address meant the former takeover.
+            let routers = &self.layout.core.groups[group.index()].routers;
+            let here = |id| routers.iter().any(|router| router.interface == id);
+            self.facts.left_alone.retain(|(interface, _)| !here(*interface));
             self.publish_estate();
         }
+        let addresses = self.addresses_of(group);
         let lease_s = lease.map(|lease| u32::try_from(lease.as_secs()).unwrap_or(u32::MAX).max(1));
         let (_, holder) = self.holders[group.index()];
         let replication = self.replication.as_mut().filter(|_| claims);
@@ -245,18 +250,22 @@ impl Drive {
     }
 
     /// The addresses of a group with the interfaces that exist now.
-    pub(super) fn addresses_of(&self, group: GroupId) -> Vec<AddressSpec> {
-        let mut specs = Vec::new();
-        for router in &self.layout.core.groups[group.index()].routers {
+    pub(super) fn addresses_of(&self, group: GroupId) -> Vec<VirtualAddress> {
+        let mut addresses = Vec::new();
+        let routers = &self.layout.core.groups[group.index()].routers;
+        for (router, layout) in routers.iter().zip(&self.layout.groups[group.index()].routers) {
             let Some(ifindex) = self.ports[router.interface.index()].ifindex() else { continue };
-            let spec = |(address, prefix_length): &(IpAddr, u8)| AddressSpec {
-                ifindex,
-                address: *address,
-                prefix_length: *prefix_length,
-            };
-            specs.extend(router.addresses.iter().map(spec));
+            for ((address, prefix_length), how) in router.addresses.iter().zip(&layout.addresses) {
+                let (address, prefix_length) = (*address, *prefix_length);
+                if self.facts.left_alone.contains(&(router.interface, address)) {
+                    continue;
+                }
+                let spec = AddressSpec { ifindex, address, prefix_length };
+                let attributes = how.attributes.clone();
+                addresses.push(VirtualAddress { spec, attributes });
+            }
         }
-        specs
+        addresses
     }
 
     pub(super) fn announce_address(&self, interface: InterfaceId, address: IpAddr) -> bool {

@@ -153,9 +153,10 @@ impl Collector<'_> {
         }
         for router in &scene.config.routers {
             for (address, length) in &router.addresses {
-                let present = truth.facts.present.contains(&(router.interface, *address));
+                let place = (router.interface, *address);
+                let present = truth.facts.present.contains(&place);
                 let interface = &truth.config.interfaces[router.interface.index()];
-                if wanted && !present {
+                if wanted && !present && !truth.facts.left_alone.contains(&place) {
                     let text = format!(
                         "{address}/{length} is not on {interface} although this node is active: it is \
                          put back within a second, unless somebody keeps deleting it"

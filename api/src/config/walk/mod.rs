@@ -1,6 +1,7 @@
 //! From the tree to the model: every value is read with its type, range and meaning, and every
 //! problem is noted with its place. Nothing stops at the first error.
 
+mod address;
 mod announce;
 mod auth;
 mod cluster;
