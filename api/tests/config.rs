@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evergate_api::config::model::{
     Address, Announce, Auth, Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery,
-    Replicate, Scope, TrailerMode, VrrpVersion, protocol_name,
+    Replicate, RuleAction, Scope, TABLE_MAIN, TrailerMode, VrrpVersion, protocol_name,
 };
 use evergate_api::config::source::SourceFile;
 use evergate_api::config::{Config, Outcome, Sources, diff, parse, schema};
@@ -241,6 +241,40 @@ fn an_address_may_be_a_table_with_all_that_is_said_of_it() {
 }
 
 #[test]
+fn routes_and_rules_have_families_ways_and_defaults() {
+    let routes = "[{ to = \"default\", via = \"fd91::9\" }, \
+                  { to = \"default\", interface = { gw1 = \"a\", gw2 = \"b\" } }, \
+                  { to = \"10.1.0.0/16\", nexthops = [{ via = \"10.91.0.9\" }, \
+                  { via = \"10.91.0.8\", weight = 3 }], table = 300, metric = 0 }, \
+                  { to = \"fd01::/64\", type = \"blackhole\" }]";
+    let rules = "[{ from = \"::/0\", table = 300, priority = 9, mark = \"0x1/0xf\" }, \
+                 { in = \"lan\", type = \"prohibit\", priority = 10, not = true }]";
+    let with = |routes: &str, rules: &str| {
+        let text = format!("[group.gateway]\nroutes = {routes}\nrules = {rules}\n[replicate]");
+        config(&edge_with("[replicate]", &text))
+    };
+    let config = with(routes, rules);
+    let group = &config.groups["gateway"];
+    let [sixth, fourth, both, nowhere] = &group.routes[..] else { panic!("{group:?}") };
+    assert!(sixth.to.ip.is_ipv6() && fourth.to.ip.is_ipv4() && nowhere.hops.is_empty());
+    assert_eq!((fourth.table, fourth.metric, fourth.keep), (TABLE_MAIN, None, true));
+    assert_eq!(both.hops.iter().map(|hop| hop.weight).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(both.to_string(), "route 10.1.0.0/16 table 300 metric 0");
+    let [from, input] = &group.rules[..] else { panic!("{group:?}") };
+    assert_eq!((from.is_ipv6, from.action), (true, RuleAction::Table(300)));
+    assert_eq!((input.is_ipv6, input.action, input.not), (false, RuleAction::Prohibit, true));
+    let other = with(&routes.replace("10.91.0.8", "10.91.0.7"), "[]");
+    let changes = diff(&config, &other).changes;
+    let expected = [
+        "group gateway: remove route 10.1.0.0/16 table 300 metric 0",
+        "group gateway: add route 10.1.0.0/16 table 300 metric 0",
+        "group gateway: remove rule 9 (IPv6) from ::/0 table 300",
+        "group gateway: remove rule 10 prohibit",
+    ];
+    assert_eq!(changes, expected);
+}
+
+#[test]
 fn the_digest_depends_on_what_is_said_not_on_how() {
     let (head, tail) = EDGE.split_at(EDGE.find("[group").expect("a group"));
     let swapped = format!("# a comment\n{tail}\n{head}");
@@ -349,6 +383,14 @@ fn no_difference_is_silent() {
             "[vrrp]\nauth = { type = \"hmac\", key_files = { 1 = \"a.key\" } }\n[replicate]",
         ),
         ("[replicate]", "[group.gateway]\nfailback = \"manual\"\n[replicate]"),
+        (
+            "[replicate]",
+            "[group.gateway]\nroutes = [{ to = \"default\", via = \"10.92.0.9\" }]\n[replicate]",
+        ),
+        (
+            "[replicate]",
+            "[group.gateway]\nrules = [{ to = \"10.0.0.0/8\", table = 9, priority = 7 }]\n[replicate]",
+        ),
         ("[replicate]", "[group.gateway]\nnodes = [\"gw1\"]\n[replicate]"),
         ("[replicate]", "# nothing replicated\n"),
         ("[replicate]", "[replicate]\nprotocols = [\"tcp\"]\n# "),

@@ -30,6 +30,7 @@ pub mod heartbeat;
 pub mod ident;
 pub mod input;
 pub mod node;
+pub mod put_back;
 pub mod replicate;
 pub mod segment;
 pub mod time;

@@ -4,6 +4,8 @@
 //! What is wanted is a level for each group, not a list of orders: if the kernel is slow, only the
 //! newest wish of each group is left to do, and memory is bounded by the number of groups.
 
+mod ways;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use crate::kernel::requests::Kernel;
 use crate::replicate::Ticket;
 use crate::sys::clock::boottime_now;
 use crate::sys::ready::Bell;
+pub use ways::{WantedWay, WaysReport};
 
 /// Who holds addresses: a group, whatever number the present configuration gives it. A number that
 /// was given once is never given to another group in the life of the process.
@@ -30,6 +33,10 @@ pub struct Wish {
     pub addresses: Vec<VirtualAddress>,
     /// For how many seconds they shall be there; `None`: not at all.
     pub lease_s: Option<u32>,
+    /// Routes and rules that come after the addresses and go before them.
+    pub ways: Vec<WantedWay>,
+    /// Whether routes and rules that are gone are put back.
+    pub restore: bool,
     /// Connections that must be in the kernel's table before.
     pub after: Option<Ticket>,
 }
@@ -42,7 +49,7 @@ impl Wish {
 }
 
 /// What came of a wish.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Granted {
     /// Whose wish it was.
     pub holder: Holder,
@@ -50,6 +57,8 @@ pub struct Granted {
     pub serial: u32,
     /// Whether the kernel did it.
     pub result: Result<(), Refused>,
+    /// What became of its routes and rules.
+    pub ways: WaysReport,
     /// How long it waited for connections, up to [`crate::replicate::STATES_WITHIN`].
     pub states: Duration,
 }
@@ -146,6 +155,8 @@ struct Worker {
     kernel: Kernel,
     /// What each holder may have in the kernel.
     held: BTreeMap<Holder, Vec<AddressSpec>>,
+    /// The routes and rules that each holder may have there.
+    ways: BTreeMap<Holder, Vec<WantedWay>>,
     /// Who wants an address: the last that wished for it. Nobody else may remove it.
     wanted: BTreeMap<AddressSpec, Holder>,
     shared: Arc<Shared>,
@@ -153,7 +164,8 @@ struct Worker {
 
 impl Worker {
     fn new(kernel: Kernel, shared: Arc<Shared>) -> Worker {
-        Worker { kernel, held: BTreeMap::new(), wanted: BTreeMap::new(), shared }
+        let (held, ways, wanted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Worker { kernel, held, ways, wanted, shared }
     }
 
     fn run(mut self) {
@@ -167,6 +179,7 @@ impl Worker {
             self.grant_each(others);
             self.renew(renewals);
             for holder in retired {
+                self.release_ways(holder, &[]);
                 let left = self.held.remove(&holder).unwrap_or_default();
                 self.wanted.retain(|_, owner| *owner != holder);
                 // What cannot be removed now ends with its lease: nobody is left to ask again.
@@ -186,8 +199,8 @@ impl Worker {
     fn grant_each(&mut self, wishes: Wishes) {
         for (holder, wish) in wishes {
             let states = self.wait_for_states(&wish);
-            let result = self.grant(holder, &wish);
-            self.tell([Granted { holder, serial: wish.serial, result, states }]);
+            let (result, ways) = self.grant_all(holder, &wish);
+            self.tell([Granted { holder, serial: wish.serial, result, ways, states }]);
         }
     }
 
@@ -225,10 +238,13 @@ impl Worker {
                 self.grant_each(together);
                 continue;
             }
-            self.tell(together.into_iter().map(|(holder, wish)| {
+            let mut granted = Vec::new();
+            for (holder, wish) in together {
                 let (serial, states) = (wish.serial, Duration::ZERO);
-                Granted { holder, serial, result: Ok(()), states }
-            }));
+                let ways = self.grant_ways(holder, &wish);
+                granted.push(Granted { holder, serial, result: Ok(()), ways, states });
+            }
+            self.tell(granted);
         }
     }
 
@@ -268,6 +284,20 @@ impl Worker {
     fn note_wanted(&mut self, wishes: &Wishes) {
         for (holder, wish) in wishes.iter().filter(|(_, wish)| wish.lease_s.is_some()) {
             self.wanted.extend(wish.specs().map(|spec| (spec, *holder)));
+        }
+    }
+
+    /// Addresses first and routes after them; in the other direction, routes first.
+    fn grant_all(&mut self, holder: Holder, wish: &Wish) -> (Result<(), Refused>, WaysReport) {
+        if wish.lease_s.is_none() {
+            let done = self.release_ways(holder, &wish.ways);
+            let result = self.grant(holder, wish);
+            let refused = Err(Refused { errno: libc::EIO });
+            return (if done { result } else { refused }, WaysReport::default());
+        }
+        match self.grant(holder, wish) {
+            Ok(()) => (Ok(()), self.grant_ways(holder, wish)),
+            refused => (refused, WaysReport::default()),
         }
     }
 

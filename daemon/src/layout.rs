@@ -50,6 +50,19 @@ pub struct GroupLayout {
     pub checksum: file::Checksum,
     /// By router.
     pub routers: Vec<RouterLayout>,
+    /// Routes that come with the addresses.
+    pub routes: Vec<RouteLayout>,
+    /// Rules that come with the addresses.
+    pub rules: Vec<file::Rule>,
+}
+
+/// A route of the file, with the interface of each of its ways on this node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteLayout {
+    /// The route.
+    pub route: file::Route,
+    /// By way; none where the kernel finds it.
+    pub interfaces: Vec<Option<InterfaceId>>,
 }
 
 /// What a router needs on the wire.
@@ -247,7 +260,10 @@ impl Build<'_> {
             advert: group.vrrp.advert,
             routers,
         };
-        (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts })
+        let routes =
+            group.routes.iter().filter(|_| member).map(|route| self.route(route)).collect();
+        let rules = if member { group.rules.clone() } else { Vec::new() };
+        (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts, routes, rules })
     }
 }
 

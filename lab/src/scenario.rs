@@ -14,6 +14,7 @@ mod replay;
 mod replicate_flows;
 mod replicate_loss;
 mod replicate_repair;
+mod routes;
 mod speed;
 mod stateful;
 mod stateful_flows;
@@ -121,7 +122,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 21] = [
+    let groups: [&'static [Scenario]; 22] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -130,6 +131,7 @@ pub fn all() -> Vec<&'static Scenario> {
         address::SCENARIOS,
         announce::SCENARIOS,
         attributes::SCENARIOS,
+        routes::SCENARIOS,
         interop::SCENARIOS,
         bad_input::SCENARIOS,
         reload::SCENARIOS,

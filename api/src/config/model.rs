@@ -8,10 +8,15 @@ use std::time::Duration;
 
 mod address;
 mod announce;
+mod route;
 
 pub use address::{Address, LABEL_MAX, Scope};
 pub use announce::{
     ANNOUNCE_INTERVAL_MAX, ANNOUNCE_MAX, ANNOUNCE_MIN, ANNOUNCE_REPEAT_MAX, Announce,
+};
+pub use route::{
+    Hop, NEXTHOPS_MAX, ROUTES_MAX, RULES_MAX, Route, RouteKind, Rule, RuleAction, TABLE_MAIN,
+    WEIGHT_MAX,
 };
 
 /// The interval between heartbeats unless told otherwise.
@@ -174,6 +179,10 @@ pub struct Group {
     pub vrrp: Vrrp,
     /// `[group.NAME.router.NAME]`, by name.
     pub routers: BTreeMap<String, Router>,
+    /// Routes that come with its addresses, in the order of the file.
+    pub routes: Vec<Route>,
+    /// Rules that come with its addresses, in the order of the file.
+    pub rules: Vec<Rule>,
 }
 
 /// How the active node of a group is chosen.

@@ -169,10 +169,28 @@ impl Plan {
         }
         self.value(&format!("{what}: failback"), failback(old.failback), failback(new.failback));
         self.vrrp(&what, &old.vrrp, &new.vrrp);
+        self.listed(&what, &old.routes, &new.routes);
+        self.listed(&what, &old.rules, &new.rules);
         let kind = format!("{what}: router");
         self.named(&kind, &old.routers, &new.routers, |plan, router, old, new| {
             plan.router(&format!("router {name}/{router}"), old, new);
         });
+    }
+
+    /// Compares routes or rules, which have no names: what they say stands for them.
+    fn listed<T: PartialEq + Display>(&mut self, what: &str, old: &[T], new: &[T]) {
+        for one in old.iter().filter(|one| !new.contains(one)) {
+            self.say(format!("{what}: remove {one}"));
+        }
+        for one in new.iter().filter(|one| !old.contains(one)) {
+            self.say(format!("{what}: add {one}"));
+        }
+        let order = |all: &[T], others: &[T]| {
+            all.iter().filter(|one| others.contains(one)).map(T::to_string).collect::<Vec<_>>()
+        };
+        if order(old, new) != order(new, old) {
+            self.say(format!("{what}: another order of routes or rules"));
+        }
     }
 
     fn vrrp(&mut self, what: &str, old: &Vrrp, new: &Vrrp) {

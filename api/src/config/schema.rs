@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::model::{
     ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, ANNOUNCE_REPEAT_MAX, AUTH_KEYS_MAX,
     CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LABEL_MAX,
-    LINKS_MAX, MARKS_MAX, NODES_MAX, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS,
-    Scope, UNICAST_PEERS_MAX, ZONES_MAX,
+    LINKS_MAX, MARKS_MAX, NEXTHOPS_MAX, NODES_MAX, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX,
+    PROTOCOLS, ROUTES_MAX, RULES_MAX, RouteKind, Scope, UNICAST_PEERS_MAX, WEIGHT_MAX, ZONES_MAX,
 };
 use super::words::NAME_MAX;
 
@@ -266,6 +266,14 @@ fn group() -> Value {
     });
     properties["vrrp"] = vrrp("What the routers of the group say on the wire.");
     properties["router"] = named("The virtual routers of the group, by name.", router());
+    properties["routes"] = json!({
+        "type": "array", "maxItems": ROUTES_MAX, "items": route(),
+        "description": "Routes that come and go with the addresses."
+    });
+    properties["rules"] = json!({
+        "type": "array", "maxItems": RULES_MAX, "items": rule(),
+        "description": "Rules of policy routing that come and go with the addresses."
+    });
     described(table(properties, &["router"]), "What moves as one unit.")
 }
 
@@ -284,6 +292,80 @@ fn router() -> Value {
     properties["source"] = per_node("ip", "The source address of adverts.");
     let text = "A virtual router: one interface, one or two address families.";
     described(table(properties, &["interface", "addresses"]), text)
+}
+
+fn whole(least: u32, most: u32, text: &str) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": most, "description": text })
+}
+
+fn kept() -> Value {
+    json!({ "type": "boolean", "default": true, "description": "Put back when it is removed." })
+}
+
+fn hop() -> Value {
+    json!({
+        "via": reference("ip", "The next router."),
+        "interface": per_node("interface", "The interface."),
+        "onlink": {
+            "type": "boolean", "default": false,
+            "description": "The next router is there, whatever the addresses say."
+        },
+    })
+}
+
+fn route() -> Value {
+    let kinds: Vec<&str> = RouteKind::WORDS.iter().map(|(word, _)| *word).collect();
+    let scopes: Vec<&str> = Scope::WORDS.iter().map(|(word, _)| *word).collect();
+    let mut nexthop = hop();
+    nexthop["weight"] = whole(1, WEIGHT_MAX.into(), "Its share; default 1.");
+    let mut properties = hop();
+    properties["to"] = json!({
+        "type": "string", "pattern": "^(default|[0-9A-Fa-f:.]+/[0-9]{1,3})$",
+        "description": "Where it leads."
+    });
+    properties["type"] = json!({
+        "enum": kinds, "default": "unicast", "description": "What becomes of the packets."
+    });
+    properties["nexthops"] = json!({
+        "type": "array", "minItems": 1, "maxItems": NEXTHOPS_MAX, "items": table(nexthop, &[]),
+        "description": "Several ways."
+    });
+    properties["source"] = reference("ip", "What our own packets come from.");
+    properties["metric"] = whole(0, u32::MAX, "The lowest of the same destination counts.");
+    properties["table"] = whole(1, u32::MAX, "The table; default 254, which is main.");
+    properties["scope"] = json!({ "enum": scopes, "description": "IPv4." });
+    properties["mtu"] = whole(68, 65_535, "The largest packet.");
+    properties["advmss"] = whole(1, 65_535, "The largest segment of TCP.");
+    properties["hoplimit"] = whole(1, 255, "The hop limit of our own packets.");
+    properties["keep"] = kept();
+    table(properties, &["to"])
+}
+
+fn rule() -> Value {
+    let network = json!({ "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" });
+    let name = json!({ "$ref": "#/$defs/interface" });
+    let properties = json!({
+        "from": described(network.clone(), "Packets from here."),
+        "to": described(network, "Packets to there."),
+        "in": described(name.clone(), "Packets that come in here."),
+        "out": described(name, "Packets of sockets that are bound to this interface."),
+        "mark": {
+            "type": "string",
+            "pattern": "^(0x[0-9A-Fa-f]+|[0-9]+)(/(0x[0-9A-Fa-f]+|[0-9]+))?$",
+            "description": "Packets with this mark."
+        },
+        "tos": whole(0, 255, "Packets with this type of service."),
+        "not": { "type": "boolean", "default": false, "description": "All packets but those." },
+        "table": whole(1, u32::MAX, "The table that is asked."),
+        "type": {
+            "enum": ["blackhole", "unreachable", "prohibit", "nop"],
+            "description": "What becomes of them instead."
+        },
+        "priority": whole(1, u32::MAX, "Its number: the lowest is asked first."),
+        "suppress_prefix": whole(0, 128, "Pass over routes with no longer prefix."),
+        "keep": kept(),
+    });
+    table(properties, &["priority"])
 }
 
 fn address() -> Value {

@@ -18,13 +18,16 @@ pub(crate) enum Place {
     Router,
     Announce,
     Address,
+    Route,
+    Nexthop,
+    Rule,
     Replicate,
     Conntrackd,
 }
 
 impl Place {
     /// Where a key without a place of its own may belong, the likeliest first.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::Router,
         Self::Group,
         Self::GroupVrrp,
@@ -34,6 +37,9 @@ impl Place {
         Self::Vrrp,
         Self::Announce,
         Self::Address,
+        Self::Route,
+        Self::Nexthop,
+        Self::Rule,
         Self::Replicate,
         Self::Root,
         Self::Conntrackd,
@@ -62,6 +68,8 @@ impl Place {
                 "accept",
                 "announce",
                 "unicast_peers",
+                "routes",
+                "rules",
             ],
             Self::Router => &[
                 "interface",
@@ -94,6 +102,37 @@ impl Place {
                 "deprecated",
                 "detect_duplicates",
                 "prefix_route",
+                "keep",
+            ],
+            Self::Route => &[
+                "to",
+                "via",
+                "interface",
+                "source",
+                "metric",
+                "table",
+                "type",
+                "scope",
+                "mtu",
+                "advmss",
+                "hoplimit",
+                "onlink",
+                "nexthops",
+                "keep",
+            ],
+            Self::Nexthop => &["via", "interface", "weight", "onlink"],
+            Self::Rule => &[
+                "from",
+                "to",
+                "in",
+                "out",
+                "mark",
+                "tos",
+                "not",
+                "table",
+                "type",
+                "priority",
+                "suppress_prefix",
                 "keep",
             ],
             Self::Replicate => &[
@@ -140,6 +179,9 @@ impl Place {
             Self::Router => "[group.NAME.router.NAME]",
             Self::Announce => "`announce`",
             Self::Address => "an entry of `addresses`",
+            Self::Route => "an entry of `routes`",
+            Self::Nexthop => "an entry of `nexthops`",
+            Self::Rule => "an entry of `rules`",
             Self::Replicate => "[replicate]",
             Self::Conntrackd => "[replicate.conntrackd]",
         }
@@ -189,9 +231,9 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         | "notify_deleted" | "smtp_alert" => {
             "programs that run on a change are not built yet; watch `evergate events --follow`"
         }
-        "virtual_routes" | "virtual_rules" | "virtual_server" => {
-            "no counterpart here: Evergate holds addresses only, so leave it out"
-        }
+        "virtual_routes" => "we call it `routes`, under [group.NAME]",
+        "virtual_rules" => "we call it `rules`, under [group.NAME]",
+        "virtual_server" => "no counterpart here: Evergate balances no load, so leave it out",
         _ => return None,
     })
 }

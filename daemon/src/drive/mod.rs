@@ -19,6 +19,7 @@ mod reload;
 mod renumber;
 pub mod replication;
 mod speak;
+mod ways;
 mod world;
 
 #[cfg(test)]
@@ -61,6 +62,7 @@ use crate::sys::ready::{Bell, Poller, Ready, Timer};
 use guards::Guards;
 use neighbours::Neighbours;
 use ports::Port;
+pub use ways::{WaysState, wanted_ways};
 
 const TOKEN_TIMER: u64 = 0;
 const TOKEN_BELL: u64 = 1;
@@ -350,12 +352,13 @@ impl Drive {
         let mut granted = std::mem::take(&mut self.granted);
         let mut complaints = std::mem::take(&mut self.complaints);
         self.kernel.take(&mut granted, &mut complaints);
-        for Granted { holder, serial, result, states } in granted.drain(..) {
+        for Granted { holder, serial, result, ways, states } in granted.drain(..) {
             let position = self.holders.iter().position(|(_, known)| *known == holder);
             let Some(group) = position.map(GroupId::at) else { continue };
             if !states.is_zero() {
                 self.states.insert(group, states);
             }
+            self.heed_ways(now, group, &ways);
             self.feed(now, Input::Owned { group, serial, result });
             let holds = self.node.groups().get(group.index()).is_some_and(|g| g.holds());
             if !holds && self.held.remove(&group) {

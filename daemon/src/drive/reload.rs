@@ -66,6 +66,7 @@ impl Drive {
         renumber(&mut self.held, group);
         rekey(&mut self.phases, group);
         rekey(&mut self.states, group);
+        rekey(&mut self.facts.ways, group);
         renumber(&mut self.facts.left_alone, |(id, address)| {
             Some((interfaces.interface(id)?, address))
         });

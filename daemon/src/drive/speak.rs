@@ -29,7 +29,7 @@ impl Drive {
                     self.advertise(now, group, router, priority)
                 }
                 Effect::Heartbeat { paths, body } => self.send_heartbeat(now, paths, &body),
-                Effect::Own { group, lease, serial } => self.own(group, lease, serial),
+                Effect::Own { group, lease, serial } => self.own(now, group, lease, serial),
                 Effect::Announce { group, occasion } => self.announce(now, group, occasion),
                 Effect::Probe(interface) => self.probe(interface),
                 Effect::Answer { token, outcome } => self.answer_call(token, outcome),
@@ -232,13 +232,20 @@ impl Drive {
         }
     }
 
-    fn own(&mut self, group: GroupId, lease: Option<std::time::Duration>, serial: u32) {
+    fn own(
+        &mut self,
+        now: Instant,
+        group: GroupId,
+        lease: Option<std::time::Duration>,
+        serial: u32,
+    ) {
         let claims = lease.is_some() && self.held.insert(group);
         if claims {
             // Whoever has removed an address meant the former takeover.
             let routers = &self.layout.core.groups[group.index()].routers;
             let here = |id| routers.iter().any(|router| router.interface == id);
             self.facts.left_alone.retain(|(interface, _)| !here(*interface));
+            self.facts.ways.remove(&group);
             self.publish_estate();
         }
         let addresses = self.addresses_of(group);
@@ -246,7 +253,9 @@ impl Drive {
         let (_, holder) = self.holders[group.index()];
         let replication = self.replication.as_mut().filter(|_| claims);
         let after = replication.and_then(Replication::ticket);
-        self.wishes.push((holder, Wish { serial, addresses, lease_s, after }));
+        let (ways, restore) = (self.ways_of(group), self.restores(now, group));
+        let wish = Wish { serial, addresses, ways, restore, lease_s, after };
+        self.wishes.push((holder, wish));
     }
 
     /// The addresses of a group with the interfaces that exist now.

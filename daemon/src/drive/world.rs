@@ -156,7 +156,9 @@ impl Drive {
                 prefix_length: held.spec.prefix_length,
             });
             let name = self.layout.core.groups[group.index()].name.clone();
-            estate.groups.push(Holding { group: name, addresses: addresses.collect() });
+            let ways = self.ways_of(group).into_iter().map(|wanted| wanted.way).collect();
+            let addresses = addresses.collect();
+            estate.groups.push(Holding { group: name, addresses, ways });
             self.vrrp_wills(group, index, &mut estate.wills);
         }
         self.own_wills(&mut estate.wills);

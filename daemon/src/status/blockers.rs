@@ -36,6 +36,7 @@ pub(super) fn all(truth: &Truth, services: &[Service]) -> Vec<Blocker> {
         truth.node.with_scene(truth.now, id, |scene, group| {
             collector.own(scene, group);
             collector.addresses(scene, group);
+            collector.ways(group);
             collector.others(scene, group);
         });
         collector.wire(id);
@@ -137,6 +138,25 @@ impl Collector<'_> {
         if scene.stopping {
             let text = "this daemon is ending: start it again".to_owned();
             self.add("stopping", Some(group.id), me, None, text);
+        }
+    }
+
+    /// Routes and rules that are not there although this node is active.
+    fn ways(&mut self, group: &Group) {
+        let State::Active { .. } = group.state else { return };
+        let Some(ways) = self.truth.facts.ways.get(&group.id) else { return };
+        let me = Some(self.truth.config.me);
+        for (way, why) in &ways.missing {
+            let text =
+                format!("{way} cannot be installed and is asked for again each second: {why}");
+            self.add("route-missing", Some(group.id), me, None, text);
+        }
+        if let Some(span) = ways.put_backs.rests_for(self.truth.now) {
+            let text = format!(
+                "somebody removes routes or rules as fast as they are put back: left alone for another {}",
+                words::span(span)
+            );
+            self.add("routes-contested", Some(group.id), me, None, text);
         }
     }
 

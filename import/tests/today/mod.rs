@@ -2,15 +2,13 @@
 //! checked by it.
 
 /// Keys that are planned.
-const PLANNED: [&str; 16] = [
+const PLANNED: [&str; 14] = [
     "accept",
     "virtual_mac",
     "adverts_from",
     "track",
     "notify",
     "notify_kind",
-    "routes",
-    "rules",
     "owner",
     "auth",
     "down_after",

@@ -61,6 +61,8 @@ impl Walker<'_> {
             failback: failback.unwrap_or(Failback::Auto),
             vrrp,
             routers,
+            routes: self.routes(table, &own),
+            rules: self.rules(table),
         }
     }
 

@@ -8,6 +8,7 @@ mod cluster;
 mod conntrackd;
 mod group;
 mod replicate;
+mod route;
 mod router;
 mod unknown;
 

@@ -233,13 +233,36 @@ impl Requests {
         self.count += 1;
     }
 
+    /// Appends the header of a family and what `fill` writes, without the header of a message.
+    pub(in crate::kernel) fn bare(&mut self, family_header: &[u8], fill: impl FnOnce(&mut Self)) {
+        self.bytes.extend_from_slice(family_header);
+        self.pad();
+        fill(self);
+    }
+
+    /// Appends one of the ways of a route: its length, flags and share, interface, and what `fill` writes.
+    pub(in crate::kernel) fn entry(
+        &mut self,
+        flags_and_share: [u8; 2],
+        ifindex: [u8; 4],
+        fill: impl FnOnce(&mut Self),
+    ) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0, 0]);
+        self.bytes.extend_from_slice(&flags_and_share);
+        self.bytes.extend_from_slice(&ifindex);
+        fill(self);
+        let length = u16::try_from(self.bytes.len() - start).expect("a way is short");
+        self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+    }
+
     fn address_attributes(&mut self, spec: &AddressSpec, peer: Option<IpAddr>) {
         self.address(libc::IFA_LOCAL, spec.address);
         self.address(libc::IFA_ADDRESS, peer.unwrap_or(spec.address));
     }
 
     /// Appends an attribute that is an address.
-    pub(super) fn address(&mut self, kind: u16, address: IpAddr) {
+    pub(in crate::kernel) fn address(&mut self, kind: u16, address: IpAddr) {
         let mut octets = [0; 16];
         let length = write_octets(address, &mut octets);
         self.attribute(kind, &octets[..length]);
