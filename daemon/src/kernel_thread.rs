@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use evergate_core::input::Refused;
 
-use crate::kernel::addresses::{AddressSpec, VirtualAddress};
+use crate::kernel::addresses::{AddressSpec, HoldError, HoldReport, VirtualAddress};
 use crate::kernel::requests::Kernel;
 use crate::replicate::Ticket;
 use crate::sys::clock::boottime_now;
@@ -83,13 +83,16 @@ struct Desk {
     wishes: Wishes,
     retired: Vec<Holder>,
     forgotten: Vec<AddressSpec>,
+    /// Addresses that are removed to be made anew: their removal is no news.
+    remade: Vec<AddressSpec>,
     granted: Vec<Granted>,
     complaints: Vec<String>,
     stop: bool,
     stopped: bool,
 }
 
-/// The most removed addresses that wait to be forgotten; more are looked at in vain.
+/// The most removed addresses that wait to be forgotten, or are known as removed by ourselves; more are looked
+/// at in vain, or taken for removed by others.
 const FORGOTTEN_MAX: usize = 1024;
 /// The most addresses whose leases are renewed together; a claim may have to wait for as many.
 const RENEWED_TOGETHER_MAX: usize = 128;
@@ -126,6 +129,13 @@ impl KernelThread {
         if desk.forgotten.len() < FORGOTTEN_MAX {
             desk.forgotten.push(spec);
         }
+    }
+
+    /// Whether the removal of an address that was heard of is our own, because it is made anew.
+    pub fn has_remade(&self, spec: &AddressSpec) -> bool {
+        let mut desk = self.desk();
+        let position = desk.remade.iter().position(|remade| remade == spec);
+        position.map(|position| desk.remade.swap_remove(position)).is_some()
     }
 
     /// Takes what was granted, and complaints for the log.
@@ -234,7 +244,7 @@ impl Worker {
                 together.insert(holder, wish);
             }
             self.forget_lost();
-            if together.len() < 2 || self.kernel.hold(&addresses, lease_s).is_err() {
+            if together.len() < 2 || self.hold(&addresses, lease_s).is_err() {
                 self.grant_each(together);
                 continue;
             }
@@ -287,6 +297,20 @@ impl Worker {
         }
     }
 
+    fn hold(
+        &mut self,
+        addresses: &[VirtualAddress],
+        lease_s: u32,
+    ) -> Result<HoldReport, HoldError> {
+        let remade = self.kernel.to_be_remade(addresses);
+        if !remade.is_empty() {
+            let mut desk = self.shared.lock();
+            let room = FORGOTTEN_MAX.saturating_sub(desk.remade.len());
+            desk.remade.extend(remade.into_iter().take(room));
+        }
+        self.kernel.hold(addresses, lease_s)
+    }
+
     /// Addresses first and routes after them; in the other direction, routes first.
     fn grant_all(&mut self, holder: Holder, wish: &Wish) -> (Result<(), Refused>, WaysReport) {
         if wish.lease_s.is_none() {
@@ -317,7 +341,7 @@ impl Worker {
         };
         // What could not be removed is tried again with the next renewal.
         let mut held = self.release(holder, gone);
-        match self.kernel.hold(&wish.addresses, lease_s) {
+        match self.hold(&wish.addresses, lease_s) {
             Ok(report) => {
                 for spec in report.foreign.iter().filter(|_| former.is_empty()) {
                     let (address, length) = (spec.address, spec.prefix_length);

@@ -128,7 +128,11 @@ impl Drive {
         let changed = self.learn(event);
         if let Event::AddressRemoved { ifindex, address, prefix_length, protocol } = *event {
             let id = self.port_of(ifindex)?;
-            self.kernel.forget(AddressSpec { ifindex, address, prefix_length });
+            let spec = AddressSpec { ifindex, address, prefix_length };
+            if self.kernel.has_remade(&spec) {
+                return changed;
+            }
+            self.kernel.forget(spec);
             if protocol == OUR_PROTOCOL || self.virtuals.contains(&address) {
                 self.lost(now, id, address);
             }
@@ -194,7 +198,8 @@ impl Drive {
         let mut groups = self.layout.core.groups.iter();
         let owner = groups.position(|group| group.routers.iter().any(holds));
         if let Some(position) = owner {
-            if self.layout.is_left_alone(position, interface, address) {
+            let holds = self.node.groups()[position].holds();
+            if holds && self.layout.is_left_alone(position, interface, address) {
                 self.facts.left_alone.insert((interface, address));
                 return self.publish_estate();
             }

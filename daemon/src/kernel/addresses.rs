@@ -142,14 +142,19 @@ impl Kernel {
         Err(HoldError { failures, left_over })
     }
 
-    /// Removes what this process holds with other attributes than are wanted now.
-    fn clear_others(&mut self, addresses: &[VirtualAddress]) -> Result<(), HoldError> {
+    /// Those that this process holds with other attributes, which no renewal changes:
+    /// [`Kernel::hold`] removes them and makes them anew.
+    pub fn to_be_remade(&self, addresses: &[VirtualAddress]) -> Vec<AddressSpec> {
         let differs = |address: &&VirtualAddress| {
             let held = self.leased.get(&address.spec);
             held.is_some_and(|held| !held.renews_as(&address.attributes))
         };
-        let others: Vec<AddressSpec> =
-            addresses.iter().filter(differs).map(|address| address.spec).collect();
+        addresses.iter().filter(differs).map(|address| address.spec).collect()
+    }
+
+    /// Removes what this process holds with other attributes than are wanted now.
+    fn clear_others(&mut self, addresses: &[VirtualAddress]) -> Result<(), HoldError> {
+        let others = self.to_be_remade(addresses);
         if others.is_empty() {
             return Ok(());
         }

@@ -141,7 +141,9 @@ fn kept_or_not(lab: &mut Lab, active: Gateway) -> Result<()> {
 /// A reload that changes a label makes that address anew and touches no other.
 fn relabelled(lab: &mut Lab, active: Gateway, config: &Config) -> Result<()> {
     let before = shown(lab, active, "lan", "10.91.0.71")?;
-    let lan = LAN.replace("lan:vip", "lan:new");
+    let lan = LAN
+        .replace("lan:vip", "lan:new")
+        .replace("keep = false }", "keep = false, label = \"lan:c\" }");
     let config = config.clone().with("group.gateway.router.lan", "addresses", &lan);
     for gateway in [GW1, GW1.other()] {
         lab.write_config(gateway, &config)?;
@@ -152,6 +154,12 @@ fn relabelled(lab: &mut Lab, active: Gateway, config: &Config) -> Result<()> {
         let text = shown(lab, active, "lan", "10.91.0.70")?;
         Ok(text.contains("lan:new").then_some(()))
     })?;
+    // What we remove ourselves to make it anew is not taken for removed by others.
+    clock::sleep(SOON);
+    let text = shown(lab, active, "lan", "10.91.0.72")?;
+    claim(text.contains("lan:c"), || format!("10.91.0.72 has no new label: {text}"))?;
+    let put_back = lab.control(active)?.events()?.iter().filter(|e| e.event == "address").count();
+    claim(put_back == 0, || format!("{put_back} events of addresses that were put back"))?;
     let now = lab.wait_ready(READY_LIMIT)?;
     claim(now == active, || format!("{now} is active after a reload"))?;
     claim(before.contains("inet"), || "nothing was there before".to_owned())?;
