@@ -96,14 +96,14 @@ fn an_ipv6_address_that_looks_for_duplicates_is_tentative_first() {
     in_namespace(|| {
         let mut kernel = Kernel::open().unwrap();
         let checked = with("2001:db8:91::1/64", |how| how.detect_duplicates = true);
-        kernel.hold(&[checked.clone()], 30).unwrap();
+        kernel.hold(std::slice::from_ref(&checked), 30).unwrap();
         let usable = |kernel: &mut Kernel| {
             let all = kernel.addresses_of(checked.spec.ifindex).unwrap();
             all.iter().any(|record| record.spec() == checked.spec && record.is_usable())
         };
         assert!(!usable(&mut kernel));
         assert!(namespace::eventually(5000, || usable(&mut kernel)));
-        kernel.hold(&[checked.clone()], 30).unwrap();
+        kernel.hold(std::slice::from_ref(&checked), 30).unwrap();
         assert!(usable(&mut kernel), "a renewal does not ask again");
     });
 }

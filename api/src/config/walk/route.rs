@@ -234,19 +234,7 @@ impl Walker<'_> {
         keep.unwrap_or(true)
     }
 
-    /// A number that may be larger than other numbers of a configuration.
-    fn count(&mut self, table: &Table, key: &str, (min, max): (u32, u32)) -> Option<u32> {
-        let node = &table.entries.get(key)?.node;
-        let expected = format!("a whole number from {min} to {max}");
-        let Value::Integer(number) = node.value else {
-            self.wrong_type(node, key, &expected);
-            return None;
-        };
-        let number = number.and_then(|number| u32::try_from(number).ok());
-        let fitting = number.filter(|number| (min..=max).contains(number));
-        if fitting.is_none() {
-            self.wrong(node.at, format!("`{key}` must be {expected}"));
-        }
-        fitting
+    fn count(&mut self, table: &Table, key: &str, limits: (u32, u32)) -> Option<u32> {
+        self.number(&table.entries.get(key)?.node, key, limits)
     }
 }
