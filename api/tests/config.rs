@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use evergate_api::config::model::{
-    Auth, Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery, Replicate,
-    TrailerMode, VrrpVersion, protocol_name,
+    Address, Announce, Auth, Conntrackd, ConntrackdMode, Failback, PROTOCOLS, PerNode, Recovery,
+    Replicate, RuleAction, Scope, TABLE_MAIN, TrailerMode, VrrpVersion, protocol_name,
 };
 use evergate_api::config::source::SourceFile;
 use evergate_api::config::{Config, Outcome, Sources, diff, parse, schema};
@@ -176,6 +176,105 @@ fn values_by_node_and_group_defaults_are_resolved() {
 }
 
 #[test]
+fn a_schedule_of_announcements_is_that_of_the_router_or_its_group() {
+    let text = edge_with(
+        "[group.gateway.router.lan]",
+        "[group.gateway]\nannounce = { repeat = 5, again_after = \"5s\", refresh = \"1min\" }\n\
+        [group.gateway.router.lan]\n\
+        announce = { lower_repeat = 0, lower_after = \"2s\", interval = \"100us\" }",
+    );
+    let routers = &config(&text).groups["gateway"].routers;
+    let whole = Announce {
+        repeat: 5,
+        again_after: Duration::from_secs(5),
+        refresh: Some(Duration::from_secs(60)),
+        refresh_repeat: 1,
+        lower_repeat: 5,
+        lower_after: Duration::from_secs(5),
+        interval: Duration::ZERO,
+    };
+    assert_eq!(routers["wan"].announce, Some(whole));
+    assert_eq!(whole.to_string(), "5, again after 5s; 1 every 60s");
+    let own = routers["lan"].announce.expect("it announces");
+    assert_eq!((own.repeat, own.again_after, own.refresh), (1, Duration::ZERO, None));
+    assert_eq!((own.lower_repeat, own.lower_after), (0, Duration::from_secs(2)));
+    assert_eq!(own.to_string(), "1; towards lower 0, again after 2s; 100us apart");
+    let every = |word: &str| {
+        let text = edge_with("vrid = 51", &format!("vrid = 51\nannounce = {word}"));
+        config(&text).groups["gateway"].routers["lan"].announce
+    };
+    assert_eq!(every("false"), None);
+    assert_eq!(every("true"), Some(Announce::default()));
+    assert_eq!(every("{}"), Some(Announce::default()));
+    let refresh = Some(Duration::from_secs(30));
+    assert_eq!(every("\"30s\""), Some(Announce { refresh, ..Announce::default() }));
+}
+
+#[test]
+fn an_address_may_be_a_table_with_all_that_is_said_of_it() {
+    let table = "[{ address = \"10.91.0.1/24\", interface = { gw1 = \"a\", gw2 = \"b\" }, \
+                 label = \"a:vip\", scope = \"site\", broadcast = \"auto\", keep = false }, \
+                 { address = \"10.91.0.2/32\", peer = \"10.91.0.9/31\" }, \
+                 { address = \"fd91::1/64\", deprecated = false, detect_duplicates = true }, \
+                 { address = \"fe80::1/64\" }]";
+    let config = config(&edge_with("[\"10.91.0.1/24\"]", table));
+    let router = &config.groups["gateway"].routers["lan"];
+    let [first, second, third, fourth] = &router.addresses[..] else { panic!("{router:?}") };
+    assert_eq!(router.interface_of(first, "gw2").map(String::as_str), Some("b"));
+    assert_eq!(router.interface_of(second, "gw2").map(String::as_str), Some("lan"));
+    assert_eq!((first.label.as_deref(), first.scope), (Some("a:vip"), Some(Scope::Site)));
+    assert_eq!(first.broadcast, Some([10, 91, 0, 255].into()));
+    assert!(first.advertise && !first.keep && first.prefix_route && !first.deprecated);
+    assert_eq!((second.prefix, second.peer), (31, "10.91.0.9".parse().ok()));
+    assert!(!third.deprecated && third.detect_duplicates);
+    assert_eq!(*fourth, Address::plain("fe80::1".parse().expect("an address"), 64));
+    let text = edge_with(
+        "[\"10.91.0.1/24\"]",
+        &table.replace("fd91::1/64\", deprecated", "fd91::1/64\", keep"),
+    );
+    let plan = diff(&config, &self::config(&text));
+    assert_eq!(plan.changes, ["router gateway/lan: fd91::1/64 with other rules"]);
+    let text = edge_with("[\"10.91.0.1/24\"]", &table.replace("site", "link"));
+    let plan = diff(&config, &self::config(&text));
+    let expected = "router gateway/lan: remove 10.91.0.1/24 and add it in another way";
+    assert_eq!(plan.changes, [expected]);
+}
+
+#[test]
+fn routes_and_rules_have_families_ways_and_defaults() {
+    let routes = "[{ to = \"default\", via = \"fd91::9\" }, \
+                  { to = \"default\", interface = { gw1 = \"a\", gw2 = \"b\" } }, \
+                  { to = \"10.1.0.0/16\", nexthops = [{ via = \"10.91.0.9\" }, \
+                  { via = \"10.91.0.8\", weight = 3 }], table = 300, metric = 0 }, \
+                  { to = \"fd01::/64\", type = \"blackhole\" }]";
+    let rules = "[{ from = \"::/0\", table = 300, priority = 9, mark = \"0x1/0xf\" }, \
+                 { in = \"lan\", type = \"prohibit\", priority = 10, not = true }]";
+    let with = |routes: &str, rules: &str| {
+        let text = format!("[group.gateway]\nroutes = {routes}\nrules = {rules}\n[replicate]");
+        config(&edge_with("[replicate]", &text))
+    };
+    let config = with(routes, rules);
+    let group = &config.groups["gateway"];
+    let [sixth, fourth, both, nowhere] = &group.routes[..] else { panic!("{group:?}") };
+    assert!(sixth.to.ip.is_ipv6() && fourth.to.ip.is_ipv4() && nowhere.hops.is_empty());
+    assert_eq!((fourth.table, fourth.metric, fourth.keep), (TABLE_MAIN, None, true));
+    assert_eq!(both.hops.iter().map(|hop| hop.weight).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(both.to_string(), "route 10.1.0.0/16 table 300 metric 0");
+    let [from, input] = &group.rules[..] else { panic!("{group:?}") };
+    assert_eq!((from.is_ipv6, from.action), (true, RuleAction::Table(300)));
+    assert_eq!((input.is_ipv6, input.action, input.not), (false, RuleAction::Prohibit, true));
+    let other = with(&routes.replace("10.91.0.8", "10.91.0.7"), "[]");
+    let changes = diff(&config, &other).changes;
+    let expected = [
+        "group gateway: remove route 10.1.0.0/16 table 300 metric 0",
+        "group gateway: add route 10.1.0.0/16 table 300 metric 0",
+        "group gateway: remove rule 9 (IPv6) from ::/0 table 300",
+        "group gateway: remove rule 10 prohibit",
+    ];
+    assert_eq!(changes, expected);
+}
+
+#[test]
 fn the_digest_depends_on_what_is_said_not_on_how() {
     let (head, tail) = EDGE.split_at(EDGE.find("[group").expect("a group"));
     let swapped = format!("# a comment\n{tail}\n{head}");
@@ -253,10 +352,29 @@ fn no_difference_is_silent() {
         ("interface = \"sync\"", "interface = \"sync2\""),
         ("vrid = 51", "vrid = 61"),
         ("vrid = 51", "vrid = 51\nannounce = false"),
+        ("vrid = 51", "vrid = 51\nannounce = { repeat = 2, lower_repeat = 1 }"),
+        ("vrid = 51", "vrid = 51\nannounce = { again_after = \"5s\", lower_after = \"0s\" }"),
+        ("vrid = 51", "vrid = 51\nannounce = \"60s\""),
+        ("vrid = 51", "vrid = 51\nannounce = { refresh = \"60s\", refresh_repeat = 2 }"),
+        ("vrid = 51", "vrid = 51\nannounce = { lower_repeat = 0 }"),
+        ("vrid = 51", "vrid = 51\nannounce = { lower_after = \"1s\" }"),
+        ("vrid = 51", "vrid = 51\nannounce = { interval = \"1ms\" }"),
         ("vrid = 51", "vrid = 51\nheartbeat = false"),
         ("vrid = 51", "vrid = 51\nsource = \"10.91.0.2\""),
         ("vrid = 51", "vrid = 51\nunicast_peers = [\"10.91.0.3\"]"),
         ("10.91.0.1/24", "10.91.0.1/25"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", interface = \"dmz\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", label = \"lan:1\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", scope = \"link\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", peer = \"10.91.0.9\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", broadcast = \"auto\" }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", deprecated = true }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", prefix_route = false }]"),
+        ("[\"10.91.0.1/24\"]", "[{ address = \"10.91.0.1/24\", keep = false }]"),
+        (
+            "[\"10.91.0.1/24\"]",
+            "[\"10.91.0.1/24\", { address = \"10.91.0.2/24\", advertise = false }]",
+        ),
         ("[replicate]", "[vrrp]\nadvert = \"2s\"\n[replicate]"),
         ("[replicate]", "[vrrp]\nversion = 2\n[replicate]"),
         ("[replicate]", "[vrrp]\nchecksum = \"plain\"\n[replicate]"),
@@ -265,6 +383,14 @@ fn no_difference_is_silent() {
             "[vrrp]\nauth = { type = \"hmac\", key_files = { 1 = \"a.key\" } }\n[replicate]",
         ),
         ("[replicate]", "[group.gateway]\nfailback = \"manual\"\n[replicate]"),
+        (
+            "[replicate]",
+            "[group.gateway]\nroutes = [{ to = \"default\", via = \"10.92.0.9\" }]\n[replicate]",
+        ),
+        (
+            "[replicate]",
+            "[group.gateway]\nrules = [{ to = \"10.0.0.0/8\", table = 9, priority = 7 }]\n[replicate]",
+        ),
         ("[replicate]", "[group.gateway]\nnodes = [\"gw1\"]\n[replicate]"),
         ("[replicate]", "# nothing replicated\n"),
         ("[replicate]", "[replicate]\nprotocols = [\"tcp\"]\n# "),

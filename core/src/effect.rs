@@ -43,8 +43,14 @@ pub enum Effect {
         serial: u32,
     },
     /// Tell both sides of every router of the group where its addresses are: gratuitous ARP and
-    /// unsolicited neighbour advertisements.
-    Announce(GroupId),
+    /// unsolicited neighbour advertisements. How often depends on the occasion
+    /// ([`crate::announce::Schedule`]).
+    Announce {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        occasion: Occasion,
+    },
     /// Ask the known neighbours on an interface to answer (ARP or neighbour solicitation).
     Probe(InterfaceId),
     /// Answer the operator whose command carried this token.
@@ -60,6 +66,19 @@ pub enum Effect {
     Configured,
     /// Every group is given up; the process may end.
     Stopped,
+}
+
+/// Why addresses are announced.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Occasion {
+    /// They were taken over.
+    TookOver,
+    /// An active router of lower priority, not a node of ours, was heard.
+    LowerHeard,
+    /// Nothing more was heard of it for an advert interval.
+    LowerGone,
+    /// Neighbours may have learnt something else meanwhile; once is enough.
+    Once,
 }
 
 /// What happened: the events, and why something was discarded.

@@ -18,6 +18,7 @@
 //! checker and the replay of recorded traces. So nothing in here may depend on who drives it.
 #![forbid(unsafe_code)]
 
+pub mod announce;
 pub mod check;
 pub mod config;
 pub mod conntrackd;
@@ -30,6 +31,7 @@ pub mod heartbeat;
 pub mod ident;
 pub mod input;
 pub mod node;
+pub mod put_back;
 pub mod replicate;
 pub mod segment;
 pub mod time;

@@ -12,7 +12,7 @@ use crate::arguments::{Arguments, Instead};
 use crate::checks;
 use crate::cold;
 use crate::control::{CALLS_MAX, Server};
-use crate::drive::{self, Drive, Equipment, instant_now};
+use crate::drive::{self, Drive, Equipment, instant_now, wanted_ways};
 use crate::facts::Facts;
 use crate::guardian::{EnterError, Inherited, enter_core};
 use crate::kernel::addresses::AddressSpec;
@@ -20,6 +20,8 @@ use crate::kernel::error::NetlinkError;
 use crate::kernel::monitor::Monitor;
 use crate::kernel::notrack::Notrack;
 use crate::kernel::requests::Kernel;
+use crate::kernel::rtnetlink::LinkRecord;
+use crate::kernel::ways::Way;
 use crate::kernel_thread::KernelThread;
 use crate::layout::Layout;
 use crate::observe::{self, EVENTS_WAITING_MAX};
@@ -173,6 +175,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
 fn sweep(kernel: &mut Kernel, layout: &Layout, adopted: &[String]) {
     let Ok(links) = kernel.links() else { return };
     let mut left = Vec::new();
+    sweep_ways(kernel, layout, adopted, &links);
     let groups = layout.core.groups.iter().filter(|group| !adopted.contains(&group.name));
     for router in groups.flat_map(|group| &group.routers) {
         let name = layout.interface(router.interface);
@@ -190,6 +193,26 @@ fn sweep(kernel: &mut Kernel, layout: &Layout, adopted: &[String]) {
             }
         }
         Err(error) => say("core", &format!("cannot look for left-over addresses: {error}")),
+    }
+}
+
+/// Removes routes and rules that a former process has left, except those that are adopted now.
+fn sweep_ways(kernel: &mut Kernel, layout: &Layout, adopted: &[String], links: &[LinkRecord]) {
+    let index = |id| {
+        let name = layout.interface(id);
+        links.iter().find(|link| link.name == name).map(|link| link.ifindex)
+    };
+    let groups = layout.core.groups.iter().zip(&layout.groups);
+    let others = groups.filter(|(group, _)| !adopted.contains(&group.name));
+    let left: Vec<Way> = others
+        .flat_map(|(_, layout)| wanted_ways(layout, &index))
+        .map(|wanted| wanted.way)
+        .collect();
+    if left.is_empty() {
+        return;
+    }
+    for (_, error) in kernel.remove_ways(&left).iter().take(1) {
+        say("core", &format!("cannot remove left-over routes or rules: {error}"));
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::sys::memory::SharedWords;
 pub use blob::{
     ADDRESSES_PER_GROUP_MAX, Estate, GROUP_NAME_BYTES_MAX, GROUPS_MAX, HeldAddress, Holding,
-    TooLarge, Transport, WILL_BYTES_MAX, WILLS_MAX, Will,
+    TooLarge, Transport, WAYS_PER_GROUP_MAX, WILL_BYTES_MAX, WILLS_MAX, Will,
 };
 
 /// Bytes of one encoded estate at most: 1,000 routers with twenty addresses each.
@@ -30,7 +30,7 @@ pub const CRASHES_REMEMBERED_MAX: usize = 8;
 const READ_ATTEMPTS_MAX: usize = 8;
 
 /// First word: says that this is an estate, and of which layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"EGestat1");
+const MAGIC: u64 = u64::from_be_bytes(*b"EGestat2");
 const SLOT_WORDS: usize = ESTATE_BLOB_BYTES_MAX / 8;
 const HEADER_WORDS: usize = 64;
 const WORDS: usize = HEADER_WORDS + 2 * SLOT_WORDS;

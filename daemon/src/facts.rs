@@ -15,6 +15,7 @@ use evergate_core::heartbeat::Role;
 use evergate_core::ident::{GroupId, InterfaceId, RouterId};
 use evergate_core::vrrp::ADVERTS_MISSED;
 
+use crate::drive::WaysState;
 use crate::replicate::Standing;
 
 /// The facts around a running node.
@@ -33,6 +34,10 @@ pub struct Facts {
     /// Addresses that the kernel has, by interface: read from it, never believed. IPv6 addresses
     /// that are still tentative are not in it.
     pub present: BTreeSet<(InterfaceId, IpAddr)>,
+    /// Addresses that somebody has removed and that are not put back: the file says so.
+    pub left_alone: BTreeSet<(InterfaceId, IpAddr)>,
+    /// How routes and rules of groups fare where there is something to tell.
+    pub ways: BTreeMap<GroupId, WaysState>,
     /// Since when each reason for fault has been there.
     pub faults: BTreeMap<(GroupId, Fault), Instant>,
     /// The last takeover or handover of each group.

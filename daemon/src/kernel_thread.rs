@@ -4,17 +4,20 @@
 //! What is wanted is a level for each group, not a list of orders: if the kernel is slow, only the
 //! newest wish of each group is left to do, and memory is bounded by the number of groups.
 
+mod ways;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use evergate_core::input::Refused;
 
-use crate::kernel::addresses::AddressSpec;
+use crate::kernel::addresses::{AddressSpec, HoldError, HoldReport, VirtualAddress};
 use crate::kernel::requests::Kernel;
 use crate::replicate::Ticket;
 use crate::sys::clock::boottime_now;
 use crate::sys::ready::Bell;
+pub use ways::{WantedWay, WaysReport};
 
 /// Who holds addresses: a group, whatever number the present configuration gives it. A number that
 /// was given once is never given to another group in the life of the process.
@@ -27,15 +30,26 @@ pub struct Wish {
     /// Repeated in the answer.
     pub serial: u32,
     /// All addresses of the group.
-    pub addresses: Vec<AddressSpec>,
+    pub addresses: Vec<VirtualAddress>,
     /// For how many seconds they shall be there; `None`: not at all.
     pub lease_s: Option<u32>,
+    /// Routes and rules that come after the addresses and go before them.
+    pub ways: Vec<WantedWay>,
+    /// Whether routes and rules that are gone are put back.
+    pub restore: bool,
     /// Connections that must be in the kernel's table before.
     pub after: Option<Ticket>,
 }
 
+impl Wish {
+    /// Which addresses it speaks of.
+    fn specs(&self) -> impl Iterator<Item = AddressSpec> + '_ {
+        self.addresses.iter().map(|address| address.spec)
+    }
+}
+
 /// What came of a wish.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Granted {
     /// Whose wish it was.
     pub holder: Holder,
@@ -43,6 +57,8 @@ pub struct Granted {
     pub serial: u32,
     /// Whether the kernel did it.
     pub result: Result<(), Refused>,
+    /// What became of its routes and rules.
+    pub ways: WaysReport,
     /// How long it waited for connections, up to [`crate::replicate::STATES_WITHIN`].
     pub states: Duration,
 }
@@ -67,13 +83,16 @@ struct Desk {
     wishes: Wishes,
     retired: Vec<Holder>,
     forgotten: Vec<AddressSpec>,
+    /// Addresses that are removed to be made anew: their removal is no news.
+    remade: Vec<AddressSpec>,
     granted: Vec<Granted>,
     complaints: Vec<String>,
     stop: bool,
     stopped: bool,
 }
 
-/// The most removed addresses that wait to be forgotten; more are looked at in vain.
+/// The most removed addresses that wait to be forgotten, or are known as removed by ourselves; more are looked
+/// at in vain, or taken for removed by others.
 const FORGOTTEN_MAX: usize = 1024;
 /// The most addresses whose leases are renewed together; a claim may have to wait for as many.
 const RENEWED_TOGETHER_MAX: usize = 128;
@@ -112,6 +131,13 @@ impl KernelThread {
         }
     }
 
+    /// Whether the removal of an address that was heard of is our own, because it is made anew.
+    pub fn has_remade(&self, spec: &AddressSpec) -> bool {
+        let mut desk = self.desk();
+        let position = desk.remade.iter().position(|remade| remade == spec);
+        position.map(|position| desk.remade.swap_remove(position)).is_some()
+    }
+
     /// Takes what was granted, and complaints for the log.
     pub fn take(&self, granted: &mut Vec<Granted>, complaints: &mut Vec<String>) {
         let mut desk = self.desk();
@@ -139,6 +165,8 @@ struct Worker {
     kernel: Kernel,
     /// What each holder may have in the kernel.
     held: BTreeMap<Holder, Vec<AddressSpec>>,
+    /// The routes and rules that each holder may have there.
+    ways: BTreeMap<Holder, Vec<WantedWay>>,
     /// Who wants an address: the last that wished for it. Nobody else may remove it.
     wanted: BTreeMap<AddressSpec, Holder>,
     shared: Arc<Shared>,
@@ -146,7 +174,8 @@ struct Worker {
 
 impl Worker {
     fn new(kernel: Kernel, shared: Arc<Shared>) -> Worker {
-        Worker { kernel, held: BTreeMap::new(), wanted: BTreeMap::new(), shared }
+        let (held, ways, wanted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Worker { kernel, held, ways, wanted, shared }
     }
 
     fn run(mut self) {
@@ -160,6 +189,7 @@ impl Worker {
             self.grant_each(others);
             self.renew(renewals);
             for holder in retired {
+                self.release_ways(holder, &[]);
                 let left = self.held.remove(&holder).unwrap_or_default();
                 self.wanted.retain(|_, owner| *owner != holder);
                 // What cannot be removed now ends with its lease: nobody is left to ask again.
@@ -179,8 +209,8 @@ impl Worker {
     fn grant_each(&mut self, wishes: Wishes) {
         for (holder, wish) in wishes {
             let states = self.wait_for_states(&wish);
-            let result = self.grant(holder, &wish);
-            self.tell([Granted { holder, serial: wish.serial, result, states }]);
+            let (result, ways) = self.grant_all(holder, &wish);
+            self.tell([Granted { holder, serial: wish.serial, result, ways, states }]);
         }
     }
 
@@ -194,7 +224,7 @@ impl Worker {
     fn is_renewal(&self, holder: Holder, wish: &Wish) -> bool {
         wish.lease_s.is_some()
             && wish.after.is_none()
-            && self.held.get(&holder) == Some(&wish.addresses)
+            && self.held.get(&holder).is_some_and(|held| wish.specs().eq(held.iter().copied()))
     }
 
     /// Renews the leases of many holders in few calls: with a thousand groups a call for each is half of the
@@ -214,14 +244,17 @@ impl Worker {
                 together.insert(holder, wish);
             }
             self.forget_lost();
-            if together.len() < 2 || self.kernel.hold(&addresses, lease_s).is_err() {
+            if together.len() < 2 || self.hold(&addresses, lease_s).is_err() {
                 self.grant_each(together);
                 continue;
             }
-            self.tell(together.into_iter().map(|(holder, wish)| {
+            let mut granted = Vec::new();
+            for (holder, wish) in together {
                 let (serial, states) = (wish.serial, Duration::ZERO);
-                Granted { holder, serial, result: Ok(()), states }
-            }));
+                let ways = self.grant_ways(holder, &wish);
+                granted.push(Granted { holder, serial, result: Ok(()), ways, states });
+            }
+            self.tell(granted);
         }
     }
 
@@ -260,7 +293,35 @@ impl Worker {
 
     fn note_wanted(&mut self, wishes: &Wishes) {
         for (holder, wish) in wishes.iter().filter(|(_, wish)| wish.lease_s.is_some()) {
-            self.wanted.extend(wish.addresses.iter().map(|spec| (*spec, *holder)));
+            self.wanted.extend(wish.specs().map(|spec| (spec, *holder)));
+        }
+    }
+
+    fn hold(
+        &mut self,
+        addresses: &[VirtualAddress],
+        lease_s: u32,
+    ) -> Result<HoldReport, HoldError> {
+        let remade = self.kernel.to_be_remade(addresses);
+        if !remade.is_empty() {
+            let mut desk = self.shared.lock();
+            let room = FORGOTTEN_MAX.saturating_sub(desk.remade.len());
+            desk.remade.extend(remade.into_iter().take(room));
+        }
+        self.kernel.hold(addresses, lease_s)
+    }
+
+    /// Addresses first and routes after them; in the other direction, routes first.
+    fn grant_all(&mut self, holder: Holder, wish: &Wish) -> (Result<(), Refused>, WaysReport) {
+        if wish.lease_s.is_none() {
+            let done = self.release_ways(holder, &wish.ways);
+            let result = self.grant(holder, wish);
+            let refused = Err(Refused { errno: libc::EIO });
+            return (if done { result } else { refused }, WaysReport::default());
+        }
+        match self.grant(holder, wish) {
+            Ok(()) => (Ok(()), self.grant_ways(holder, wish)),
+            refused => (refused, WaysReport::default()),
         }
     }
 
@@ -268,9 +329,9 @@ impl Worker {
         self.forget_lost();
         let former = self.held.remove(&holder).unwrap_or_default();
         let (kept, gone): (Vec<_>, Vec<_>) =
-            former.iter().copied().partition(|spec| wish.addresses.contains(spec));
+            former.iter().copied().partition(|spec| wish.specs().any(|wanted| wanted == *spec));
         let Some(lease_s) = wish.lease_s else {
-            let doomed = wish.addresses.iter().copied().chain(gone).collect();
+            let doomed = wish.specs().chain(gone).collect();
             let left = self.release(holder, doomed);
             if left.is_empty() {
                 return Ok(());
@@ -280,7 +341,7 @@ impl Worker {
         };
         // What could not be removed is tried again with the next renewal.
         let mut held = self.release(holder, gone);
-        match self.kernel.hold(&wish.addresses, lease_s) {
+        match self.hold(&wish.addresses, lease_s) {
             Ok(report) => {
                 for spec in report.foreign.iter().filter(|_| former.is_empty()) {
                     let (address, length) = (spec.address, spec.prefix_length);
@@ -288,7 +349,7 @@ impl Worker {
                         "{address}/{length} was there already and stays as it is"
                     ));
                 }
-                held.extend(&wish.addresses);
+                held.extend(wish.specs());
                 self.held.insert(holder, held);
                 Ok(())
             }

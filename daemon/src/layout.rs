@@ -3,15 +3,21 @@
 //! The core knows indices and what it needs to decide; everything else that the file says about
 //! interfaces, sources and announcements stays here, under the same indices.
 
+mod routers;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use evergate_api::config::model as file;
+use evergate_core::announce::Schedule;
 use evergate_core::check::{CheckConfig, Source, Tracked};
 use evergate_core::config as core;
-use evergate_core::ident::{CheckId, Family, GroupId, InterfaceId, NodeId, PathId, Priority, Vrid};
+use evergate_core::ident::{CheckId, GroupId, InterfaceId, NodeId, Priority};
 use evergate_core::wire::names::{Names, hash};
+use routers::Named;
+
+use crate::kernel::addresses::Attributes;
 
 use crate::checks::Order;
 
@@ -48,6 +54,19 @@ pub struct GroupLayout {
     pub checksum: file::Checksum,
     /// By router.
     pub routers: Vec<RouterLayout>,
+    /// Routes that come with the addresses.
+    pub routes: Vec<RouteLayout>,
+    /// Rules that come with the addresses.
+    pub rules: Vec<file::Rule>,
+}
+
+/// A route of the file, with the interface of each of its ways on this node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteLayout {
+    /// The route.
+    pub route: file::Route,
+    /// By way; none where the kernel finds it.
+    pub interfaces: Vec<Option<InterfaceId>>,
 }
 
 /// What a router needs on the wire.
@@ -57,8 +76,21 @@ pub struct RouterLayout {
     pub name: String,
     /// Where adverts come from, if the file says.
     pub source: Option<IpAddr>,
-    /// How the addresses are announced.
-    pub announce: file::Announce,
+    /// How the addresses are announced, if they are.
+    pub announce: Option<Schedule>,
+    /// How each address is installed, in the order of the core's list.
+    pub addresses: Vec<AddressLayout>,
+    /// What its adverts list, in the order of the file: also addresses on other interfaces.
+    pub advertised: Vec<IpAddr>,
+}
+
+/// How an address is installed and looked after.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AddressLayout {
+    /// What the kernel is told.
+    pub attributes: Attributes,
+    /// It is put back when somebody removes it.
+    pub keep: bool,
 }
 
 /// Why a file that is right by itself does not work on this node.
@@ -146,6 +178,14 @@ impl Layout {
         let order =
             |check: &CheckConfig| Order::of(&check.name, self.file.checks.get(&check.name)?);
         checks.filter_map(order).collect()
+    }
+
+    /// Whether an address of a group is not put back when somebody removes it.
+    pub fn is_left_alone(&self, group: usize, interface: InterfaceId, address: IpAddr) -> bool {
+        let routers = self.core.groups[group].routers.iter().zip(&self.groups[group].routers);
+        let here = routers.filter(|(router, _)| router.interface == interface);
+        here.flat_map(|(router, layout)| router.addresses.iter().zip(&layout.addresses))
+            .any(|((known, _), layout)| *known == address && !layout.keep)
     }
 
     /// The name of an interface.
@@ -265,41 +305,11 @@ impl Build<'_> {
         let mut layouts = Vec::new();
         let member = group.priorities.contains_key(self.me);
         for (router_name, router) in group.routers.iter().filter(|_| member) {
-            let Some(interface) = router.interface.get(self.me) else { continue };
-            let interface = self.interface(interface);
-            let on_it = |path: &core::PathConfig| {
-                path.kind == core::PathKind::Router && path.interface == interface
-            };
-            let path = paths.iter().position(on_it).map(PathId::at);
-            for family in [Family::V4, Family::V6] {
-                let wanted = |address: &&file::Address| Family::of(address.ip) == family;
-                let addresses: Vec<_> =
-                    router.addresses.iter().filter(wanted).map(|a| (a.ip, a.prefix)).collect();
-                if addresses.is_empty() && (family == Family::V6 || !router.addresses.is_empty()) {
-                    continue;
-                }
-                let (version, word) = match (family, group.vrrp.version) {
-                    (Family::V4, file::VrrpVersion::V2) => (core::Version::V2, "ipv4"),
-                    (Family::V4, file::VrrpVersion::V3) => (core::Version::V3, "ipv4"),
-                    (Family::V6, _) => (core::Version::V3, "ipv6"),
-                };
-                let of_family = |address: &&IpAddr| Family::of(**address) == family;
-                let source = router.source.as_ref().and_then(|source| source.get(self.me));
-                routers.push(core::RouterConfig {
-                    id: format!("{name}/{router_name}/{word}"),
-                    interface,
-                    path,
-                    family,
-                    vrid: router.vrid.and_then(Vrid::new),
-                    version,
-                    addresses,
-                    unicast_peers: router.unicast_peers.iter().filter(of_family).copied().collect(),
-                });
-                layouts.push(RouterLayout {
-                    name: router_name.clone(),
-                    source: source.copied().filter(|address| Family::of(*address) == family),
-                    announce: router.announce,
-                });
+            let vrrp = &group.vrrp;
+            let views = self.router(Named { group: name, name: router_name, vrrp, router }, paths);
+            for (config, layout) in views {
+                routers.push(config);
+                layouts.push(layout);
             }
         }
         let priority = |node: &String| group.priorities.get(node).copied().and_then(Priority::new);
@@ -315,7 +325,10 @@ impl Build<'_> {
             track: if member { self.track(group) } else { Vec::new() },
             routers,
         };
-        (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts })
+        let routes =
+            group.routes.iter().filter(|_| member).map(|route| self.route(route)).collect();
+        let rules = if member { group.rules.clone() } else { Vec::new() };
+        (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts, routes, rules })
     }
 }
 
@@ -354,6 +367,39 @@ mod tests {
         let kinds: Vec<_> = layout.core.paths.iter().map(|p| (p.name.as_str(), p.kind)).collect();
         let expected = [("link:lan", core::PathKind::Router), ("link:sync", core::PathKind::Link)];
         assert_eq!(kinds, expected);
-        assert_eq!(layout.core.groups[0].routers[0].path, Some(PathId(0)));
+        assert_eq!(layout.core.groups[0].routers[0].path, Some(evergate_core::ident::PathId(0)));
+    }
+
+    #[test]
+    fn addresses_on_another_interface_are_a_router_beside_that_is_advertised_by_the_first() {
+        let layout = layout(
+            r#"
+            [cluster]
+            name = "edge"
+            [node.gw1]
+            [group.g.router.lan]
+            interface = "lan"
+            vrid = 51
+            addresses = [
+              "10.91.0.1/24",
+              { address = "10.92.0.1/24", interface = { gw1 = "wan" }, label = "wan:vip" },
+              { address = "10.91.0.2/24", advertise = false, keep = false },
+              { address = "10.93.0.1/24", interface = "lan" },
+            ]
+            "#,
+        );
+        let [lan, wan] = &layout.core.groups[0].routers[..] else { panic!("{layout:?}") };
+        assert_eq!((lan.id.as_str(), lan.vrid.is_some()), ("g/lan/ipv4", true));
+        assert_eq!((wan.id.as_str(), wan.vrid.is_some()), ("g/lan/ipv4/wan", false));
+        assert_eq!(layout.interface(wan.interface), "wan");
+        assert_eq!((lan.addresses.len(), wan.addresses.len()), (3, 1));
+        let [main, beside] = &layout.groups[0].routers[..] else { panic!("two views of each") };
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let expected = ["10.91.0.1", "10.92.0.1", "10.93.0.1"].map(ip);
+        assert_eq!(main.advertised, expected);
+        assert!(beside.advertised.is_empty());
+        assert_eq!(beside.addresses[0].attributes.label.as_deref(), Some("wan:vip"));
+        let left_alone = |text: &str| layout.is_left_alone(0, lan.interface, ip(text));
+        assert!(left_alone("10.91.0.2") && !left_alone("10.91.0.1"));
     }
 }

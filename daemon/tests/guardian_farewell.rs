@@ -105,7 +105,7 @@ fn resign_before(own: IpAddr, other: IpAddr, answers: bool) -> (Duration, usize,
     assert!(ip("addr show dev evk1").contains("10.9.0.100"));
     let held = HeldAddress { ifindex, address, prefix_length: 24 };
     let estate = Estate {
-        groups: vec![Holding { group: "gateway".into(), addresses: vec![held] }],
+        groups: vec![Holding { group: "gateway".into(), addresses: vec![held], ways: Vec::new() }],
         wills: vec![advert(ifindex, own, 0)],
     };
     let (mut farewell, errors) = Farewell::open();

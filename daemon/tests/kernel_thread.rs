@@ -7,9 +7,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use caps::{CapSet, Capability};
+use evergate_api::config::model::Network;
 use evergate_daemon::kernel::addresses::AddressSpec;
 use evergate_daemon::kernel::requests::Kernel;
-use evergate_daemon::kernel_thread::{Granted, Holder, KernelThread, Wish};
+use evergate_daemon::kernel::ways::{NextHop, RouteSpec, UNICAST};
+use evergate_daemon::kernel_thread::{Granted, Holder, KernelThread, WantedWay, WaysReport, Wish};
 use evergate_daemon::sys::ready::Bell;
 use namespace::{eventually, in_namespace, interface, ip, pause};
 
@@ -37,8 +39,8 @@ impl World {
     }
 
     fn wish(&self, serial: u32, hosts: &[u8], lease_s: Option<u32>) -> Wish {
-        let addresses = hosts.iter().map(|host| self.spec(*host)).collect();
-        Wish { serial, addresses, lease_s, after: None }
+        let addresses = hosts.iter().map(|host| self.spec(*host).into()).collect();
+        Wish { serial, addresses, ways: Vec::new(), restore: true, lease_s, after: None }
     }
 
     /// Leaves wishes together and waits for as many answers.
@@ -51,6 +53,36 @@ impl World {
         });
         assert!(all, "{granted:?}");
         granted
+    }
+
+    /// The same with routes over evk1, those that are kept and those that are not.
+    fn routed(&self, serial: u32, kept: &[&str], loose: &[&str], lease_s: Option<u32>) -> Wish {
+        let all = kept.iter().map(|to| (to, true)).chain(loose.iter().map(|to| (to, false)));
+        let ways = all.map(|(to, keep)| WantedWay { keep, ..self.route(to) }).collect();
+        Wish { ways, ..self.wish(serial, &[1], lease_s) }
+    }
+
+    fn route(&self, to: &str) -> WantedWay {
+        let (ip, prefix) = to.split_once('/').unwrap();
+        let to_network = Network { ip: ip.parse().unwrap(), prefix: prefix.parse().unwrap() };
+        let spec = RouteSpec {
+            to: to_network,
+            kind: UNICAST,
+            hops: vec![NextHop {
+                via: None,
+                ifindex: Some(self.ifindex),
+                weight: 1,
+                onlink: false,
+            }],
+            source: "10.91.0.1".parse().ok(),
+            metric: None,
+            table: 254,
+            scope: None,
+            mtu: None,
+            advmss: None,
+            hop_limit: None,
+        };
+        WantedWay { way: spec.way(), name: to.into(), keep: true }
     }
 
     fn holds(&self, host: u8) -> bool {
@@ -172,7 +204,7 @@ fn groups_that_renew_at_one_moment_are_each_told_what_came_of_it() {
         let wishes = |serial, lease| {
             let mut wishes =
                 [1, 2, 3].map(|host| (Holder(host.into()), world.wish(serial, &[host], lease)));
-            wishes[2].1.addresses[0].ifindex = third;
+            wishes[2].1.addresses[0].spec.ifindex = third;
             wishes
         };
         let told = |granted: Vec<Granted>| -> Vec<_> {
@@ -192,5 +224,63 @@ fn groups_that_renew_at_one_moment_are_each_told_what_came_of_it() {
         ip("link del evk3");
         let granted = told(world.ask(wishes(3, LEASE)));
         assert_eq!(granted, [(1, 3, true), (2, 3, true), (3, 3, false)]);
+    });
+}
+
+#[test]
+fn routes_come_after_the_addresses_are_put_back_and_go_before_them() {
+    in_namespace(|| {
+        let world = World::new();
+        let shown = || ip("route show proto 230");
+        let put_back = |granted: Vec<Granted>| -> Vec<String> {
+            granted[0].ways.put_back.iter().map(|name| name.to_string()).collect()
+        };
+        let kept = ["10.1.0.0/16", "10.2.0.0/16"];
+        let granted = world.ask([(ONE, world.routed(1, &kept, &["10.3.0.0/16"], LEASE))]);
+        // Their source is the address, so they could not be there before it.
+        assert_eq!(
+            (granted[0].result.is_ok(), granted[0].ways.clone()),
+            (true, WaysReport::default())
+        );
+        assert_eq!(shown().lines().count(), 3, "{}", shown());
+        ip("route del 10.1.0.0/16");
+        ip("route del 10.3.0.0/16");
+        let again = world.ask([(ONE, world.routed(2, &kept, &["10.3.0.0/16"], LEASE))]);
+        assert_eq!(put_back(again), ["10.1.0.0/16"]);
+        assert!(shown().contains("10.1.0.0/16") && !shown().contains("10.3.0.0/16"));
+        ip("route del 10.2.0.0/16");
+        let resting = Wish { restore: false, ..world.routed(3, &kept, &[], LEASE) };
+        assert!(put_back(world.ask([(ONE, resting)])).is_empty());
+        assert!(!shown().contains("10.2.0.0/16"));
+        assert_eq!(
+            put_back(world.ask([(ONE, world.routed(4, &kept, &[], LEASE))])),
+            ["10.2.0.0/16"]
+        );
+        // Another list: what is on both is not touched.
+        world.ask([(ONE, world.routed(5, &["10.2.0.0/16", "10.4.0.0/16"], &[], LEASE))]);
+        assert!(!shown().contains("10.1.0.0/16") && shown().contains("10.4.0.0/16"));
+        world.ask([(ONE, world.routed(6, &["10.4.0.0/16"], &[], None))]);
+        assert_eq!(shown(), "");
+        assert!(!world.holds(1));
+        assert!(world.complaints.borrow().is_empty(), "{:?}", world.complaints);
+    });
+}
+
+#[test]
+fn a_route_that_is_refused_keeps_no_address_away_and_a_holder_that_is_gone_has_no_routes() {
+    in_namespace(|| {
+        let world = World::new();
+        let mut wish = world.routed(1, &["10.1.0.0/16"], &[], LEASE);
+        let mut wrong = world.route("10.5.0.0/16");
+        // No such interface.
+        wrong.way.body.truncate(wrong.way.body.len() - 4);
+        wrong.way.body.extend(4_000_u32.to_ne_bytes());
+        wish.ways.push(wrong);
+        let granted = world.ask([(ONE, wish)]);
+        assert!(granted[0].result.is_ok() && world.holds(1));
+        assert_eq!(granted[0].ways.missing.len(), 1, "{granted:?}");
+        assert!(ip("route show proto 230").contains("10.1.0.0/16"));
+        world.thread.retire(ONE);
+        assert!(eventually(2000, || ip("route show proto 230").is_empty() && !world.holds(1)));
     });
 }

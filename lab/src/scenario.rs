@@ -1,6 +1,8 @@
 //! The tests of the lab by name, run one at a time: a lab measures time, so nothing else may run beside it.
 
 mod address;
+mod announce;
+mod attributes;
 mod bad_input;
 mod calm;
 mod conntrackd;
@@ -12,6 +14,7 @@ mod replay;
 mod replicate_flows;
 mod replicate_loss;
 mod replicate_repair;
+mod routes;
 mod speed;
 mod stateful;
 mod stateful_flows;
@@ -120,13 +123,16 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 20] = [
+    let groups: [&'static [Scenario]; 23] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
         process::SCENARIOS,
         partition::SCENARIOS,
         address::SCENARIOS,
+        announce::SCENARIOS,
+        attributes::SCENARIOS,
+        routes::SCENARIOS,
         interop::SCENARIOS,
         bad_input::SCENARIOS,
         reload::SCENARIOS,

@@ -6,7 +6,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod address;
+mod announce;
+mod route;
+
 pub use super::check::{Check, GroupIs, Host, RunAs, Test, Track};
+pub use address::{Address, LABEL_MAX, Scope};
+pub use announce::{
+    ANNOUNCE_INTERVAL_MAX, ANNOUNCE_MAX, ANNOUNCE_MIN, ANNOUNCE_REPEAT_MAX, Announce,
+};
+pub use route::{
+    Hop, NEXTHOP_WEIGHT_MAX, NEXTHOPS_MAX, ROUTES_MAX, RULES_MAX, Route, RouteKind, Rule,
+    RuleAction, TABLE_MAIN,
+};
 
 /// The interval between heartbeats unless told otherwise.
 pub const HEARTBEAT_DEFAULT: Duration = Duration::from_millis(10);
@@ -51,10 +63,6 @@ pub const AUTH_WINDOW_MIN: Duration = Duration::from_secs(3);
 pub const AUTH_WINDOW_MAX: Duration = Duration::from_secs(300);
 /// The window unless told otherwise, if three adverts do not take longer.
 pub const AUTH_WINDOW_DEFAULT: Duration = Duration::from_secs(5);
-/// How often an active router may be told to repeat its announcements.
-pub const ANNOUNCE_MIN: Duration = Duration::from_secs(1);
-/// How seldom an active router may be told to repeat its announcements.
-pub const ANNOUNCE_MAX: Duration = Duration::from_secs(3600);
 /// How long changes of a connection are collected before they are replicated, unless told otherwise.
 pub const COALESCE_DEFAULT: Duration = Duration::from_millis(2);
 /// The longest time that changes of a connection may be collected.
@@ -176,6 +184,10 @@ pub struct Group {
     pub vrrp: Vrrp,
     /// `[group.NAME.router.NAME]`, by name.
     pub routers: BTreeMap<String, Router>,
+    /// Routes that come with its addresses, in the order of the file.
+    pub routes: Vec<Route>,
+    /// Rules that come with its addresses, in the order of the file.
+    pub rules: Vec<Rule>,
 }
 
 /// How the active node of a group is chosen.
@@ -329,8 +341,8 @@ pub struct Router {
     pub source: Option<PerNode<IpAddr>>,
     /// Do heartbeats run on its interface?
     pub heartbeat: bool,
-    /// How the addresses are announced.
-    pub announce: Announce,
+    /// How the addresses are announced, if they are.
+    pub announce: Option<Announce>,
     /// All speakers, where adverts go to each of them; empty for multicast.
     pub unicast_peers: Vec<IpAddr>,
 }
@@ -345,55 +357,11 @@ impl Router {
     pub fn ipv6(&self) -> impl Iterator<Item = &Address> {
         self.addresses.iter().filter(|address| address.ip.is_ipv6())
     }
-}
 
-/// How the addresses of a router are announced by gratuitous ARP and unsolicited NA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announce {
-    /// Not at all.
-    Never,
-    /// After a takeover.
-    OnTakeover,
-    /// After a takeover, and again this often while active.
-    Every(Duration),
-}
-
-/// A virtual address with its prefix length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address {
-    /// The address.
-    pub ip: IpAddr,
-    /// The prefix length, 1 to 32 or 1 to 128.
-    pub prefix: u8,
-}
-
-impl Address {
-    /// Why no host can have it, if none can: what it is instead.
-    pub fn unusable(&self) -> Option<&'static str> {
-        if self.ip.is_multicast() {
-            return Some("a multicast address");
-        }
-        if self.ip.is_loopback() {
-            return Some("a loopback address");
-        }
-        if self.ip.is_unspecified() {
-            return Some("no address at all");
-        }
-        let IpAddr::V4(ip) = self.ip else { return None };
-        let host_mask = u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
-        match u32::from(ip) & host_mask {
-            0 if self.prefix < 31 => Some("the address of its whole subnet"),
-            host if host == host_mask && self.prefix < 31 => {
-                Some("the broadcast address of its subnet")
-            }
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.ip, self.prefix)
+    /// The interface of one of its addresses on a node.
+    pub fn interface_of<'a>(&'a self, address: &'a Address, node: &str) -> Option<&'a String> {
+        let own = address.interface.as_ref().and_then(|interface| interface.get(node));
+        own.or_else(|| self.interface.get(node))
     }
 }
 

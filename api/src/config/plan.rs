@@ -5,8 +5,8 @@ use std::fmt::Display;
 
 use super::duration::shown;
 use super::model::{
-    Announce, Check, Config, Failback, Group, Link, Node, PerNode, Replicate, Router, Vrrp,
-    protocol_name,
+    Address, Announce, Check, Config, Failback, Group, Link, Node, PerNode, Replicate, Router,
+    Vrrp, protocol_name,
 };
 
 /// The difference between two configurations.
@@ -203,10 +203,28 @@ impl Plan {
         self.value(&format!("{what}: failback"), failback(old.failback), failback(new.failback));
         self.track(&what, old, new);
         self.vrrp(&what, &old.vrrp, &new.vrrp);
+        self.listed(&what, &old.routes, &new.routes);
+        self.listed(&what, &old.rules, &new.rules);
         let kind = format!("{what}: router");
         self.named(&kind, &old.routers, &new.routers, |plan, router, old, new| {
             plan.router(&format!("router {name}/{router}"), old, new);
         });
+    }
+
+    /// Compares routes or rules, which have no names: what they say stands for them.
+    fn listed<T: PartialEq + Display>(&mut self, what: &str, old: &[T], new: &[T]) {
+        for one in old.iter().filter(|one| !new.contains(one)) {
+            self.say(format!("{what}: remove {one}"));
+        }
+        for one in new.iter().filter(|one| !old.contains(one)) {
+            self.say(format!("{what}: add {one}"));
+        }
+        let order = |all: &[T], others: &[T]| {
+            all.iter().filter(|one| others.contains(one)).map(T::to_string).collect::<Vec<_>>()
+        };
+        if order(old, new) != order(new, old) {
+            self.say(format!("{what}: another order of routes or rules"));
+        }
     }
 
     fn vrrp(&mut self, what: &str, old: &Vrrp, new: &Vrrp) {
@@ -230,25 +248,39 @@ impl Plan {
             per_node(Some(&old.interface)),
             per_node(Some(&new.interface)),
         );
-        for address in old.addresses.iter().filter(|address| !new.addresses.contains(address)) {
-            self.say(format!("{what}: remove {address}"));
-        }
-        for address in new.addresses.iter().filter(|address| !old.addresses.contains(address)) {
-            self.say(format!("{what}: add {address}"));
-        }
-        let common = |a: &Router, b: &Router| {
-            let kept = a.addresses.iter().filter(|address| b.addresses.contains(address));
-            kept.copied().collect::<Vec<_>>()
-        };
-        if common(old, new) != common(new, old) {
-            self.say(format!("{what}: another order of addresses"));
-        }
+        self.addresses(what, &old.addresses, &new.addresses);
         let source = |router: &Router| per_node(router.source.as_ref());
         self.value(&format!("{what}: source"), source(old), source(new));
         self.value(&format!("{what}: heartbeat"), old.heartbeat, new.heartbeat);
         self.value(&format!("{what}: announce"), announce(old.announce), announce(new.announce));
         if old.unicast_peers != new.unicast_peers {
             self.say(format!("{what}: other unicast peers"));
+        }
+    }
+}
+
+impl Plan {
+    fn addresses(&mut self, what: &str, old: &[Address], new: &[Address]) {
+        let is_in = |all: &[Address], one: &Address| all.iter().any(|other| other.is_same(one));
+        for address in old.iter().filter(|address| !is_in(new, address)) {
+            self.say(format!("{what}: remove {address}"));
+        }
+        for address in new {
+            match old.iter().find(|before| before.is_same(address)) {
+                None => self.say(format!("{what}: add {address}")),
+                Some(before) if before == address => {}
+                Some(before) if before.installs_as(address) => {
+                    self.say(format!("{what}: {address} with other rules"));
+                }
+                Some(_) => self.say(format!("{what}: remove {address} and add it in another way")),
+            }
+        }
+        let order = |all: &[Address], others: &[Address]| {
+            let kept = all.iter().filter(|address| is_in(others, address));
+            kept.map(|address| (address.ip, address.prefix)).collect::<Vec<_>>()
+        };
+        if order(old, new) != order(new, old) {
+            self.say(format!("{what}: another order of addresses"));
         }
     }
 }
@@ -277,10 +309,6 @@ fn failback(failback: Failback) -> String {
     }
 }
 
-fn announce(announce: Announce) -> String {
-    match announce {
-        Announce::Never => "never".to_owned(),
-        Announce::OnTakeover => "on takeover".to_owned(),
-        Announce::Every(interval) => format!("every {}", shown(interval)),
-    }
+fn announce(announce: Option<Announce>) -> String {
+    announce.map_or("never".to_owned(), |announce| announce.to_string())
 }

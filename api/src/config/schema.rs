@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use super::check::{COUNT_MAX, USER_DEFAULT, WEIGHT_MAX, WORDS_MAX};
 use super::model::{
-    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, AUTH_KEYS_MAX, CONNTRACKD_GROUP_DEFAULT,
-    CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LINKS_MAX, MARKS_MAX, NODES_MAX,
-    PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, UNICAST_PEERS_MAX, ZONES_MAX,
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, ANNOUNCE_REPEAT_MAX, AUTH_KEYS_MAX,
+    CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LABEL_MAX,
+    LINKS_MAX, MARKS_MAX, NEXTHOP_WEIGHT_MAX, NEXTHOPS_MAX, NODES_MAX, PORT_DEFAULT,
+    PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, ROUTES_MAX, RULES_MAX, RouteKind, Scope,
+    UNICAST_PEERS_MAX, ZONES_MAX,
 };
 use super::words::NAME_MAX;
 
@@ -40,6 +42,7 @@ pub fn schema() -> Value {
                 "maxLength": INTERFACE_NAME_MAX,
                 "pattern": "^[^\\s/:]+$"
             },
+            "address": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" },
             "ip": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+$" },
             "priority": { "type": "integer", "minimum": 1, "maximum": PRIORITY_MAX },
         }
@@ -206,15 +209,44 @@ fn shared() -> Value {
             "description": "Do heartbeats run on the interface of the router?"
         },
         "announce": {
-            "description": "Announce addresses after a takeover; a duration repeats it.",
+            "description": "Announce addresses after a takeover; a duration repeats it while active, \
+                            a table is a schedule.",
             "default": true,
-            "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/duration" }]
+            "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/duration" }, announce()]
         },
         "unicast_peers": {
             "type": "array", "maxItems": UNICAST_PEERS_MAX, "items": { "$ref": "#/$defs/ip" },
             "description": "All speakers; adverts go to each of them. A node skips itself."
         },
     })
+}
+
+fn announce() -> Value {
+    let times = |least: u16, text: &str| {
+        json!({
+            "type": "integer", "minimum": least, "maximum": ANNOUNCE_REPEAT_MAX,
+            "description": text
+        })
+    };
+    let properties = json!({
+        "repeat": times(1, "How often each address is announced after a takeover; default 1."),
+        "again_after": reference("duration", "As often once more, this long after it; 0s: not."),
+        "refresh": reference("duration", "Announce again this often while active, 1s to 24h."),
+        "refresh_repeat": times(1, "How often each of those times; default 1."),
+        "lower_repeat": times(
+            0,
+            "How often when an active router of lower priority is heard; default `repeat`."
+        ),
+        "lower_after": reference(
+            "duration",
+            "As often once more, this long after it; default `again_after`."
+        ),
+        "interval": reference(
+            "duration",
+            "The shortest time between two announcements on an interface, up to 1s; default 0s."
+        ),
+    });
+    table(properties, &[])
 }
 
 fn group() -> Value {
@@ -248,6 +280,14 @@ fn group() -> Value {
     });
     properties["vrrp"] = vrrp("What the routers of the group say on the wire.");
     properties["router"] = named("The virtual routers of the group, by name.", router());
+    properties["routes"] = json!({
+        "type": "array", "maxItems": ROUTES_MAX, "items": route(),
+        "description": "Routes that come and go with the addresses."
+    });
+    properties["rules"] = json!({
+        "type": "array", "maxItems": RULES_MAX, "items": rule(),
+        "description": "Rules of policy routing that come and go with the addresses."
+    });
     described(table(properties, &["router"]), "What moves as one unit.")
 }
 
@@ -295,12 +335,116 @@ fn router() -> Value {
     });
     properties["addresses"] = json!({
         "type": "array", "minItems": 1, "maxItems": ADDRESSES_IPV4_MAX + ADDRESSES_IPV6_MAX,
-        "items": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" },
+        "items": { "anyOf": [{ "$ref": "#/$defs/address" }, address()] },
         "description": "The virtual addresses with their prefix lengths."
     });
     properties["source"] = per_node("ip", "The source address of adverts.");
     let text = "A virtual router: one interface, one or two address families.";
     described(table(properties, &["interface", "addresses"]), text)
+}
+
+fn whole(least: u32, most: u32, text: &str) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": most, "description": text })
+}
+
+fn kept() -> Value {
+    json!({ "type": "boolean", "default": true, "description": "Put back when it is removed." })
+}
+
+fn hop() -> Value {
+    json!({
+        "via": reference("ip", "The next router."),
+        "interface": per_node("interface", "The interface."),
+        "onlink": {
+            "type": "boolean", "default": false,
+            "description": "The next router is there, whatever the addresses say."
+        },
+    })
+}
+
+fn route() -> Value {
+    let kinds: Vec<&str> = RouteKind::WORDS.iter().map(|(word, _)| *word).collect();
+    let scopes: Vec<&str> = Scope::WORDS.iter().map(|(word, _)| *word).collect();
+    let mut nexthop = hop();
+    nexthop["weight"] = whole(1, NEXTHOP_WEIGHT_MAX.into(), "Its share; default 1.");
+    let mut properties = hop();
+    properties["to"] = json!({
+        "type": "string", "pattern": "^(default|[0-9A-Fa-f:.]+/[0-9]{1,3})$",
+        "description": "Where it leads."
+    });
+    properties["type"] = json!({
+        "enum": kinds, "default": "unicast", "description": "What becomes of the packets."
+    });
+    properties["nexthops"] = json!({
+        "type": "array", "minItems": 1, "maxItems": NEXTHOPS_MAX, "items": table(nexthop, &[]),
+        "description": "Several ways."
+    });
+    properties["source"] = reference("ip", "What our own packets come from.");
+    properties["metric"] = whole(0, u32::MAX, "The lowest of the same destination counts.");
+    properties["table"] = whole(1, u32::MAX, "The table; default 254, which is main.");
+    properties["scope"] = json!({ "enum": scopes, "description": "IPv4." });
+    properties["mtu"] = whole(68, 65_535, "The largest packet.");
+    properties["advmss"] = whole(1, 65_535, "The largest segment of TCP.");
+    properties["hoplimit"] = whole(1, 255, "The hop limit of our own packets.");
+    properties["keep"] = kept();
+    table(properties, &["to"])
+}
+
+fn rule() -> Value {
+    let network = json!({ "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" });
+    let name = json!({ "$ref": "#/$defs/interface" });
+    let properties = json!({
+        "from": described(network.clone(), "Packets from here."),
+        "to": described(network, "Packets to there."),
+        "in": described(name.clone(), "Packets that come in here."),
+        "out": described(name, "Packets of sockets that are bound to this interface."),
+        "mark": {
+            "type": "string",
+            "pattern": "^(0x[0-9A-Fa-f]+|[0-9]+)(/(0x[0-9A-Fa-f]+|[0-9]+))?$",
+            "description": "Packets with this mark."
+        },
+        "tos": whole(0, 255, "Packets with this type of service."),
+        "not": { "type": "boolean", "default": false, "description": "All packets but those." },
+        "table": whole(1, u32::MAX, "The table that is asked."),
+        "type": {
+            "enum": ["blackhole", "unreachable", "prohibit", "nop"],
+            "description": "What becomes of them instead."
+        },
+        "priority": whole(1, u32::MAX, "Its number: the lowest is asked first."),
+        "suppress_prefix": whole(0, 128, "Pass over routes with no longer prefix."),
+        "keep": kept(),
+    });
+    table(properties, &["priority"])
+}
+
+fn address() -> Value {
+    let flag = |default: Value, text: &str| json!({ "type": "boolean", "default": default, "description": text });
+    let scopes: Vec<&str> = Scope::WORDS.iter().map(|(word, _)| *word).collect();
+    let mut deprecated = flag(json!(null), "Never chosen as a source; default: IPv6 yes.");
+    deprecated.as_object_mut().map(|keys| keys.remove("default"));
+    let properties = json!({
+        "address": reference("address", "The address with its prefix length."),
+        "interface": per_node("interface", "Another interface than that of the router."),
+        "label": {
+            "type": "string", "minLength": 1, "maxLength": LABEL_MAX, "pattern": "^[!-~]+$",
+            "description": "The label that `ip` shows; IPv4."
+        },
+        "scope": { "enum": scopes, "description": "How far it is valid; IPv4." },
+        "peer": {
+            "type": "string", "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$",
+            "description": "The other end; its prefix length, if it has one, counts."
+        },
+        "broadcast": {
+            "type": "string", "pattern": "^(auto|[0-9.]+)$",
+            "description": "The broadcast address; IPv4."
+        },
+        "advertise": flag(json!(true), "Is it in the adverts?"),
+        "deprecated": deprecated,
+        "detect_duplicates": flag(json!(false), "Look for another holder first; IPv6."),
+        "prefix_route": flag(json!(true), "A route to its subnet."),
+        "keep": flag(json!(true), "Put it back when somebody removes it."),
+    });
+    table(properties, &["address"])
 }
 
 fn conntrackd() -> Value {

@@ -17,13 +17,18 @@ pub(crate) enum Place {
     GroupVrrp,
     Router,
     Check,
+    Announce,
+    Address,
+    Route,
+    Nexthop,
+    Rule,
     Replicate,
     Conntrackd,
 }
 
 impl Place {
     /// Where a key without a place of its own may belong, the likeliest first.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 16] = [
         Self::Router,
         Self::Group,
         Self::GroupVrrp,
@@ -32,6 +37,11 @@ impl Place {
         Self::Link,
         Self::Vrrp,
         Self::Check,
+        Self::Announce,
+        Self::Address,
+        Self::Route,
+        Self::Nexthop,
+        Self::Rule,
         Self::Replicate,
         Self::Root,
         Self::Conntrackd,
@@ -60,6 +70,8 @@ impl Place {
                 "accept",
                 "announce",
                 "unicast_peers",
+                "routes",
+                "rules",
             ],
             Self::Router => &[
                 "interface",
@@ -82,6 +94,59 @@ impl Place {
                 "invert",
                 "user",
                 "user_group",
+            ],
+            Self::Announce => &[
+                "repeat",
+                "again_after",
+                "refresh",
+                "refresh_repeat",
+                "lower_repeat",
+                "lower_after",
+                "interval",
+            ],
+            Self::Address => &[
+                "address",
+                "interface",
+                "label",
+                "scope",
+                "peer",
+                "broadcast",
+                "advertise",
+                "deprecated",
+                "detect_duplicates",
+                "prefix_route",
+                "keep",
+            ],
+            Self::Route => &[
+                "to",
+                "via",
+                "interface",
+                "source",
+                "metric",
+                "table",
+                "type",
+                "scope",
+                "mtu",
+                "advmss",
+                "hoplimit",
+                "onlink",
+                "nexthops",
+                "keep",
+            ],
+            Self::Nexthop => &["via", "interface", "weight", "onlink"],
+            Self::Rule => &[
+                "from",
+                "to",
+                "in",
+                "out",
+                "mark",
+                "tos",
+                "not",
+                "table",
+                "type",
+                "priority",
+                "suppress_prefix",
+                "keep",
             ],
             Self::Replicate => &[
                 "links",
@@ -117,6 +182,11 @@ impl Place {
             Self::GroupVrrp => "[group.NAME.vrrp]",
             Self::Router => "[group.NAME.router.NAME]",
             Self::Check => "[check.NAME]",
+            Self::Announce => "`announce`",
+            Self::Address => "an entry of `addresses`",
+            Self::Route => "an entry of `routes`",
+            Self::Nexthop => "an entry of `nexthops`",
+            Self::Rule => "an entry of `rules`",
             Self::Replicate => "[replicate]",
             Self::Conntrackd => "[replicate.conntrackd]",
         }
@@ -148,7 +218,9 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         "vrrp_version" => "we call it `version`, under [vrrp] or [group.NAME.vrrp]",
         "vrrp_sync_group" => "we call it [group.NAME]",
         "vrrp_instance" => "we call it [group.NAME.router.NAME]",
-        "virtual_ipaddress_excluded" => "put them into a router without `vrid`, in the same group",
+        "virtual_ipaddress_excluded" => {
+            "list them in `addresses` too, as { address = \"10.0.0.9/24\", advertise = false }"
+        }
         "mcast_src_ip" | "unicast_src_ip" => {
             "we call it `source`, under [group.NAME.router.NAME], as a table by node"
         }
@@ -171,9 +243,9 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         | "notify_deleted" | "smtp_alert" => {
             "programs that run on a change are not built yet; watch `evergate events --follow`"
         }
-        "virtual_routes" | "virtual_rules" | "virtual_server" => {
-            "no counterpart here: Evergate holds addresses only, so leave it out"
-        }
+        "virtual_routes" => "we call it `routes`, under [group.NAME]",
+        "virtual_rules" => "we call it `rules`, under [group.NAME]",
+        "virtual_server" => "no counterpart here: Evergate balances no load, so leave it out",
         _ => return None,
     })
 }

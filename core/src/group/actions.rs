@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Announcing, Group, Predecessor, Scene, State};
 use crate::config::{BEATS_TOGETHER, LEASE};
-use crate::effect::{Cause, Effect, Note};
+use crate::effect::{Cause, Effect, Note, Occasion};
 use crate::fault::Fault;
 use crate::heartbeat::{GroupReport, Outcome, Role};
 use crate::ident::{NodeId, RouterId};
@@ -78,7 +78,7 @@ impl Group {
     fn announce_again(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         let now = scene.now;
         if let Some(announcing) = self.announcing.as_mut().filter(|it| it.next <= now) {
-            out.push(Effect::Announce(self.id));
+            out.push(Effect::Announce { group: self.id, occasion: Occasion::Once });
             announcing.next = now + ANNOUNCE_EVERY;
             if announcing.next > announcing.until {
                 self.announcing = None;
@@ -86,7 +86,10 @@ impl Group {
         }
         let over = |rival: &mut super::Rival| rival.announce_at <= now;
         if let Some(rival) = self.rival.take_if(over) {
-            out.push(Effect::Announce(self.id));
+            // A node of ours may have drawn traffic away until now, whatever its routers' schedules are.
+            let ours = rival.node.is_some();
+            let occasion = if ours { Occasion::Once } else { Occasion::LowerGone };
+            out.push(Effect::Announce { group: self.id, occasion });
             let still = rival.node.is_some_and(|node| self.rivals(scene).any(|(r, _)| r == node));
             if still {
                 let announce_at = now + scene.config.advert;
@@ -238,7 +241,7 @@ impl Group {
         if let Cause::HandedOver(_) = cause {
             self.advertise(scene, self.priority(scene).map_or(0, |p| p.get()), out);
         }
-        out.push(Effect::Announce(self.id));
+        out.push(Effect::Announce { group: self.id, occasion: Occasion::TookOver });
         // A former holder that has not resigned may answer for the addresses until its lease ends.
         let silent = matches!(cause, Cause::Died(_) | Cause::DownTimer | Cause::FirstInRank);
         let until = now + if silent { LEASE + ANNOUNCE_FOR } else { ANNOUNCE_FOR };

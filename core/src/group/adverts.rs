@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Group, Rival, Scene, State};
 use crate::config::Failback;
-use crate::effect::{Cause, Effect};
+use crate::effect::{Cause, Effect, Occasion};
 use crate::heartbeat::Role;
 use crate::ident::{NodeId, RouterId};
 use crate::vrrp::Heard;
@@ -112,7 +112,7 @@ impl Group {
         self.speak(scene, advert.router, ours.get(), out);
         if self.rival.is_none() {
             self.note_conflict(true, out);
-            out.push(Effect::Announce(self.id));
+            out.push(Effect::Announce { group: self.id, occasion: Occasion::LowerHeard });
         }
         let announce_at = scene.now + scene.config.advert;
         self.rival = Some(Rival { node: None, announce_at });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::handover::READY_STABLE;
 use super::{Group, Scene, State};
 use crate::config::Failback;
-use crate::effect::{Cause, Effect, Note, View};
+use crate::effect::{Cause, Effect, Note, Occasion, View};
 use crate::heartbeat::{GroupReport, Role};
 use crate::ident::NodeId;
 use crate::time::Instant;
@@ -254,7 +254,7 @@ impl Group {
             || !matches!(role, Some(Role::Active | Role::Releasing));
         if gone || predecessor.until <= scene.now {
             self.predecessor = None;
-            out.push(Effect::Announce(self.id));
+            out.push(Effect::Announce { group: self.id, occasion: Occasion::Once });
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Group, Scene, State};
 use crate::config::LEASE;
-use crate::effect::{Cause, Effect, Note};
+use crate::effect::{Cause, Effect, Note, Occasion};
 use crate::fault::Fault;
 use crate::input::Refused;
 use crate::time::Instant;
@@ -172,14 +172,14 @@ impl Group {
         }
         self.kernel.put_back.push(now);
         self.own(scene, Some(scene.lease), out);
-        out.push(Effect::Announce(self.id));
+        out.push(Effect::Announce { group: self.id, occasion: Occasion::Once });
         out.push(Effect::Note(Note::PutBack(self.id)));
     }
 
     /// Asks the kernel once more for everything, under the present configuration.
     pub(crate) fn hold_again(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         self.own(scene, Some(scene.lease), out);
-        out.push(Effect::Announce(self.id));
+        out.push(Effect::Announce { group: self.id, occasion: Occasion::Once });
     }
 
     /// Asks the kernel to let go once more, under the present configuration, if it is to let go or

@@ -37,6 +37,7 @@ pub(crate) use actions::next_beat;
 pub use adverts::Advert;
 pub use election::{Obstacle, Rank};
 pub use handover::{HANDOVER_LIMIT, Handover, Origin, READY_PATIENCE};
+pub use kernel::{PUT_BACK_MAX, PUT_BACK_WINDOW};
 pub use scene::{Scene, Sight};
 pub use weight::{SETTLED_AFTER, Weight};
 

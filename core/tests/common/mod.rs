@@ -235,7 +235,7 @@ impl Pair {
                 Effect::Answer { outcome, .. } => self.answers.push(outcome),
                 Effect::Note(note) => self.notes.push((at, note)),
                 Effect::Stopped => self.stopped[at] = true,
-                Effect::Announce(_) | Effect::Configured | Effect::Probe(_) => {}
+                Effect::Announce { .. } | Effect::Configured | Effect::Probe(_) => {}
             }
         }
     }

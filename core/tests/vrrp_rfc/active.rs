@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evergate_core::Effect;
 use evergate_core::config::{Failback, Version};
-use evergate_core::effect::Note;
+use evergate_core::effect::{Note, Occasion};
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{Family, GroupId};
 
@@ -130,7 +130,8 @@ fn who_ranks_lower_is_told_at_once_and_changes_nothing() {
             router.mark();
             router.hears(priority, source.into());
             assert_eq!(router.adverts(), [(Duration::ZERO, 100)]);
-            assert!(router.done().contains(&&Effect::Announce(GROUP)), "{:?}", router.done());
+            let announces = Effect::Announce { group: GROUP, occasion: Occasion::LowerHeard };
+            assert!(router.done().contains(&&announces), "{:?}", router.done());
             router.run(700 * MS);
             assert_eq!(router.adverts()[1..], [(700 * MS, 100)], "the regular one, in its time");
             assert_eq!(router.role(), Role::Active);

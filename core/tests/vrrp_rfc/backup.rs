@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use evergate_core::Effect;
 use evergate_core::config::{Failback, Version};
+use evergate_core::effect::Occasion;
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{Family, GroupId};
 
@@ -22,7 +23,11 @@ fn when_its_timer_ends_it_advertises_first_then_takes_the_addresses_then_announc
         claims_after(&mut router, DOWN);
         assert!(matches!(
             router.done()[..],
-            [Effect::Advertise { .. }, Effect::Own { lease: Some(_), .. }, Effect::Announce(GROUP)]
+            [
+                Effect::Advertise { .. },
+                Effect::Own { lease: Some(_), .. },
+                Effect::Announce { occasion: Occasion::TookOver, .. }
+            ]
         ));
         router.mark();
         router.run(SECOND - MS);

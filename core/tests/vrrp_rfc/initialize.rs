@@ -57,7 +57,11 @@ fn the_owner_of_the_addresses_begins_as_active() {
             assert_eq!(router.adverts(), [(Duration::ZERO, 255)]);
             assert!(matches!(
                 router.done()[..],
-                [Effect::Advertise { .. }, Effect::Own { lease: Some(_), .. }, Effect::Announce(_)]
+                [
+                    Effect::Advertise { .. },
+                    Effect::Own { lease: Some(_), .. },
+                    Effect::Announce { .. }
+                ]
             ));
             router.mark();
             router.run(SECOND);

@@ -8,6 +8,7 @@
 //!
 //! Packets come before time: at each wake-up every socket is read before the machine is told that
 //! time has passed, so that after a pause nobody is judged by silence that was not silence.
+mod announce;
 mod calls;
 mod checks;
 mod guards;
@@ -19,6 +20,7 @@ mod reload;
 mod renumber;
 pub mod replication;
 mod speak;
+mod ways;
 mod world;
 
 #[cfg(test)]
@@ -36,8 +38,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
 use evergate_api::status::{LastHandover, PhasesMs};
+use evergate_core::announce::Announcer;
 use evergate_core::effect::{Cause, Discard};
 use evergate_core::ident::{Family, GroupId, Incarnation, InterfaceId, RouterId};
+use evergate_core::time::earliest;
 use evergate_core::wire::{header, vrrp};
 use evergate_core::{Input, Instant, Machine, Node};
 
@@ -60,6 +64,7 @@ use crate::sys::ready::{Bell, Poller, Ready, Timer};
 use guards::Guards;
 use neighbours::Neighbours;
 use ports::Port;
+pub use ways::{WaysState, wanted_ways};
 
 const TOKEN_TIMER: u64 = 0;
 const TOKEN_BELL: u64 = 1;
@@ -165,7 +170,7 @@ pub struct Drive {
     sequence: u64,
     /// The last number that a sealer which is gone has used.
     sealed: Option<u64>,
-    announced_at: BTreeMap<GroupId, Instant>,
+    announcer: Announcer,
     told_more_at: Instant,
     housekept_at: Instant,
     asked_at: Instant,
@@ -193,6 +198,8 @@ struct Phases {
     detect: Duration,
     states: Duration,
     addresses: Duration,
+    /// When the addresses were there, on the clock of [`boottime_now`].
+    since_ns: u64,
 }
 
 impl Drive {
@@ -239,7 +246,7 @@ impl Drive {
             will: Vec::new(),
             sequence: 0,
             sealed: None,
-            announced_at: BTreeMap::new(),
+            announcer: Announcer::default(),
             told_more_at: now,
             housekept_at: now,
             asked_at: now,
@@ -306,6 +313,7 @@ impl Drive {
             let now = instant_now();
             self.node.tick(now, &mut effects);
             self.carry_out(now, &mut effects);
+            self.send_announcements(now);
             self.tell_frames();
             self.keep_house(now);
         }
@@ -314,7 +322,8 @@ impl Drive {
 
     fn deadline(&self) -> Instant {
         let house = self.housekept_at + HOUSEKEEPING;
-        self.node.deadline().map_or(house, |at| at.min(house))
+        let next = earliest(self.node.deadline(), self.announcer.deadline());
+        next.map_or(house, |at| at.min(house))
     }
 
     fn serve(&mut self, now: Instant, token: u64) -> io::Result<()> {
@@ -355,12 +364,13 @@ impl Drive {
         let mut granted = std::mem::take(&mut self.granted);
         let mut complaints = std::mem::take(&mut self.complaints);
         self.kernel.take(&mut granted, &mut complaints);
-        for Granted { holder, serial, result, states } in granted.drain(..) {
+        for Granted { holder, serial, result, ways, states } in granted.drain(..) {
             let position = self.holders.iter().position(|(_, known)| *known == holder);
             let Some(group) = position.map(GroupId::at) else { continue };
             if !states.is_zero() {
                 self.states.insert(group, states);
             }
+            self.heed_ways(now, group, &ways);
             self.feed(now, Input::Owned { group, serial, result });
             let holds = self.node.groups().get(group.index()).is_some_and(|g| g.holds());
             if !holds && self.held.remove(&group) {
@@ -397,7 +407,6 @@ impl Drive {
             self.ask_idly(now);
         }
         self.tell_neighbours(now);
-        self.announce_regularly(now);
         self.look_after_wills();
         self.renew_wills();
         while let Some(draft) = self.observer.flush(now) {
@@ -438,10 +447,10 @@ impl Drive {
     }
 
     /// The announcement was the last phase: the takeover is complete and can be told.
-    fn announced(&mut self, group: GroupId, took_ns: u64) {
+    fn announced(&mut self, group: GroupId, now_ns: u64) {
         let Some(phases) = self.phases.remove(&group) else { return };
         let ms = |span: Duration| span.as_secs_f64() * 1000.0;
-        let announce = Duration::from_nanos(took_ns);
+        let announce = Duration::from_nanos(now_ns.saturating_sub(phases.since_ns));
         let total = phases.detect + phases.states + phases.addresses + announce;
         let phases_ms = PhasesMs {
             detect: Some(ms(phases.detect)),

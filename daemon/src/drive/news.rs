@@ -85,7 +85,7 @@ impl Drive {
         };
         let there: BTreeSet<AddressSpec> = picture.iter().filter_map(ours).collect();
         let held = self.held.iter().flat_map(|group| self.addresses_of(*group));
-        for spec in held.filter(|spec| !there.contains(spec)) {
+        for spec in held.map(|address| address.spec).filter(|spec| !there.contains(spec)) {
             self.kernel.forget(spec);
         }
     }
@@ -128,7 +128,11 @@ impl Drive {
         let changed = self.learn(event);
         if let Event::AddressRemoved { ifindex, address, prefix_length, protocol } = *event {
             let id = self.port_of(ifindex)?;
-            self.kernel.forget(AddressSpec { ifindex, address, prefix_length });
+            let spec = AddressSpec { ifindex, address, prefix_length };
+            if self.kernel.has_remade(&spec) {
+                return changed;
+            }
+            self.kernel.forget(spec);
             if protocol == OUR_PROTOCOL || self.virtuals.contains(&address) {
                 self.lost(now, id, address);
             }
@@ -194,6 +198,11 @@ impl Drive {
         let mut groups = self.layout.core.groups.iter();
         let owner = groups.position(|group| group.routers.iter().any(holds));
         if let Some(position) = owner {
+            let holds = self.node.groups()[position].holds();
+            if holds && self.layout.is_left_alone(position, interface, address) {
+                self.facts.left_alone.insert((interface, address));
+                return self.publish_estate();
+            }
             self.feed(now, Input::AddressLost(GroupId::at(position)));
         }
     }

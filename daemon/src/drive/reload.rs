@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use evergate_core::announce::Announcer;
 use evergate_core::config::RouterConfig;
 use evergate_core::ident::{GroupId, RouterId, Vrid};
 use evergate_core::{Input, Instant};
@@ -44,6 +45,8 @@ impl Drive {
         self.facts.versions.clear();
         self.facts.replicates.clear();
         self.dialects.clear();
+        // What is held is announced anew, and refreshed from then on.
+        self.announcer = Announcer::default();
         self.lay_out();
         self.open_ports();
         self.order_checks();
@@ -66,7 +69,10 @@ impl Drive {
         renumber(&mut self.held, group);
         rekey(&mut self.phases, group);
         rekey(&mut self.states, group);
-        rekey(&mut self.announced_at, group);
+        rekey(&mut self.facts.ways, group);
+        renumber(&mut self.facts.left_alone, |(id, address)| {
+            Some((interfaces.interface(id)?, address))
+        });
         self.neighbours.renumber(|id| interfaces.interface(id));
         rekey(&mut self.frames_seen, |id| interfaces.interface(id));
         self.heard_frames.clear();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use evergate_api::config::model::Checksum;
 use evergate_core::config::Version;
 use evergate_core::effect::Note;
-use evergate_core::heartbeat::Heartbeat;
+use evergate_core::heartbeat::{Heartbeat, Role};
 use evergate_core::ident::{Family, GroupId, InterfaceId, Mac, PathId, PathSet, RouterId};
 use evergate_core::vrrp::guard::Unsendable;
 use evergate_core::wire::heartbeat::{About, Neighbour};
@@ -14,7 +14,7 @@ use evergate_core::wire::{arp, header, heartbeat, ndp, vrrp};
 use evergate_core::{Effect, Input, Instant};
 
 use super::Drive;
-use crate::kernel::addresses::AddressSpec;
+use crate::kernel::addresses::{AddressSpec, VirtualAddress};
 use crate::kernel::{udp_socket, vrrp_socket};
 use crate::kernel_thread::Wish;
 use crate::replicate::Replication;
@@ -29,8 +29,8 @@ impl Drive {
                     self.advertise(now, group, router, priority)
                 }
                 Effect::Heartbeat { paths, body } => self.send_heartbeat(now, paths, &body),
-                Effect::Own { group, lease, serial } => self.own(group, lease, serial),
-                Effect::Announce(group) => self.announce(group),
+                Effect::Own { group, lease, serial } => self.own(now, group, lease, serial),
+                Effect::Announce { group, occasion } => self.announce(now, group, occasion),
                 Effect::Probe(interface) => self.probe(interface),
                 Effect::Answer { token, outcome } => self.answer_call(token, outcome),
                 Effect::Note(note) => self.note(now, &note),
@@ -93,9 +93,10 @@ impl Drive {
     ) -> Option<vrrp::Advert> {
         let group_config = &self.layout.core.groups[group.index()];
         let config = &group_config.routers[router.index()];
+        let layout = &self.layout.groups[group.index()].routers[router.index()];
         let vrid = config.vrid?;
         let interval = group_config.advert;
-        let addresses = config.addresses.iter().map(|(address, _)| *address).collect();
+        let addresses = layout.advertised.clone();
         let (version, auth) = (config.version, vrrp::Auth::None);
         Some(vrrp::Advert { version, vrid, priority, interval, addresses, auth })
     }
@@ -231,52 +232,52 @@ impl Drive {
         }
     }
 
-    fn own(&mut self, group: GroupId, lease: Option<std::time::Duration>, serial: u32) {
-        let addresses = self.addresses_of(group);
+    fn own(
+        &mut self,
+        now: Instant,
+        group: GroupId,
+        lease: Option<std::time::Duration>,
+        serial: u32,
+    ) {
         let claims = lease.is_some() && self.held.insert(group);
         if claims {
+            // Whoever has removed an address meant the former takeover.
+            let routers = &self.layout.core.groups[group.index()].routers;
+            let here = |id| routers.iter().any(|router| router.interface == id);
+            self.facts.left_alone.retain(|(interface, _)| !here(*interface));
+            self.facts.ways.remove(&group);
             self.publish_estate();
         }
+        let addresses = self.addresses_of(group);
         let lease_s = lease.map(|lease| u32::try_from(lease.as_secs()).unwrap_or(u32::MAX).max(1));
         let (_, holder) = self.holders[group.index()];
         let replication = self.replication.as_mut().filter(|_| claims);
         let after = replication.and_then(Replication::ticket);
-        self.wishes.push((holder, Wish { serial, addresses, lease_s, after }));
+        let (ways, restore) = (self.ways_of(group), self.restores(now, group));
+        let wish = Wish { serial, addresses, ways, restore, lease_s, after };
+        self.wishes.push((holder, wish));
     }
 
     /// The addresses of a group with the interfaces that exist now.
-    pub(super) fn addresses_of(&self, group: GroupId) -> Vec<AddressSpec> {
-        let mut specs = Vec::new();
-        for router in &self.layout.core.groups[group.index()].routers {
+    pub(super) fn addresses_of(&self, group: GroupId) -> Vec<VirtualAddress> {
+        let mut addresses = Vec::new();
+        let routers = &self.layout.core.groups[group.index()].routers;
+        for (router, layout) in routers.iter().zip(&self.layout.groups[group.index()].routers) {
             let Some(ifindex) = self.ports[router.interface.index()].ifindex() else { continue };
-            let spec = |(address, prefix_length): &(IpAddr, u8)| AddressSpec {
-                ifindex,
-                address: *address,
-                prefix_length: *prefix_length,
-            };
-            specs.extend(router.addresses.iter().map(spec));
-        }
-        specs
-    }
-
-    fn announce(&mut self, group: GroupId) {
-        let began = boottime_now();
-        let routers = self.layout.core.groups[group.index()].routers.clone();
-        for (position, router) in routers.iter().enumerate() {
-            let announce = self.layout.groups[group.index()].routers[position].announce;
-            if announce == evergate_api::config::model::Announce::Never {
-                continue;
-            }
-            for (address, _) in &router.addresses {
-                if !self.announce_address(router.interface, *address) {
-                    self.count_router(group, RouterId::at(position), "announcements_not_sent");
+            for ((address, prefix_length), how) in router.addresses.iter().zip(&layout.addresses) {
+                let (address, prefix_length) = (*address, *prefix_length);
+                if self.facts.left_alone.contains(&(router.interface, address)) {
+                    continue;
                 }
+                let spec = AddressSpec { ifindex, address, prefix_length };
+                let attributes = how.attributes.clone();
+                addresses.push(VirtualAddress { spec, attributes });
             }
         }
-        self.announced(group, boottime_now() - began);
+        addresses
     }
 
-    fn announce_address(&self, interface: InterfaceId, address: IpAddr) -> bool {
+    pub(super) fn announce_address(&self, interface: InterfaceId, address: IpAddr) -> bool {
         let port = &self.ports[interface.index()];
         let frames = port.sockets.as_ref().and_then(|sockets| sockets.frames.as_ref());
         let (Some(Mac(mac)), Some(frames)) = (port.mac(), frames) else { return false };
@@ -290,27 +291,6 @@ impl Drive {
             }
         };
         sent.is_ok()
-    }
-
-    /// Repeats the announcements of routers that are configured so, while they are active.
-    pub(super) fn announce_regularly(&mut self, now: Instant) {
-        use evergate_api::config::model::Announce;
-        for position in 0..self.layout.groups.len() {
-            let group = GroupId::at(position);
-            let routers = &self.layout.groups[position].routers;
-            let every = routers.iter().filter_map(|router| match router.announce {
-                Announce::Every(span) => Some(span),
-                Announce::Never | Announce::OnTakeover => None,
-            });
-            let Some(every) = every.min() else { continue };
-            let active =
-                self.node.groups()[position].role() == evergate_core::heartbeat::Role::Active;
-            let last = *self.announced_at.entry(group).or_insert(now);
-            if active && now.since(last) >= every {
-                self.announced_at.insert(group, now);
-                self.announce(group);
-            }
-        }
     }
 
     /// Asks whoever is there to make himself known.
@@ -354,10 +334,16 @@ impl Drive {
             // Whose flows are whose follows from it, and must not wait for the housekeeping.
             self.show_replication();
         }
+        if let Note::Role { group, to, .. } = note
+            && *to != Role::Active
+        {
+            self.announcer.stop(*group);
+        }
         if let Note::TookOver { group, cause, detect, addresses } = note {
             let states = self.states.remove(group).unwrap_or_default();
             let addresses = addresses.saturating_sub(states);
-            let phases = super::Phases { cause: *cause, detect: *detect, states, addresses };
+            let (cause, detect, since_ns) = (*cause, *detect, boottime_now());
+            let phases = super::Phases { cause, detect, states, addresses, since_ns };
             self.phases.insert(*group, phases);
         }
         if let Note::Discarded { why, .. } = note {

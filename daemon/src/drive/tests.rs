@@ -121,6 +121,7 @@ pub(super) fn address(text: &str, protocol: u8) -> Event {
         ifindex: LAN,
         address: text.parse().unwrap(),
         prefix_length: 24,
+        peer: None,
         scope: 0,
         flags: 0,
         protocol,

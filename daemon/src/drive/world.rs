@@ -150,13 +150,15 @@ impl Drive {
         let mut estate = Estate::default();
         for group in self.held.clone() {
             let index = u16::try_from(estate.groups.len()).ok();
-            let addresses = self.addresses_of(group).into_iter().map(|spec| HeldAddress {
-                ifindex: spec.ifindex,
-                address: spec.address,
-                prefix_length: spec.prefix_length,
+            let addresses = self.addresses_of(group).into_iter().map(|held| HeldAddress {
+                ifindex: held.spec.ifindex,
+                address: held.spec.address,
+                prefix_length: held.spec.prefix_length,
             });
             let name = self.layout.core.groups[group.index()].name.clone();
-            estate.groups.push(Holding { group: name, addresses: addresses.collect() });
+            let ways = self.ways_of(group).into_iter().map(|wanted| wanted.way).collect();
+            let addresses = addresses.collect();
+            estate.groups.push(Holding { group: name, addresses, ways });
             self.vrrp_wills(group, index, &mut estate.wills);
         }
         self.own_wills(&mut estate.wills);

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::kernel::ways::{WAY_BYTES_MAX, Way, WayKind};
+
 use evergate_core::ident::Family;
 use evergate_core::wire::ah;
 
@@ -13,6 +15,8 @@ use evergate_core::wire::ah;
 pub const GROUPS_MAX: usize = 4096;
 /// Addresses of one group at most.
 pub const ADDRESSES_PER_GROUP_MAX: usize = 16_384;
+/// Routes and rules of one group at most.
+pub const WAYS_PER_GROUP_MAX: usize = 4096;
 /// Wills in one estate at most.
 pub const WILLS_MAX: usize = 16_384;
 /// Bytes of one will at most: what fits a frame.
@@ -36,6 +40,8 @@ pub struct Holding {
     pub group: String,
     /// Its addresses, each with its interface.
     pub addresses: Vec<HeldAddress>,
+    /// Its routes and rules, as the kernel is told to remove them.
+    pub ways: Vec<Way>,
 }
 
 /// One address in the kernel.
@@ -104,6 +110,8 @@ pub enum TooLarge {
     Name,
     /// More addresses in a group than [`ADDRESSES_PER_GROUP_MAX`].
     Addresses,
+    /// More routes and rules in a group than [`WAYS_PER_GROUP_MAX`], or one longer than [`WAY_BYTES_MAX`].
+    Ways,
     /// More wills than [`WILLS_MAX`].
     Wills,
     /// A will longer than [`WILL_BYTES_MAX`].
@@ -118,6 +126,7 @@ impl fmt::Display for TooLarge {
             TooLarge::Groups => "too many groups",
             TooLarge::Name => "a group's name is too long",
             TooLarge::Addresses => "a group has too many addresses",
+            TooLarge::Ways => "a group has too many routes and rules",
             TooLarge::Wills => "too many routers and peers",
             TooLarge::Will => "a resignation does not fit a frame",
             TooLarge::Whole => "too many addresses and routers in all",
@@ -141,6 +150,15 @@ impl Estate {
                 out.extend_from_slice(&held.ifindex.to_le_bytes());
                 put_address(out, held.address);
                 out.push(held.prefix_length);
+            }
+            put_count(out, holding.ways.len(), WAYS_PER_GROUP_MAX, TooLarge::Ways)?;
+            for way in &holding.ways {
+                out.push(match way.kind {
+                    WayKind::Route => 0,
+                    WayKind::Rule => 1,
+                });
+                put_count(out, way.body.len(), WAY_BYTES_MAX, TooLarge::Ways)?;
+                out.extend_from_slice(&way.body);
             }
         }
         put_count(out, self.wills.len(), WILLS_MAX, TooLarge::Wills)?;
@@ -175,7 +193,11 @@ impl Estate {
                 let address = input.address()?;
                 addresses.push(HeldAddress { ifindex, address, prefix_length: input.u8()? });
             }
-            estate.groups.push(Holding { group, addresses });
+            let mut ways = Vec::new();
+            for _ in 0..input.count(WAYS_PER_GROUP_MAX)? {
+                ways.push(input.way()?);
+            }
+            estate.groups.push(Holding { group, addresses, ways });
         }
         for _ in 0..input.count(WILLS_MAX)? {
             estate.wills.push(input.will()?);
@@ -243,6 +265,16 @@ impl<'a> Input<'a> {
             6 => self.array().map(|octets: [u8; 16]| Ipv6Addr::from(octets).into()),
             _ => None,
         }
+    }
+
+    fn way(&mut self) -> Option<Way> {
+        let kind = match self.u8()? {
+            0 => WayKind::Route,
+            1 => WayKind::Rule,
+            _ => return None,
+        };
+        let length = self.count(WAY_BYTES_MAX)?;
+        Some(Way { kind, body: self.take(length)?.to_vec() })
     }
 
     fn will(&mut self) -> Option<Will> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kernel::ways::{WAY_BYTES_MAX, Way, WayKind};
 use std::sync::atomic::AtomicBool;
 
 /// An estate whose every part says the same number, so that a mixture of two is seen.
@@ -8,11 +9,16 @@ fn numbered(number: u32) -> Estate {
         address: std::net::Ipv4Addr::from(number).into(),
         prefix_length: 24,
     };
+    let way = |number: u32| Way {
+        kind: if number.is_multiple_of(2) { WayKind::Route } else { WayKind::Rule },
+        body: number.to_le_bytes().to_vec(),
+    };
     let size = (number % 60) as usize + 1;
     Estate {
         groups: vec![Holding {
             group: format!("group-{number}"),
             addresses: (0..size).map(|_| address(number)).collect(),
+            ways: (0..size).map(|_| way(number)).collect(),
         }],
         wills: vec![Will {
             transport: Transport::Udp,
@@ -118,11 +124,17 @@ fn each_limit_is_refused_by_name() {
     let holding = numbered(1).groups.remove(0);
     let groups = vec![Holding::default(); GROUPS_MAX + 1];
     assert_eq!(refused(Estate { groups, wills: vec![] }), TooLarge::Groups);
-    let name = Holding { group: "x".repeat(GROUP_NAME_BYTES_MAX + 1), addresses: vec![] };
+    let name = Holding { group: "x".repeat(GROUP_NAME_BYTES_MAX + 1), ..Holding::default() };
     assert_eq!(refused(Estate { groups: vec![name], wills: vec![] }), TooLarge::Name);
     let addresses = vec![holding.addresses[0]; ADDRESSES_PER_GROUP_MAX + 1];
-    let crowd = Holding { addresses, ..holding };
+    let crowd = Holding { addresses, ..holding.clone() };
     assert_eq!(refused(Estate { groups: vec![crowd], wills: vec![] }), TooLarge::Addresses);
+    let ways = vec![holding.ways[0].clone(); WAYS_PER_GROUP_MAX + 1];
+    let crowd = Holding { ways, ..holding.clone() };
+    assert_eq!(refused(Estate { groups: vec![crowd], wills: vec![] }), TooLarge::Ways);
+    let ways = vec![Way { kind: WayKind::Rule, body: vec![0; WAY_BYTES_MAX + 1] }];
+    let long = Holding { ways, ..holding };
+    assert_eq!(refused(Estate { groups: vec![long], wills: vec![] }), TooLarge::Ways);
     let wills = vec![will.clone(); WILLS_MAX + 1];
     assert_eq!(refused(Estate { groups: vec![], wills }), TooLarge::Wills);
     let long = Will { bytes: vec![0; WILL_BYTES_MAX + 1], ..will.clone() };

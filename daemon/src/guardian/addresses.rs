@@ -6,8 +6,9 @@ use crate::estate::HeldAddress;
 use crate::kernel::addresses::AddressSpec;
 use crate::kernel::error::NetlinkError;
 use crate::kernel::requests::Kernel;
+use crate::kernel::ways::Way;
 
-/// Addresses of ours that would not go: their lease will end them.
+/// What is ours and would not go: addresses end with their lease, routes and rules with the next start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotReleased {
     /// How many are still there; 0 if the list itself could not be had.
@@ -18,7 +19,7 @@ pub struct NotReleased {
 
 impl fmt::Display for NotReleased {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} addresses left to their lease: {}", self.left, self.cause)
+        write!(f, "{} addresses or routes could not be removed: {}", self.left, self.cause)
     }
 }
 
@@ -29,6 +30,8 @@ pub trait Addresses {
     /// Removes those of the addresses that are there and carry our tag; returns how many.
     /// Asking again is harmless.
     fn release(&mut self, held: &[HeldAddress]) -> Result<usize, NotReleased>;
+    /// Removes those of the routes and rules that are there and carry our tag. Asking again is harmless.
+    fn remove_ways(&mut self, ways: &[Way]) -> Result<(), NotReleased>;
 }
 
 impl Addresses for Kernel {
@@ -47,6 +50,14 @@ impl Addresses for Kernel {
             Some((_, cause)) => {
                 Err(NotReleased { left: report.failures.len(), cause: cause.clone() })
             }
+        }
+    }
+
+    fn remove_ways(&mut self, ways: &[Way]) -> Result<(), NotReleased> {
+        let failures = Kernel::remove_ways(self, ways);
+        match failures.first() {
+            None => Ok(()),
+            Some((_, cause)) => Err(NotReleased { left: failures.len(), cause: cause.clone() }),
         }
     }
 }

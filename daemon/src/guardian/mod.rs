@@ -43,6 +43,7 @@ pub use role::{Inherited, NotARole, Role};
 pub use stop::STOP_NS_MAX;
 
 use crate::estate::{Estate, EstateError, HeldAddress, SharedEstate, Stop};
+use crate::kernel::ways::Way;
 use crate::lock::{LockError, SocketLock};
 use crate::notify;
 use crate::privilege::{self, GUARDIAN_PRIORITY, Memory, Priority};
@@ -171,6 +172,8 @@ struct Guardian {
     generation: u64,
     /// What may be up although the last estate does not say so any more: swept with the rest.
     swept: Vec<HeldAddress>,
+    /// The same for routes and rules.
+    swept_ways: Vec<Way>,
     /// Until when addresses are kept for the next core.
     keep_until: Option<u64>,
     stop: Option<stop::Stopping>,
@@ -218,6 +221,7 @@ impl Guardian {
             known: Estate::default(),
             generation: 0,
             swept: Vec::new(),
+            swept_ways: Vec::new(),
             keep_until: None,
             stop: None,
             reload: None,

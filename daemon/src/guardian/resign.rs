@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 
 use super::addresses::{Addresses, NotReleased};
 use super::farewell::{Farewell, Successor};
-use crate::estate::{Estate, HeldAddress};
+use crate::estate::{Estate, HeldAddress, Holding};
+use crate::kernel::ways::Way;
 use crate::sys::clock::boottime_now;
 
 /// How long the addresses stay up for a successor to be heard: traffic is served until then.
@@ -40,31 +41,39 @@ pub fn resign(estate: &Estate, farewell: &Farewell, addresses: &mut dyn Addresse
             left = stay;
             let gone: Vec<usize> = gone;
             result.succeeded += gone.len();
-            result.release(&held_by(estate, &gone), addresses);
+            result.release(estate, &gone, addresses);
             if left.is_empty() || boottime_now() >= deadline {
                 break;
             }
         }
     }
-    result.release(&held_by(estate, &left), addresses);
+    result.release(estate, &left, addresses);
     result
 }
 
 impl Resignation {
-    fn release(&mut self, held: &[HeldAddress], addresses: &mut dyn Addresses) {
+    /// Routes and rules go before the addresses, as they came after them.
+    fn release(&mut self, estate: &Estate, groups: &[usize], addresses: &mut dyn Addresses) {
+        let (held, ways) = (held_by(estate, groups), ways_by(estate, groups));
+        if !ways.is_empty()
+            && let Err(failure) = addresses.remove_ways(&ways)
+        {
+            self.failure = Some(failure);
+        }
         if held.is_empty() {
             return;
         }
-        match addresses.release(held) {
+        match addresses.release(&held) {
             Ok(count) => self.released += count,
             Err(failure) => self.failure = Some(failure),
         }
     }
 }
 
-/// All addresses of an estate.
-pub fn all_held(estate: &Estate) -> Vec<HeldAddress> {
-    held_by(estate, &with_addresses(estate).collect::<Vec<_>>())
+/// All addresses of an estate, and all routes and rules.
+pub fn all_held(estate: &Estate) -> (Vec<HeldAddress>, Vec<Way>) {
+    let groups: Vec<usize> = with_addresses(estate).collect();
+    (held_by(estate, &groups), ways_by(estate, &groups))
 }
 
 /// Whether an advert was sent by the successor of a group: for one of its routers, by another.
@@ -79,11 +88,16 @@ fn succeeds(successor: &Successor, estate: &Estate, group: usize) -> bool {
 
 fn with_addresses(estate: &Estate) -> impl Iterator<Item = usize> + '_ {
     let groups = estate.groups.iter().enumerate();
-    groups.filter(|(_, holding)| !holding.addresses.is_empty()).map(|(index, _)| index)
+    let up = |holding: &Holding| !holding.addresses.is_empty() || !holding.ways.is_empty();
+    groups.filter(move |(_, holding)| up(holding)).map(|(index, _)| index)
 }
 
 fn held_by(estate: &Estate, groups: &[usize]) -> Vec<HeldAddress> {
     groups.iter().flat_map(|index| estate.groups[*index].addresses.iter().copied()).collect()
+}
+
+fn ways_by(estate: &Estate, groups: &[usize]) -> Vec<Way> {
+    groups.iter().flat_map(|index| estate.groups[*index].ways.iter().cloned()).collect()
 }
 
 /// Waits until something was heard (true) or the deadline has passed (false).
@@ -110,15 +124,21 @@ mod tests {
     use evergate_core::ident::Family;
 
     use super::*;
-    use crate::estate::{Holding, Transport, Will};
+    use crate::estate::{Transport, Will};
+    use crate::kernel::ways::WayKind;
 
     #[derive(Default)]
-    struct Recorder(Vec<Vec<HeldAddress>>);
+    struct Recorder(Vec<Vec<HeldAddress>>, Vec<Way>);
 
     impl Addresses for Recorder {
         fn release(&mut self, held: &[HeldAddress]) -> Result<usize, NotReleased> {
             self.0.push(held.to_vec());
             Ok(held.len())
+        }
+
+        fn remove_ways(&mut self, ways: &[Way]) -> Result<(), NotReleased> {
+            self.1.extend(ways.iter().cloned());
+            Ok(())
         }
     }
 
@@ -127,7 +147,12 @@ mod tests {
     }
 
     fn estate() -> Estate {
-        let holding = |group: &str, addresses| Holding { group: group.into(), addresses };
+        let way = |group: &str| Way { kind: WayKind::Route, body: group.into() };
+        let holding = |group: &str, addresses| Holding {
+            group: group.into(),
+            addresses,
+            ways: vec![way(group)],
+        };
         let will = |group, vrid| Will {
             transport: Transport::VrrpV4,
             group: Some(group),
@@ -140,7 +165,7 @@ mod tests {
         Estate {
             groups: vec![
                 holding("lan", vec![held(10), held(11)]),
-                holding("standby", vec![]),
+                Holding { group: "standby".into(), ..Holding::default() },
                 holding("wan", vec![held(12)]),
             ],
             wills: vec![will(0, 51), will(2, 52)],
@@ -154,6 +179,8 @@ mod tests {
         let result = resign(&estate(), &Farewell::default(), &mut kernel);
         assert!(boottime_now() - before >= SUCCESSOR_WAIT_NS);
         assert_eq!(kernel.0, [vec![held(10), held(11), held(12)]]);
+        let bodies: Vec<&[u8]> = kernel.1.iter().map(|way| way.body.as_slice()).collect();
+        assert_eq!(bodies, [b"lan", b"wan"]);
         assert_eq!((result.refused, result.succeeded, result.released), (2, 0, 3));
     }
 

@@ -345,9 +345,15 @@ impl Guardian {
     }
 
     fn remember(&mut self, estate: &Estate) {
-        for held in all_held(estate) {
+        let (addresses, ways) = all_held(estate);
+        for held in addresses {
             if self.swept.len() < SWEPT_MAX && !self.swept.contains(&held) {
                 self.swept.push(held);
+            }
+        }
+        for way in ways {
+            if self.swept_ways.len() < SWEPT_MAX && !self.swept_ways.contains(&way) {
+                self.swept_ways.push(way);
             }
         }
     }
@@ -357,6 +363,11 @@ impl Guardian {
         let known = std::mem::take(&mut self.known);
         self.remember(&known);
         self.known = known;
+        if !self.swept_ways.is_empty()
+            && let Err(failure) = self.addresses.remove_ways(&self.swept_ways)
+        {
+            say("guardian", &failure.to_string());
+        }
         if self.swept.is_empty() {
             return;
         }

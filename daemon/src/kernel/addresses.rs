@@ -13,7 +13,7 @@ use super::requests::{Kernel, Verdict};
 use super::rtnetlink::encode::{AddressLease, family_of};
 use super::rtnetlink::{AddressRecord, Record};
 
-pub use super::rtnetlink::encode::AddressSpec;
+pub use super::rtnetlink::encode::{AddressSpec, Attributes, VirtualAddress};
 
 /// The longest lease, in seconds: an address of ours is never without an end.
 pub const LEASE_MAX_S: u32 = 3600;
@@ -93,23 +93,32 @@ impl Kernel {
     /// Puts addresses into the kernel for `lease_s` seconds (1 to [`LEASE_MAX_S`]), or renews them.
     ///
     /// All of them or none: if one fails, those that this call created are removed again. An
-    /// address that the host has itself is no failure; it is reported and left alone.
-    pub fn hold(&mut self, specs: &[AddressSpec], lease_s: u32) -> Result<HoldReport, HoldError> {
-        let failures = self.protect_links_of(specs);
+    /// address that the host has itself is no failure; it is reported and left alone. What is there
+    /// with other attributes, which no renewal changes, is removed and made anew.
+    pub fn hold<A: Clone + Into<VirtualAddress>>(
+        &mut self,
+        addresses: &[A],
+        lease_s: u32,
+    ) -> Result<HoldReport, HoldError> {
+        let addresses: Vec<VirtualAddress> = addresses.iter().cloned().map(Into::into).collect();
+        let specs: Vec<AddressSpec> = addresses.iter().map(|address| address.spec).collect();
+        let failures = self.protect_links_of(&specs);
         if !failures.is_empty() {
             return Err(HoldError { failures, left_over: Vec::new() });
         }
+        self.clear_others(&addresses)?;
         let mut report = HoldReport::default();
-        let wanted: Vec<(AddressSpec, bool)> =
-            specs.iter().map(|spec| (*spec, self.leased.contains(spec))).collect();
+        let is_leased = |spec: &AddressSpec| self.leased.contains_key(spec);
+        let wanted: Vec<(&VirtualAddress, bool)> =
+            addresses.iter().map(|address| (address, is_leased(&address.spec))).collect();
         let verdicts = self.add(&wanted, lease_s);
         let (mut failures, mut unclear) = (Vec::new(), Vec::new());
-        for ((spec, is_renewal), verdict) in wanted.into_iter().zip(verdicts) {
+        for ((address, is_renewal), verdict) in wanted.into_iter().zip(verdicts) {
             match verdict {
                 Ok(()) if is_renewal => report.renewed += 1,
-                Ok(()) => report.created.push(spec),
-                Err(NetlinkError::Exists) => unclear.push(spec),
-                Err(error) => failures.push((spec, error)),
+                Ok(()) => report.created.push(address.spec),
+                Err(NetlinkError::Exists) => unclear.push(address),
+                Err(error) => failures.push((address.spec, error)),
             }
         }
         if !unclear.is_empty() && failures.is_empty() {
@@ -117,7 +126,8 @@ impl Kernel {
         }
         if failures.is_empty() {
             let foreign = &report.foreign;
-            self.leased.extend(specs.iter().filter(|spec| !foreign.contains(spec)));
+            let ours = addresses.into_iter().filter(|address| !foreign.contains(&address.spec));
+            self.leased.extend(ours.map(|address| (address.spec, address.attributes)));
             return Ok(report);
         }
         // Without an answer it is unknown whether the address is there: undo that too.
@@ -126,9 +136,36 @@ impl Kernel {
         };
         let doubtful = failures.iter().filter(|(_, error)| unknown(error)).map(|(spec, _)| *spec);
         let doomed = report.created.iter().copied().chain(doubtful);
-        let doomed: Vec<AddressSpec> = doomed.filter(|spec| !self.leased.contains(spec)).collect();
+        let doomed: Vec<AddressSpec> =
+            doomed.filter(|spec| !self.leased.contains_key(spec)).collect();
         let left_over = self.undo(&doomed);
         Err(HoldError { failures, left_over })
+    }
+
+    /// Those that this process holds with other attributes, which no renewal changes:
+    /// [`Kernel::hold`] removes them and makes them anew.
+    pub fn to_be_remade(&self, addresses: &[VirtualAddress]) -> Vec<AddressSpec> {
+        let differs = |address: &&VirtualAddress| {
+            let held = self.leased.get(&address.spec);
+            held.is_some_and(|held| !held.renews_as(&address.attributes))
+        };
+        addresses.iter().filter(differs).map(|address| address.spec).collect()
+    }
+
+    /// Removes what this process holds with other attributes than are wanted now.
+    fn clear_others(&mut self, addresses: &[VirtualAddress]) -> Result<(), HoldError> {
+        let others = self.to_be_remade(addresses);
+        if others.is_empty() {
+            return Ok(());
+        }
+        let failures = match self.release(&others) {
+            Ok(report) => report.failures,
+            Err(error) => others.into_iter().map(|spec| (spec, error.clone())).collect(),
+        };
+        if failures.is_empty() {
+            return Ok(());
+        }
+        Err(HoldError { failures, left_over: Vec::new() })
     }
 
     /// Protects the host's own addresses from the end of ours, before ours exist.
@@ -146,7 +183,7 @@ impl Kernel {
     /// reports the others as the host's.
     fn take_over(
         &mut self,
-        specs: &[AddressSpec],
+        addresses: &[&VirtualAddress],
         lease_s: u32,
         report: &mut HoldReport,
         failures: &mut Vec<(AddressSpec, NetlinkError)>,
@@ -154,7 +191,7 @@ impl Kernel {
         let present = match self.addresses() {
             Ok(present) => present,
             Err(error) => {
-                failures.extend(specs.iter().map(|spec| (*spec, error.clone())));
+                failures.extend(addresses.iter().map(|one| (one.spec, error.clone())));
                 return;
             }
         };
@@ -166,24 +203,25 @@ impl Kernel {
         let is_foreign = |spec: &AddressSpec| {
             present.iter().any(|record| same(record, spec) && !record.is_ours())
         };
-        report.foreign.extend(specs.iter().filter(|spec| is_foreign(spec)));
-        let ours: Vec<(AddressSpec, bool)> =
-            specs.iter().filter(|spec| !is_foreign(spec)).map(|spec| (*spec, true)).collect();
+        let (foreign, ours): (Vec<_>, Vec<_>) =
+            addresses.iter().copied().partition(|address| is_foreign(&address.spec));
+        report.foreign.extend(foreign.iter().map(|address| address.spec));
+        let ours: Vec<(&VirtualAddress, bool)> = ours.into_iter().map(|one| (one, true)).collect();
         let verdicts = self.add(&ours, lease_s);
-        for ((spec, _), verdict) in ours.into_iter().zip(verdicts) {
+        for ((address, _), verdict) in ours.into_iter().zip(verdicts) {
             match verdict {
                 Ok(()) => report.renewed += 1,
-                Err(error) => failures.push((spec, error)),
+                Err(error) => failures.push((address.spec, error)),
             }
         }
     }
 
     /// Adds addresses; those marked true replace what is there.
-    fn add(&mut self, wanted: &[(AddressSpec, bool)], lease_s: u32) -> Vec<Verdict> {
+    fn add(&mut self, wanted: &[(&VirtualAddress, bool)], lease_s: u32) -> Vec<Verdict> {
         let valid_s = lease_s.clamp(1, LEASE_MAX_S);
-        self.change(wanted, |requests, sequence, (spec, replace)| {
+        self.change(wanted, |requests, sequence, (address, replace)| {
             let lease = AddressLease { valid_s, replace: *replace };
-            requests.add_address(sequence, spec, lease);
+            requests.add_address(sequence, address, lease);
         })
     }
 
@@ -205,23 +243,26 @@ impl Kernel {
         }
         let wanted: BTreeSet<AddressSpec> = specs.iter().copied().collect();
         let present = self.addresses()?;
-        let ours = present.iter().filter(|record| record.is_ours()).map(AddressRecord::spec);
-        let doomed: Vec<AddressSpec> = ours.filter(|spec| wanted.contains(spec)).collect();
+        let ours = present.iter().filter(|record| record.is_ours());
+        let ours = ours.map(|record| (record.spec(), record.peer));
+        let doomed: Vec<_> = ours.filter(|(spec, _)| wanted.contains(spec)).collect();
         Ok(self.remove(doomed))
     }
 
-    fn remove(&mut self, doomed: Vec<AddressSpec>) -> ReleaseReport {
+    /// Removes addresses, each with its other end.
+    fn remove(&mut self, doomed: Vec<(AddressSpec, Option<IpAddr>)>) -> ReleaseReport {
         let before: BTreeSet<u32> = self.protected.keys().copied().collect();
-        let unprotected = self.protect_links_of(&doomed);
-        let safe: Vec<AddressSpec> = doomed
+        let specs: Vec<AddressSpec> = doomed.iter().map(|(spec, _)| *spec).collect();
+        let unprotected = self.protect_links_of(&specs);
+        let safe: Vec<_> = doomed
             .into_iter()
-            .filter(|spec| unprotected.iter().all(|(other, _)| other != spec))
+            .filter(|(spec, _)| unprotected.iter().all(|(other, _)| other != spec))
             .collect();
-        let verdicts = self.change(&safe, |requests, sequence, spec| {
-            requests.remove_address(sequence, spec);
+        let verdicts = self.change(&safe, |requests, sequence, (spec, peer)| {
+            requests.remove_address(sequence, spec, *peer);
         });
         let mut report = ReleaseReport::default();
-        for (spec, verdict) in safe.into_iter().zip(verdicts) {
+        for ((spec, _), verdict) in safe.into_iter().zip(verdicts) {
             match verdict {
                 Ok(()) => report.removed.push(spec),
                 // Its lease ended, or its interface went, between the list and the request.

@@ -18,6 +18,7 @@ pub mod requests;
 pub mod rtnetlink;
 pub mod udp_socket;
 pub mod vrrp_socket;
+pub mod ways;
 
 /// A network interface: the index is how the kernel knows it, the name how people do.
 ///

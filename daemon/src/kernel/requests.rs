@@ -1,10 +1,10 @@
 //! Asking the kernel: batches of changes, each answered by its own verdict, and lists.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use nix::errno::Errno;
 
-use super::addresses::AddressSpec;
+use super::addresses::{AddressSpec, Attributes};
 use super::error::NetlinkError;
 use super::netlink_socket::{DATAGRAM_MAX, NetlinkSocket};
 use super::rtnetlink::Record;
@@ -30,8 +30,8 @@ pub struct Kernel {
     buffer: Box<[u8]>,
     requests: Requests,
     sequence: u32,
-    /// The addresses that this process holds: renewed without a look at who has them.
-    pub(super) leased: BTreeSet<AddressSpec>,
+    /// The addresses that this process holds, with what was said of them: renewed without a look at who has them.
+    pub(super) leased: BTreeMap<AddressSpec, Attributes>,
     /// The links whose secondary addresses this process protects: true where that was off before.
     pub(super) protected: BTreeMap<u32, bool>,
 }
@@ -46,7 +46,7 @@ impl Kernel {
             buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
             requests: Requests::default(),
             sequence: 0,
-            leased: BTreeSet::new(),
+            leased: BTreeMap::new(),
             protected: BTreeMap::new(),
         })
     }

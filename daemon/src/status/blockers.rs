@@ -36,6 +36,7 @@ pub(super) fn all(truth: &Truth, services: &[Service]) -> Vec<Blocker> {
         truth.node.with_scene(truth.now, id, |scene, group| {
             collector.own(scene, group);
             collector.addresses(scene, group);
+            collector.ways(group);
             collector.others(scene, group);
         });
         collector.wire(id);
@@ -146,6 +147,25 @@ impl Collector<'_> {
         }
     }
 
+    /// Routes and rules that are not there although this node is active.
+    fn ways(&mut self, group: &Group) {
+        let State::Active { .. } = group.state else { return };
+        let Some(ways) = self.truth.facts.ways.get(&group.id) else { return };
+        let me = Some(self.truth.config.me);
+        for (way, why) in &ways.missing {
+            let text =
+                format!("{way} cannot be installed and is asked for again each second: {why}");
+            self.add("route-missing", Some(group.id), me, None, text);
+        }
+        if let Some(span) = ways.put_backs.rests_for(self.truth.now) {
+            let text = format!(
+                "somebody removes routes or rules as fast as they are put back: left alone for another {}",
+                words::span(span)
+            );
+            self.add("routes-contested", Some(group.id), me, None, text);
+        }
+    }
+
     /// Where the kernel and the machine differ. The owner of an address has it in any state.
     fn addresses(&mut self, scene: &Scene, group: &Group) {
         let truth = self.truth;
@@ -159,9 +179,10 @@ impl Collector<'_> {
         }
         for router in &scene.config.routers {
             for (address, length) in &router.addresses {
-                let present = truth.facts.present.contains(&(router.interface, *address));
+                let place = (router.interface, *address);
+                let present = truth.facts.present.contains(&place);
                 let interface = &truth.config.interfaces[router.interface.index()];
-                if wanted && !present {
+                if wanted && !present && !truth.facts.left_alone.contains(&place) {
                     let text = format!(
                         "{address}/{length} is not on {interface} although this node is active: it is \
                          put back within a second, unless somebody keeps deleting it"

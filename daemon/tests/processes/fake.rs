@@ -12,6 +12,7 @@ use evergate_daemon::guardian::{
     Addresses, Inherited, NotReleased, Options, Outcome, THIS_PROGRAM, enter_core, run_first,
     run_successor,
 };
+use evergate_daemon::kernel::ways::Way;
 use evergate_daemon::privilege::{CORE_PRIORITY, SystemCalls, confine_core, raise};
 use evergate_daemon::runner;
 use evergate_daemon::sys::clock::boottime_now;
@@ -68,6 +69,11 @@ impl Addresses for Paper {
         assert_eq!(addresses, [held()]);
         self.0.add("released");
         Ok(addresses.len())
+    }
+
+    fn remove_ways(&mut self, ways: &[Way]) -> Result<(), NotReleased> {
+        assert_eq!(ways, []);
+        Ok(())
     }
 }
 
@@ -172,7 +178,8 @@ fn left(arguments: &[OsString]) -> Estate {
         port,
         bytes: LAST_WORD.to_vec(),
     };
-    let holding = Holding { group: "gateway".into(), addresses: vec![held()] };
+    let holding =
+        Holding { group: "gateway".into(), addresses: vec![held()], ..Holding::default() };
     Estate { groups: vec![holding], wills: vec![will] }
 }
 

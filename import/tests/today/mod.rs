@@ -2,15 +2,12 @@
 //! checked by it.
 
 /// Keys that are planned.
-const PLANNED: [&str; 16] = [
-    "announce",
+const PLANNED: [&str; 13] = [
     "accept",
     "virtual_mac",
     "adverts_from",
     "notify",
     "notify_kind",
-    "routes",
-    "rules",
     "owner",
     "auth",
     "down_after",
@@ -33,7 +30,7 @@ pub fn keys(toml: &str) -> String {
         let skips = skips_table || skips_array || is_planned;
         skips_array = (skips_array || (is_planned && line.ends_with('['))) && line != "]";
         if !skips {
-            text.push_str(&plain_addresses(line));
+            text.push_str(line);
             text.push('\n');
         }
     }
@@ -45,17 +42,4 @@ fn is_planned_table(header: &str) -> bool {
         let end = header.trim_end_matches(']').rsplit('.').next().unwrap_or_default();
         header.starts_with("[group.") && PLANNED.contains(&end)
     }
-}
-
-/// `{ address = "…", … }` is `"…"` today.
-fn plain_addresses(line: &str) -> String {
-    let mut text = String::new();
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once("{ address = ") {
-        let (address, more) = after.split_once(" }").expect("it is closed");
-        text.push_str(before);
-        text.push_str(address.split(", ").next().unwrap_or_default());
-        rest = more;
-    }
-    text + rest
 }

@@ -348,7 +348,7 @@ impl World {
                 }
                 Effect::Stopped => stopped = true,
                 Effect::Note(_)
-                | Effect::Announce(_)
+                | Effect::Announce { .. }
                 | Effect::Answer { .. }
                 | Effect::Configured => {}
             }

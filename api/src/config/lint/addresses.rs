@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::super::tree::Value;
 use super::{Found, Lint};
+use crate::config::duration::shown;
+use crate::config::model::{Address, Network, Scope};
 use crate::config::report::{Problem, Span};
 
 impl Lint<'_> {
@@ -12,20 +15,25 @@ impl Lint<'_> {
         for found in self.routers() {
             self.link_local_first(found);
             self.families(found);
+            self.slow_announcements(found);
+            self.nothing_to_advertise(found);
+            self.scopes(found);
         }
     }
 
     /// An address has one home. Link-local addresses belong to their segment and may repeat.
     fn twice(&mut self) {
         let own = self.own();
-        let mut seen: BTreeMap<IpAddr, Vec<(Found<'_>, Span)>> = BTreeMap::new();
+        let mut seen: BTreeMap<IpAddr, Vec<(Home<'_>, Span)>> = BTreeMap::new();
         for found in self.routers() {
             for (position, address) in found.router.addresses.iter().enumerate() {
                 let at = self.address_place(found, address.ip, position);
+                let here = Home { found, address };
                 let homes = seen.entry(address.ip).or_default();
                 let clash = homes
                     .iter()
-                    .find(|(home, _)| !is_link_local(address.ip) || home.meets(found, &own));
+                    .find(|(home, _)| !is_link_local(address.ip) || home.meets(here, &own))
+                    .map(|(home, place)| (home.found, *place));
                 if let Some((home, place)) = clash {
                     let text = if std::ptr::eq(home.router, found.router) {
                         format!("{} is listed twice", address.ip)
@@ -36,10 +44,10 @@ impl Lint<'_> {
                         )
                     };
                     let problem = Problem::error("same-address", text).at(at);
-                    let problem = problem.also(*place, "first here");
+                    let problem = problem.also(place, "first here");
                     self.problems.push(problem.help("an address belongs to one router"));
                 }
-                homes.push((found, at));
+                homes.push((here, at));
             }
         }
     }
@@ -51,9 +59,11 @@ impl Lint<'_> {
         let mut whole: Vec<&str> = path.to_vec();
         whole.push(&digits);
         let exact = self.tree.get(&whole).filter(|node| match &node.value {
-            super::super::tree::Value::Text(text) => {
-                text.split('/').next().and_then(|text| text.parse().ok()) == Some(ip)
-            }
+            Value::Text(text) => is_text_of(text, ip),
+            Value::Table(table) => match table.entries.get("address").map(|e| &e.node.value) {
+                Some(Value::Text(text)) => is_text_of(text, ip),
+                _ => false,
+            },
             _ => false,
         });
         exact.map_or_else(|| self.place(&path), |node| node.at)
@@ -61,9 +71,8 @@ impl Lint<'_> {
 
     /// RFC 9568 section 5.2.9: the first IPv6 address of an advert is link-local.
     fn link_local_first(&mut self, found: Found<'_>) {
-        let (Some(first), Some(vrid)) = (found.router.ipv6().next(), found.router.vrid) else {
-            return;
-        };
+        let mut advertised = found.router.ipv6().filter(|address| address.advertise);
+        let (Some(first), Some(vrid)) = (advertised.next(), found.router.vrid) else { return };
         if is_link_local(first.ip) {
             return;
         }
@@ -82,7 +91,80 @@ impl Lint<'_> {
         );
         let problem = Problem::warning("no-link-local", text);
         let at = self.place(&found.path("addresses"));
-        self.push(problem.at(at).help(format!("addresses = [{}]", addresses.join(", "))));
+        let is_plain = |one: &Address| *one == Address::plain(one.ip, one.prefix);
+        // Only a whole line can be copied, and tables do not fit one.
+        let help = if found.router.addresses.iter().all(is_plain) {
+            format!("addresses = [{}]", addresses.join(", "))
+        } else {
+            format!("put a link-local one before the others of IPv6: \"{local}\"")
+        };
+        self.push(problem.at(at).help(help));
+    }
+
+    /// An advert lists one address at least (RFC 9568 section 5.2.5).
+    fn nothing_to_advertise(&mut self, found: Found<'_>) {
+        let silent = |all: &mut dyn Iterator<Item = &Address>| {
+            let mut all = all.peekable();
+            all.peek().is_some() && all.all(|address| !address.advertise)
+        };
+        let families = [
+            ("IPv4", silent(&mut found.router.ipv4())),
+            ("IPv6", silent(&mut found.router.ipv6())),
+        ];
+        if found.router.vrid.is_none() {
+            return;
+        }
+        for (family, _) in families.into_iter().filter(|(_, silent)| *silent) {
+            let text = format!(
+                "`{}/{}` has {family} addresses and advertises none of them",
+                found.group_name, found.name
+            );
+            let at = self.place(&found.path("addresses"));
+            let help = "advertise one, or put them into a router without `vrid` in the same group";
+            self.push(Problem::error("nothing-advertised", text).at(at).help(help));
+        }
+    }
+
+    /// The kernel gives all addresses of a subnet on an interface one scope.
+    fn scopes(&mut self, found: Found<'_>) {
+        let subnet = |one: &Address| Network::of(one.ip, one.prefix);
+        let all: Vec<&Address> = found.router.ipv4().collect();
+        let clash = all.iter().enumerate().find_map(|(position, one)| {
+            let mut others = all[..position].iter();
+            let other = others.find(|other| {
+                let place = other.interface == one.interface && subnet(other) == subnet(one);
+                place && other.scope.unwrap_or(Scope::Global) != one.scope.unwrap_or(Scope::Global)
+            });
+            other.map(|other| (*one, *other))
+        });
+        if let Some((one, other)) = clash {
+            let text = format!("{one} and {other} have different scopes in one subnet");
+            let help = "the kernel refuses the second; that of the host's own address counts too";
+            let at = self.place(&found.path("addresses"));
+            self.push(Problem::error("mixed-scopes", text).at(at).help(help));
+        }
+    }
+
+    /// Announcements that are kept so far apart that the next ones are due before they are out.
+    fn slow_announcements(&mut self, found: Found<'_>) {
+        let Some(announce) = found.router.announce else { return };
+        let addresses = u32::try_from(found.router.addresses.len()).unwrap_or(u32::MAX);
+        let takes = announce.longest_burst(addresses);
+        let Some(refresh) = announce.refresh.filter(|refresh| *refresh < takes) else { return };
+        let text = format!(
+            "announcements of `{}/{}` take {} and are refreshed every {}",
+            found.group_name,
+            found.name,
+            shown(takes),
+            shown(refresh)
+        );
+        let own = found.path("announce");
+        let at = match self.tree.get(&own) {
+            Some(_) => self.place(&own),
+            None => self.place(&["group", found.group_name, "announce"]),
+        };
+        let help = "shorten `interval`, or refresh less often";
+        self.push(Problem::warning("announce-too-slow", text).at(at).help(help));
     }
 
     /// A source or a peer of a family that the router does not have is a mistake.
@@ -108,6 +190,31 @@ impl Lint<'_> {
             let help = "adverts come from an address of the node itself";
             self.push(Problem::error("virtual-source", text).at(at).help(help));
         }
+    }
+}
+
+/// Is it the text of this address, whatever its prefix?
+fn is_text_of(text: &str, ip: IpAddr) -> bool {
+    text.split('/').next().and_then(|text| text.parse().ok()) == Some(ip)
+}
+
+/// An address in its router.
+#[derive(Clone, Copy)]
+struct Home<'a> {
+    found: Found<'a>,
+    address: &'a Address,
+}
+
+impl Home<'_> {
+    /// Are both on one interface of a node of ours?
+    fn meets(self, other: Self, own: &[&str]) -> bool {
+        own.iter().any(|node| {
+            let both = [self, other];
+            let here = both.iter().all(|home| home.found.group.priorities.contains_key(*node));
+            let [one, another] =
+                both.map(|home| home.found.router.interface_of(home.address, node));
+            here && one.is_some() && one == another
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 mod addresses;
 mod checks;
 mod cluster;
+mod routes;
 mod vrrp;
 
 use super::model::{Config, Group, Router};
@@ -20,6 +21,7 @@ pub(crate) fn lint(tree: &Table, config: &Config, problems: &mut Vec<Problem>) {
     lint.vrrp();
     lint.addresses();
     lint.checks();
+    lint.routes();
 }
 
 struct Lint<'a> {

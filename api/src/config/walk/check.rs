@@ -176,7 +176,7 @@ impl Walker<'_> {
             "carrier" => self.interface_named(argument, at).map(Test::Carrier),
             "interface" => self.interface_named(argument, at).map(Test::Interface),
             "group" => self.group_test(argument, more, at),
-            "route" => self.route(argument, at).map(Test::Route),
+            "route" => self.route_test(argument, at).map(Test::Route),
             "process" => self.process(argument, at).map(Test::Process),
             "file" => self.absolute(argument, kind, at).map(Test::File),
             "value" => self.absolute(argument, kind, at).map(Test::Value),
@@ -223,7 +223,7 @@ impl Walker<'_> {
         Some(Test::Group { name, is })
     }
 
-    fn route(&mut self, argument: &str, at: Span) -> Option<Network> {
+    fn route_test(&mut self, argument: &str, at: Span) -> Option<Network> {
         if argument == "default" {
             return Some(Network { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 0 });
         }

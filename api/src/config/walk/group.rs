@@ -63,6 +63,8 @@ impl Walker<'_> {
             track,
             vrrp,
             routers,
+            routes: self.routes(table, &own),
+            rules: self.rules(table),
         }
     }
 

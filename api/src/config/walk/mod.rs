@@ -1,12 +1,15 @@
 //! From the tree to the model: every value is read with its type, range and meaning, and every
 //! problem is noted with its place. Nothing stops at the first error.
 
+mod address;
+mod announce;
 mod auth;
 mod check;
 mod cluster;
 mod conntrackd;
 mod group;
 mod replicate;
+mod route;
 mod router;
 mod unknown;
 
@@ -131,12 +134,17 @@ impl Walker<'_> {
     }
 
     fn integer(&mut self, node: &Node, what: &str, min: u16, max: u16) -> Option<u16> {
+        let number = self.number(node, what, (min.into(), max.into()))?;
+        u16::try_from(number).ok()
+    }
+
+    fn number(&mut self, node: &Node, what: &str, (min, max): (u32, u32)) -> Option<u32> {
         let expected = format!("a whole number from {min} to {max}");
         let Value::Integer(number) = node.value else {
             self.wrong_type(node, what, &expected);
             return None;
         };
-        let number = number.and_then(|number| u16::try_from(number).ok());
+        let number = number.and_then(|number| u32::try_from(number).ok());
         let fitting = number.filter(|number| (min..=max).contains(number));
         if fitting.is_none() {
             self.wrong(node.at, format!("`{what}` must be {expected}"));

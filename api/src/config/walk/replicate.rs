@@ -28,12 +28,12 @@ impl Walker<'_> {
         self.replicate_later(table);
         let mut protocols = self.set(table, "protocols", PROTOCOLS_MAX, Self::protocol);
         protocols.sort_unstable();
-        let mut ignore = self.set(table, "ignore", IGNORE_MAX, Self::network);
+        let mut ignore = self.set(table, "ignore", IGNORE_MAX, |w, node| w.network(node, "ignore"));
         ignore.sort_unstable();
         let zone = |w: &mut Self, node: &Node| w.integer(node, "zones", 0, u16::MAX);
         let mut zones = self.set(table, "zones", ZONES_MAX, zone);
         zones.sort_unstable();
-        let mut marks = self.set(table, "marks", MARKS_MAX, Self::mark);
+        let mut marks = self.set(table, "marks", MARKS_MAX, |w, node| w.mark(node, "marks"));
         marks.sort_unstable();
         let recovery = table.entries.get("recovery").and_then(|entry| {
             let words = [("flexible", Recovery::Flexible), ("strict", Recovery::Strict)];
@@ -144,8 +144,9 @@ impl Walker<'_> {
         None
     }
 
-    fn network(&mut self, node: &Node) -> Option<Network> {
-        let text = self.string(node, "ignore")?;
+    /// A network that a key says.
+    pub(super) fn network(&mut self, node: &Node, what: &str) -> Option<Network> {
+        let text = self.string(node, what)?;
         self.network_of(text, node.at)
     }
 
@@ -186,8 +187,8 @@ impl Walker<'_> {
     }
 
     /// A value with an optional mask: `"0x1/0xff"`.
-    fn mark(&mut self, node: &Node) -> Option<Mark> {
-        let text = self.string(node, "marks")?;
+    pub(super) fn mark(&mut self, node: &Node, what: &str) -> Option<Mark> {
+        let text = self.string(node, what)?;
         let (value, mask) = match text.split_once('/') {
             Some((value, mask)) => (number(value), number(mask)),
             None => (number(text), Some(u32::MAX)),
@@ -199,7 +200,7 @@ impl Walker<'_> {
             return None;
         };
         if value & !mask != 0 {
-            let problem = format!("no connection has the mark `{}`", shown(text));
+            let problem = format!("nothing has the mark `{}`", shown(text));
             let inside = Mark { value: value & mask, mask };
             let help = format!("bits of the value are not in its mask; did you mean \"{inside}\"?");
             self.push(Problem::error("bad-value", problem).at(node.at).help(help));

@@ -5,24 +5,23 @@ use std::net::IpAddr;
 use super::Walker;
 use super::unknown::header;
 use crate::config::model::{
-    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, ANNOUNCE_MAX, ANNOUNCE_MIN, Address, Announce, PerNode,
-    Router, UNICAST_PEERS_MAX,
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, Address, Announce, PerNode, Router, UNICAST_PEERS_MAX,
 };
 use crate::config::report::Problem;
 use crate::config::tree::{Node, Table, Value};
-use crate::config::words::{Place, shown};
+use crate::config::words::Place;
 
 /// The keys of a router that may stand in its group as defaults.
 #[derive(Clone)]
 pub(super) struct Shared {
     heartbeat: bool,
-    announce: Announce,
+    announce: Option<Announce>,
     unicast_peers: Vec<IpAddr>,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { heartbeat: true, announce: Announce::OnTakeover, unicast_peers: Vec::new() }
+        Self { heartbeat: true, announce: Some(Announce::default()), unicast_peers: Vec::new() }
     }
 }
 
@@ -58,17 +57,6 @@ impl Walker<'_> {
         shared
     }
 
-    fn announce(&mut self, node: &Node) -> Option<Announce> {
-        match node.value {
-            Value::Boolean(true) => Some(Announce::OnTakeover),
-            Value::Boolean(false) => Some(Announce::Never),
-            _ => {
-                let limits = (ANNOUNCE_MIN, ANNOUNCE_MAX);
-                self.duration(node, "announce", limits).map(Announce::Every)
-            }
-        }
-    }
-
     pub(super) fn router(
         &mut self,
         (group, name): (&str, &str),
@@ -91,7 +79,7 @@ impl Walker<'_> {
             Some(source)
         });
         let addresses = match table.entries.get("addresses") {
-            Some(entry) => self.addresses(&entry.node, &header(Place::Router, &names)),
+            Some(entry) => self.addresses(&entry.node, &header(Place::Router, &names), own),
             None => {
                 self.missing((table, node.at), place, "addresses", "[\"10.0.0.1/24\"]");
                 Vec::new()
@@ -109,68 +97,25 @@ impl Walker<'_> {
         }
     }
 
-    fn addresses(&mut self, node: &Node, header: &str) -> Vec<Address> {
+    fn addresses(&mut self, node: &Node, header: &str, own: &[&str]) -> Vec<Address> {
         let items = self.array(node, "addresses", ADDRESSES_IPV4_MAX + ADDRESSES_IPV6_MAX);
         let addresses: Vec<Address> =
-            items.iter().filter_map(|item| self.virtual_address(item)).collect();
+            items.iter().filter_map(|item| self.virtual_address(item, own)).collect();
         if matches!(&node.value, Value::Array(items) if items.is_empty()) {
             self.wrong(node.at, format!("{header} has no address, so there is nothing to serve"));
         }
-        let ipv4 = addresses.iter().filter(|address| address.ip.is_ipv4()).count();
-        let ipv6 = addresses.len() - ipv4;
+        let advertised = addresses.iter().filter(|address| address.advertise);
+        let (ipv4, ipv6): (Vec<_>, Vec<_>) = advertised.partition(|address| address.ip.is_ipv4());
         for (count, most, family) in
-            [(ipv4, ADDRESSES_IPV4_MAX, "IPv4"), (ipv6, ADDRESSES_IPV6_MAX, "IPv6")]
+            [(ipv4.len(), ADDRESSES_IPV4_MAX, "IPv4"), (ipv6.len(), ADDRESSES_IPV6_MAX, "IPv6")]
         {
             if count > most {
                 let text = format!("{count} {family} addresses; one advert carries {most} at most");
-                self.push(
-                    Problem::error("bad-value", text).at(node.at).help(
-                        "put the others in a second router without `vrid`, in the same group",
-                    ),
-                );
+                self.push(Problem::error("bad-value", text).at(node.at).help(
+                    "write the others with `advertise = false`, or put them in a second router",
+                ));
             }
         }
         addresses
-    }
-
-    fn virtual_address(&mut self, node: &Node) -> Option<Address> {
-        let text = self.string(node, "addresses")?;
-        let no_address = |text: &str| {
-            Problem::error("bad-value", format!("\"{}\" is no IP address", shown(text)))
-                .at(node.at)
-                .help("write an address and the prefix length of its subnet: \"10.0.0.1/24\"")
-        };
-        let Some((ip_text, prefix_text)) = text.split_once('/') else {
-            let problem = match text.parse::<IpAddr>() {
-                Err(_) => no_address(text),
-                Ok(ip) => {
-                    let example = if ip.is_ipv4() { 24 } else { 64 };
-                    Problem::error("no-prefix", format!("`{ip}` has no prefix length"))
-                        .at(node.at)
-                        .help(format!("write that of its subnet, as in \"{ip}/{example}\""))
-                }
-            };
-            self.push(problem);
-            return None;
-        };
-        let Ok(ip) = ip_text.parse::<IpAddr>() else {
-            self.push(no_address(ip_text));
-            return None;
-        };
-        let bits = if ip.is_ipv4() { 32 } else { 128 };
-        let plain = !prefix_text.starts_with('+');
-        let Some(prefix) =
-            prefix_text.parse::<u8>().ok().filter(|prefix| plain && (1..=bits).contains(prefix))
-        else {
-            let text = format!("the prefix length of `{ip}` must be from 1 to {bits}");
-            self.wrong(node.at, text);
-            return None;
-        };
-        let address = Address { ip, prefix };
-        if let Some(what) = address.unusable() {
-            self.wrong(node.at, format!("`{address}` is {what}, not an address of a host"));
-            return None;
-        }
-        Some(address)
     }
 }

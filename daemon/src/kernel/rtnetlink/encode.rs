@@ -1,12 +1,15 @@
 //! Requests to the kernel: a row of netlink messages in one buffer.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use super::OUR_PROTOCOL;
 
 /// Netlink pads every message and attribute to this many bytes.
 const ALIGNMENT: usize = 4;
 const HEADER_BYTES: usize = 16;
+/// Where the scope is in the header of an address.
+const SCOPE_AT: usize = 3;
 const SCOPE_UNIVERSE: u8 = 0;
 const SCOPE_LINK: u8 = 253;
 /// Leaves traffic counters out of an answer about links.
@@ -26,6 +29,48 @@ pub struct AddressSpec {
     pub address: IpAddr,
     /// The length of its prefix, 0 to 32 or 128.
     pub prefix_length: u8,
+}
+
+/// What else is said of an address.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Attributes {
+    /// The label that `ip` shows, at most 15 bytes; IPv4.
+    pub label: Option<Arc<str>>,
+    /// The kernel's scope instead of that which follows from the address; IPv4.
+    pub scope: Option<u8>,
+    /// The other end of a point-to-point link.
+    pub peer: Option<IpAddr>,
+    /// The broadcast address.
+    pub broadcast: Option<Ipv4Addr>,
+    /// Whether it is never chosen as a source.
+    pub deprecated: bool,
+    /// Whether IPv6 looks for another holder first.
+    pub detect_duplicates: bool,
+    /// Whether the kernel makes no route to the subnet.
+    pub no_prefix_route: bool,
+}
+
+impl Attributes {
+    /// Whether an address with these can be renewed as one with those: what a renewal changes may differ.
+    pub fn renews_as(&self, other: &Attributes) -> bool {
+        *self == Attributes { deprecated: self.deprecated, ..other.clone() }
+    }
+}
+
+/// An address as it is to be installed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VirtualAddress {
+    /// Which one.
+    pub spec: AddressSpec,
+    /// With what.
+    pub attributes: Attributes,
+}
+
+impl From<AddressSpec> for VirtualAddress {
+    fn from(spec: AddressSpec) -> Self {
+        let deprecated = spec.address.is_ipv6();
+        VirtualAddress { spec, attributes: Attributes { deprecated, ..Attributes::default() } }
+    }
 }
 
 /// How an address is to be added.
@@ -79,28 +124,42 @@ impl Requests {
     }
 
     /// Adds or renews an address, with all its attributes: what is left out would be cleared.
-    pub fn add_address(&mut self, sequence: u32, spec: &AddressSpec, lease: AddressLease) {
+    pub fn add_address(&mut self, sequence: u32, address: &VirtualAddress, lease: AddressLease) {
+        let VirtualAddress { spec, attributes } = address;
         let mode = if lease.replace { libc::NLM_F_REPLACE } else { libc::NLM_F_EXCL };
         let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | mode;
         // An IPv6 address that is never preferred is never chosen as a source by mistake.
-        let preferred_s = if spec.address.is_ipv4() { lease.valid_s } else { 0 };
-        let flag_bits: u32 = if spec.address.is_ipv6() { libc::IFA_F_NODAD } else { 0 };
+        let preferred_s = if attributes.deprecated { 0 } else { lease.valid_s };
+        let no_check = spec.address.is_ipv6() && !attributes.detect_duplicates;
+        let mut flag_bits: u32 = if no_check { libc::IFA_F_NODAD } else { 0 };
+        flag_bits |= if attributes.no_prefix_route { libc::IFA_F_NOPREFIXROUTE } else { 0 };
         let mut lifetimes = [0; 16];
         lifetimes[..4].copy_from_slice(&preferred_s.to_ne_bytes());
         lifetimes[4..8].copy_from_slice(&lease.valid_s.to_ne_bytes());
-        self.message(libc::RTM_NEWADDR, flags, sequence, &address_header(spec), |message| {
-            message.address_attributes(spec);
+        let mut header = address_header(spec);
+        header[SCOPE_AT] = attributes.scope.unwrap_or(header[SCOPE_AT]);
+        self.message(libc::RTM_NEWADDR, flags, sequence, &header, |message| {
+            message.address_attributes(spec, attributes.peer);
+            if let Some(label) = &attributes.label {
+                message.nested(libc::IFA_LABEL, |message| {
+                    message.bytes.extend_from_slice(label.as_bytes());
+                    message.bytes.push(0);
+                });
+            }
+            if let Some(broadcast) = attributes.broadcast {
+                message.attribute(libc::IFA_BROADCAST, &broadcast.octets());
+            }
             message.attribute(libc::IFA_FLAGS, &flag_bits.to_ne_bytes());
             message.attribute(IFA_PROTO, &[OUR_PROTOCOL]);
             message.attribute(libc::IFA_CACHEINFO, &lifetimes);
         });
     }
 
-    /// Removes an address, whoever made it.
-    pub fn remove_address(&mut self, sequence: u32, spec: &AddressSpec) {
+    /// Removes an address, whoever made it. `peer`: the other end that it was made with.
+    pub fn remove_address(&mut self, sequence: u32, spec: &AddressSpec, peer: Option<IpAddr>) {
         let header = address_header(spec);
         self.message(libc::RTM_DELADDR, libc::NLM_F_ACK, sequence, &header, |message| {
-            message.address_attributes(spec);
+            message.address_attributes(spec, peer);
         });
     }
 
@@ -182,11 +241,39 @@ impl Requests {
         self.count += 1;
     }
 
-    fn address_attributes(&mut self, spec: &AddressSpec) {
+    /// Appends the header of a family and what `fill` writes, without the header of a message.
+    pub(in crate::kernel) fn bare(&mut self, family_header: &[u8], fill: impl FnOnce(&mut Self)) {
+        self.bytes.extend_from_slice(family_header);
+        self.pad();
+        fill(self);
+    }
+
+    /// Appends one of the ways of a route: its length, flags and share, interface, and what `fill` writes.
+    pub(in crate::kernel) fn entry(
+        &mut self,
+        flags_and_share: [u8; 2],
+        ifindex: [u8; 4],
+        fill: impl FnOnce(&mut Self),
+    ) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0, 0]);
+        self.bytes.extend_from_slice(&flags_and_share);
+        self.bytes.extend_from_slice(&ifindex);
+        fill(self);
+        let length = u16::try_from(self.bytes.len() - start).expect("a way is short");
+        self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+    }
+
+    fn address_attributes(&mut self, spec: &AddressSpec, peer: Option<IpAddr>) {
+        self.address(libc::IFA_LOCAL, spec.address);
+        self.address(libc::IFA_ADDRESS, peer.unwrap_or(spec.address));
+    }
+
+    /// Appends an attribute that is an address.
+    pub(in crate::kernel) fn address(&mut self, kind: u16, address: IpAddr) {
         let mut octets = [0; 16];
-        let length = write_octets(spec.address, &mut octets);
-        self.attribute(libc::IFA_LOCAL, &octets[..length]);
-        self.attribute(libc::IFA_ADDRESS, &octets[..length]);
+        let length = write_octets(address, &mut octets);
+        self.attribute(kind, &octets[..length]);
     }
 
     /// Appends an attribute.

@@ -22,6 +22,8 @@ pub struct AddressRecord {
     pub address: IpAddr,
     /// The length of the prefix, 0 to 32 or 128.
     pub prefix_length: u8,
+    /// The other end, if it has one of its own.
+    pub peer: Option<IpAddr>,
     /// The kernel's scope: 0 is global, 253 the link, 254 the machine.
     pub scope: u8,
     /// The kernel's flags (`IFA_F_*`).

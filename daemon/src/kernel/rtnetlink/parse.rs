@@ -176,8 +176,10 @@ fn read_address(payload: &[u8]) -> Result<Option<AddressRecord>, Malformed> {
     let header = payload.get(..8).ok_or(Malformed)?;
     let attributes = Attributes::new(&payload[8..]);
     // On a point-to-point link IFA_ADDRESS is the other end; IFA_LOCAL, if there, is always ours.
-    let octets = attributes.find(libc::IFA_LOCAL).or_else(|| attributes.find(libc::IFA_ADDRESS));
+    let end = attributes.find(libc::IFA_ADDRESS);
+    let octets = attributes.find(libc::IFA_LOCAL).or(end);
     let Some(address) = ip_address(header[0], octets.unwrap_or_default()) else { return Ok(None) };
+    let peer = end.and_then(|octets| ip_address(header[0], octets)).filter(|end| *end != address);
     let lifetimes = attributes.find(libc::IFA_CACHEINFO).unwrap_or_default();
     let short_flags = u32::from(header[2]);
     let flags = attributes.find(libc::IFA_FLAGS).and_then(|value| u32_at(value, 0).ok());
@@ -186,6 +188,7 @@ fn read_address(payload: &[u8]) -> Result<Option<AddressRecord>, Malformed> {
         ifindex: u32_at(header, 4)?,
         address,
         prefix_length: header[1],
+        peer,
         scope: header[3],
         flags: flags.unwrap_or(short_flags),
         protocol: protocol.unwrap_or(0),
@@ -302,7 +305,7 @@ mod tests {
         let mut requests = Requests::default();
         let spec = AddressSpec { ifindex: 5, address: text.parse().unwrap(), prefix_length: 24 };
         let lease = AddressLease { valid_s: 3, replace: true };
-        requests.add_address(9, &spec, lease);
+        requests.add_address(9, &spec.into(), lease);
         requests.bytes().to_vec()
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use evergate_api::config::model::LABEL_MAX;
+
 use super::super::model::Address;
 use super::super::tree::Statement;
 use super::instance::is_interface;
@@ -45,8 +47,12 @@ impl Reader<'_> {
                 Some(scope) => address.scope = Some(scope.to_owned()),
                 None => return unsupported(self, 2, "no scope that can be named here"),
             },
+            ("label", Some(value)) if value.len() > LABEL_MAX => {
+                return unsupported(self, 2, "too long for the kernel");
+            }
             ("label", Some(value)) => address.label = Some(value),
-            ("peer", Some(value)) => address.peer = Some(value),
+            ("peer", Some(value)) if is_peer(&value, address.address) => address.peer = Some(value),
+            ("peer", Some(_)) => return unsupported(self, 2, "no address of its family"),
             ("brd" | "broadcast", Some(value)) => {
                 let Some(broadcast) = broadcast(&value, address.address, address.length) else {
                     return unsupported(self, 2, "no broadcast address");
@@ -105,6 +111,14 @@ fn plain(by: &Statement, address: IpAddr, length: u8) -> Address<'_> {
         deprecated: None,
         understood: vec![0],
     }
+}
+
+/// An address of the same family, with or without the length of a prefix.
+fn is_peer(value: &str, address: IpAddr) -> bool {
+    let (text, length) = value.split_once('/').unwrap_or((value, "1"));
+    let most: u8 = if address.is_ipv4() { 32 } else { 128 };
+    let is_length = length.parse().is_ok_and(|length| (1..=most).contains(&length));
+    is_length && text.parse().is_ok_and(|peer: IpAddr| peer.is_ipv4() == address.is_ipv4())
 }
 
 /// The scopes of addresses that have a name here.

@@ -47,7 +47,7 @@ impl<'t> Translator<'_, 't, '_> {
 fn unusable(ip: IpAddr, prefix: u8) -> Option<&'static str> {
     match prefix {
         0 => Some("a prefix of no bits is everything"),
-        _ => model::Address { ip, prefix }.unusable(),
+        _ => model::Address::plain(ip, prefix).unusable(),
     }
 }
 
@@ -58,16 +58,19 @@ fn value(address: &Address<'_>, interface: Option<&str>, is_advertised: bool) ->
     let mut set = |key: &str, value: Option<Value>| {
         keys.extend(value.map(|value| (key.to_owned(), value)));
     };
+    // The kernel heeds some of it for one family alone, and there is nothing to write for the other.
+    let is_ipv4 = address.address.is_ipv4();
     let word = |word: &Option<String>| word.clone().map(Value::Text);
     set("interface", interface.map(Value::from));
-    set("label", word(&address.label));
-    let scope = address.scope.clone().filter(|scope| scope != "global");
+    set("label", word(&address.label).filter(|_| is_ipv4));
+    let scope = address.scope.clone().filter(|scope| scope != "global" && is_ipv4);
     set("scope", scope.map(Value::Text));
     set("peer", word(&address.peer));
     set("broadcast", word(&address.broadcast));
     set("advertise", (!is_advertised).then_some(false.into()));
     set("deprecated", deprecated(address).map(Value::from));
-    set("detect_duplicates", address.detect_duplicates.then_some(true.into()));
+    let is_checked = address.detect_duplicates && !is_ipv4;
+    set("detect_duplicates", is_checked.then_some(true.into()));
     set("prefix_route", address.no_prefix_route.then_some(false.into()));
     set("keep", address.no_track.then_some(false.into()));
     if keys.is_empty() {

@@ -115,13 +115,7 @@ impl<'m, 't, 'l> Translator<'m, 't, 'l> {
         self.exactly(&globals.vmac_prefix, "in the names of virtual_mac");
         self.exactly(&globals.script_user, "user of checks and notify");
         let announce = "announce";
-        let garp = &globals.garp;
-        for number in [&garp.delay, &garp.repeat, &garp.refresh] {
-            self.exactly(number, announce);
-        }
-        for number in [&garp.refresh_repeat, &garp.lower_delay, &garp.lower_repeat] {
-            self.exactly(number, announce);
-        }
+        self.garp_told(&globals.garp);
         self.exactly(&globals.min_garp, announce);
         self.exactly(&globals.garp_interval, "interval of announce");
         self.exactly(&globals.gna_interval, "interval of announce");

@@ -9,7 +9,10 @@ use super::{Fate, Translator};
 use crate::toml::Value;
 
 /// Words that tune a route and do not say where it leads; the number is how many follow.
-const TUNING: [(&str, usize); 18] = [
+const TUNING: [(&str, usize); 20] = [
+    // Routes carry our own tag, by which we know them.
+    ("proto", 1),
+    ("protocol", 1),
     ("rtt", 1),
     ("rttvar", 1),
     ("reordering", 1),
@@ -28,19 +31,6 @@ const TUNING: [(&str, usize); 18] = [
     ("add", 0),
     ("append", 0),
     ("prepend", 0),
-];
-
-/// Names of routing protocols (rtnetlink).
-const PROTOCOLS: [(&str, i64); 9] = [
-    ("redirect", 1),
-    ("kernel", 2),
-    ("boot", 3),
-    ("static", 4),
-    ("ra", 9),
-    ("zebra", 11),
-    ("bird", 12),
-    ("keepalived", 18),
-    ("bgp", 186),
 ];
 
 /// Names of routing tables.
@@ -104,6 +94,11 @@ impl<'m, 't> Translator<'m, 't, '_> {
                     return None;
                 }
             }
+        }
+        if !route.is_reachable() {
+            let why = "the route is left out: the kernel refuses `onlink` without `dev`";
+            self.note(line, Fate::Unsupported, why);
+            return None;
         }
         for words in &route.dropped {
             let words: Vec<usize> = words.clone().collect();
@@ -176,7 +171,6 @@ impl Route {
             "metric" | "priority" | "preference" => ("metric", number(&value()?, &[])?),
             "table" => ("table", number(&value()?, &TABLES)?),
             "scope" => ("scope", scope(&value()?)?.into()),
-            "proto" | "protocol" => ("protocol", number(&value()?, &PROTOCOLS)?),
             "mtu" if value().is_ok_and(|value| value == "lock") => return Ok(None),
             "mtu" => ("mtu", number(&value()?, &[])?),
             "advmss" => ("advmss", number(&value()?, &[])?),
@@ -248,6 +242,17 @@ impl Route {
         Ok(at - start)
     }
 
+    /// Does each way that is `onlink` name its interface?
+    fn is_reachable(&self) -> bool {
+        let own: Vec<&str> = self.keys.iter().map(|(key, _)| *key).collect();
+        let is_good = |keys: &[&str]| keys.contains(&"interface") || !keys.contains(&"onlink");
+        let mut ways = self.hops.iter().map(|hop| {
+            let keys = hop.iter().map(|(key, _)| key.as_str());
+            keys.chain(own.iter().copied()).collect::<Vec<_>>()
+        });
+        if self.hops.is_empty() { is_good(&own) } else { ways.all(|keys| is_good(&keys)) }
+    }
+
     fn value(self) -> Value {
         let mut keys: Vec<(String, Value)> = Vec::new();
         keys.extend(self.to.map(|to| ("to".to_owned(), to.into())));
@@ -261,7 +266,17 @@ impl Route {
             hops.push(vec![("via".to_owned(), second.into())]);
         }
         let is_multipath = !hops.is_empty();
-        let own = self.keys.into_iter().filter(|(key, _)| !(is_multipath && is_hop(key)));
+        // With several ways, what is said of the interface holds for each that says nothing of it.
+        let of_ways = |key: &str| is_multipath && ["via", "interface", "onlink"].contains(&key);
+        for hop in &mut hops {
+            let more = self.keys.iter().filter(|(key, _)| of_ways(key) && !is_hop(key));
+            for (key, value) in more {
+                if !hop.iter().any(|(other, _)| other == key) {
+                    hop.push(((*key).to_owned(), value.clone()));
+                }
+            }
+        }
+        let own = self.keys.into_iter().filter(|(key, _)| !of_ways(key));
         keys.extend(own.map(|(key, value)| (key.to_owned(), value)));
         if is_multipath {
             let hops = hops.into_iter().map(Value::Inline).collect();

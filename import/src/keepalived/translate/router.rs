@@ -10,6 +10,9 @@ use super::vrrp::Vrrp;
 use super::{Choice, Fate, Translator, duration, whole};
 use crate::toml::Value;
 
+/// The most announcements in a row.
+const ANNOUNCE_REPEAT_MAX: u32 = evergate_api::config::model::ANNOUNCE_REPEAT_MAX as u32;
+
 const NO_ADDRESSES: &str = "it has no addresses, and a router needs one";
 
 /// An instance, translated.
@@ -269,7 +272,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
             own.or(*all).map_or(default, |set| set.value)
         };
         let (few, later) = if is_min { (1, 0) } else { (5, 5) };
-        let repeat = pick(&own.repeat, &all.repeat, few);
+        let repeat = pick(&own.repeat, &all.repeat, few).min(ANNOUNCE_REPEAT_MAX);
         let delay = pick(&own.delay, &all.delay, later);
         let seconds = |seconds: u32| duration(u64::from(seconds) * 1_000_000);
         let mut keys: Vec<(String, Value)> = Vec::new();
@@ -279,7 +282,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let refresh = pick(&own.refresh, &all.refresh, 0);
         if refresh > 0 {
             set("refresh", seconds(refresh));
-            let times = pick(&own.refresh_repeat, &all.refresh_repeat, 1);
+            let times = pick(&own.refresh_repeat, &all.refresh_repeat, 1).min(ANNOUNCE_REPEAT_MAX);
             set("refresh_repeat", i64::from(times).into());
         }
         // What an instance says of `repeat` does not change what all say of `lower_repeat`.
@@ -288,6 +291,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let lower =
             if is_strict { 0 } else { pick(&own.lower_repeat, &all.lower_repeat, all_repeat) };
         let lower_delay = pick(&own.lower_delay, &all.lower_delay, all_delay);
+        let lower = lower.min(ANNOUNCE_REPEAT_MAX);
         if lower != repeat || lower_delay != delay {
             set("lower_repeat", i64::from(lower).into());
             set("lower_after", seconds(lower_delay));
@@ -300,12 +304,18 @@ impl<'m, 't> Translator<'m, 't, '_> {
         Value::Inline(keys)
     }
 
-    fn garp_told(&mut self, garp: &Garp<'t>) {
-        for number in [&garp.delay, &garp.repeat, &garp.refresh] {
-            self.exactly(number, "announce");
+    pub(super) fn garp_told(&mut self, garp: &Garp<'t>) {
+        for span in [&garp.delay, &garp.refresh, &garp.lower_delay] {
+            self.exactly(span, "announce");
         }
-        for number in [&garp.refresh_repeat, &garp.lower_delay, &garp.lower_repeat] {
-            self.exactly(number, "announce");
+        for times in [&garp.repeat, &garp.refresh_repeat, &garp.lower_repeat] {
+            match times {
+                Some(set) if set.value > ANNOUNCE_REPEAT_MAX => {
+                    let why = format!("announce, {ANNOUNCE_REPEAT_MAX} times at most");
+                    self.told(set, Fate::Changed, why);
+                }
+                _ => self.exactly(times, "announce"),
+            }
         }
     }
 

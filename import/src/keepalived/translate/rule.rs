@@ -58,17 +58,9 @@ impl Rule {
             }
             "fwmark" => ("mark", value()?.into()),
             "tos" | "dsfield" => ("tos", tos(&value()?)?),
-            "goto" => {
-                once(&mut self.keys, "type".to_owned(), "goto".into())?;
-                ("goto", number(&value()?, &[])?)
-            }
-            "ipproto" | "ip_proto" => ("protocol", value()?.to_lowercase().into()),
-            "sport" => ("source_port", value()?.into()),
-            "dport" => ("destination_port", value()?.into()),
             "suppress_prefixlength" | "suppress_prefixlen" | "sup_pl" => {
                 ("suppress_prefix", number(&value()?, &[])?)
             }
-            "uidrange" => ("uid", value()?.into()),
             other => return self.alone(other),
         };
         once(&mut self.keys, key.to_owned(), found)?;
