@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evergate_api::router::ActiveReason;
@@ -15,6 +16,7 @@ use evergate_core::heartbeat::Role;
 use evergate_core::ident::{GroupId, InterfaceId, RouterId};
 use evergate_core::vrrp::ADVERTS_MISSED;
 
+use crate::kernel::virtual_links::VirtualLink;
 use crate::replicate::Standing;
 
 /// The facts around a running node.
@@ -33,6 +35,8 @@ pub struct Facts {
     /// Addresses that the kernel has, by interface: read from it, never believed. IPv6 addresses
     /// that are still tentative are not in it.
     pub present: BTreeSet<(InterfaceId, IpAddr)>,
+    /// The links with virtual MAC addresses that the configuration asks for.
+    pub links: BTreeMap<(GroupId, RouterId), Arc<VirtualLink>>,
     /// Since when each reason for fault has been there.
     pub faults: BTreeMap<(GroupId, Fault), Instant>,
     /// The last takeover or handover of each group.

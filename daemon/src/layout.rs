@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use evergate_api::config::model as file;
 use evergate_core::config as core;
-use evergate_core::ident::{Family, InterfaceId, NodeId, PathId, Priority, Vrid};
+use evergate_core::ident::{Family, InterfaceId, Mac, NodeId, PathId, Priority, Vrid};
+use evergate_core::wire::frame::virtual_mac;
 use evergate_core::wire::names::{Names, hash};
+
+use crate::kernel::virtual_links::VirtualLink;
 
 /// One node's view of a configuration.
 #[derive(Clone, Debug)]
@@ -55,6 +58,10 @@ pub struct RouterLayout {
     pub source: Option<IpAddr>,
     /// How the addresses are announced.
     pub announce: file::Announce,
+    /// The link with the virtual MAC address that has the addresses, if they have one.
+    pub link: Option<Arc<VirtualLink>>,
+    /// Whether multicast adverts come from that address too.
+    pub adverts_from_link: bool,
 }
 
 /// Why a file that is right by itself does not work on this node.
@@ -131,6 +138,11 @@ impl Layout {
     /// The name of this node.
     pub fn me(&self) -> &str {
         self.core.name(self.core.me)
+    }
+
+    /// All links with virtual MAC addresses.
+    pub fn links(&self) -> impl Iterator<Item = &Arc<VirtualLink>> {
+        self.groups.iter().flat_map(|group| &group.routers).filter_map(|r| r.link.as_ref())
     }
 
     /// The name of an interface.
@@ -231,8 +243,13 @@ impl Build<'_> {
                     addresses,
                     unicast_peers: router.unicast_peers.iter().filter(of_family).copied().collect(),
                 });
+                let link = self.link(router, family);
+                let adverts_from_link =
+                    link.is_some() && router.adverts_from == file::AdvertsFrom::VirtualMac;
                 layouts.push(RouterLayout {
                     name: router_name.clone(),
+                    link,
+                    adverts_from_link,
                     source: source.copied().filter(|address| Family::of(*address) == family),
                     announce: router.announce,
                 });
@@ -251,6 +268,17 @@ impl Build<'_> {
             routers,
         };
         (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts })
+    }
+}
+
+impl Build<'_> {
+    /// The link that has the addresses of a router of one family, if they have a virtual MAC address.
+    fn link(&self, router: &file::Router, family: Family) -> Option<Arc<VirtualLink>> {
+        let is_ipv6 = family == Family::V6;
+        let name = router.virtual_interface(is_ipv6)?;
+        let parent = router.interface.get(self.me)?.clone();
+        let Mac(mac) = virtual_mac(family, router.vrid.and_then(Vrid::new)?);
+        Some(Arc::new(VirtualLink { name, parent, mac, is_ipv6 }))
     }
 }
 
@@ -290,5 +318,38 @@ mod tests {
         let expected = [("link:lan", core::PathKind::Router), ("link:sync", core::PathKind::Link)];
         assert_eq!(kinds, expected);
         assert_eq!(layout.core.groups[0].routers[0].path, Some(PathId(0)));
+    }
+
+    #[test]
+    fn each_family_of_a_router_has_a_link_with_its_own_virtual_mac_address() {
+        let layout = layout(
+            r#"
+            [cluster]
+            name = "edge"
+            [node.gw1]
+            [group.g]
+            virtual_mac = true
+            [group.g.router.lan]
+            interface = "lan"
+            vrid = 51
+            addresses = ["10.91.0.1/24", "fe80::1/64"]
+            [group.g.router.named]
+            interface = "lan"
+            vrid = 52
+            addresses = ["10.91.0.2/24"]
+            virtual_mac = "vv.52"
+            [group.g.router.wan]
+            interface = "wan"
+            vrid = 53
+            addresses = ["10.92.0.1/24"]
+            virtual_mac = false
+            "#,
+        );
+        let links: Vec<_> =
+            layout.links().map(|l| (l.name.as_str(), l.mac[4..].to_vec())).collect();
+        let expected =
+            [("vrrp.51", vec![1, 51]), ("vrrp6.51", vec![2, 51]), ("vv.52", vec![1, 52])];
+        assert_eq!(links, expected);
+        assert!(layout.links().all(|link| link.parent == "lan"));
     }
 }

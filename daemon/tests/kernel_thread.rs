@@ -38,7 +38,7 @@ impl World {
 
     fn wish(&self, serial: u32, hosts: &[u8], lease_s: Option<u32>) -> Wish {
         let addresses = hosts.iter().map(|host| self.spec(*host)).collect();
-        Wish { serial, addresses, lease_s, after: None }
+        Wish { serial, addresses, on_links: Vec::new(), lease_s, after: None }
     }
 
     /// Leaves wishes together and waits for as many answers.

@@ -11,6 +11,7 @@
 mod calls;
 mod guards;
 mod hear;
+mod home;
 mod neighbours;
 mod news;
 pub mod ports;
@@ -117,7 +118,10 @@ pub struct Drive {
     next_holder: u32,
     look: news::Look,
     routers: BTreeMap<(InterfaceId, Family, u8), (GroupId, RouterId)>,
-    virtuals: BTreeSet<IpAddr>,
+    /// Whose each virtual address is; a link-local one may be on several segments.
+    virtuals: BTreeMap<IpAddr, Vec<(GroupId, RouterId)>>,
+    /// The links with virtual MAC addresses that exist, by name, with the kernel's numbers of them.
+    links: BTreeMap<String, u32>,
     dialects: BTreeMap<(GroupId, RouterId), vrrp::Dialect>,
     neighbours: Neighbours,
     frames: Option<FrameCounter>,
@@ -210,7 +214,8 @@ impl Drive {
             next_holder: 0,
             look: news::Look::default(),
             routers: BTreeMap::new(),
-            virtuals: BTreeSet::new(),
+            virtuals: BTreeMap::new(),
+            links: BTreeMap::new(),
             dialects: BTreeMap::new(),
             neighbours: Neighbours::default(),
             frames: FrameCounter::open().ok(),

@@ -14,7 +14,6 @@ use evergate_core::wire::{arp, header, heartbeat, ndp, vrrp};
 use evergate_core::{Effect, Input, Instant};
 
 use super::Drive;
-use crate::kernel::addresses::AddressSpec;
 use crate::kernel::{udp_socket, vrrp_socket};
 use crate::kernel_thread::Wish;
 use crate::replicate::Replication;
@@ -141,6 +140,11 @@ impl Drive {
         packet: &[u8],
         (source, destination): (IpAddr, IpAddr),
     ) -> bool {
+        if destination.is_multicast()
+            && let Some(mac) = self.adverts_from(group, router)
+        {
+            return self.send_framed(id, (group, router), mac, packet, (source, destination));
+        }
         let sockets = self.ports[id.index()].sockets.as_ref();
         let socket = sockets.and_then(|sockets| match Family::of(source) {
             Family::V4 if self.is_header(group, router) => sockets.vrrp_header.as_ref(),
@@ -232,7 +236,7 @@ impl Drive {
     }
 
     fn own(&mut self, group: GroupId, lease: Option<std::time::Duration>, serial: u32) {
-        let addresses = self.addresses_of(group);
+        let (addresses, on_links) = self.wished(group);
         let claims = lease.is_some() && self.held.insert(group);
         if claims {
             self.publish_estate();
@@ -241,22 +245,7 @@ impl Drive {
         let (_, holder) = self.holders[group.index()];
         let replication = self.replication.as_mut().filter(|_| claims);
         let after = replication.and_then(Replication::ticket);
-        self.wishes.push((holder, Wish { serial, addresses, lease_s, after }));
-    }
-
-    /// The addresses of a group with the interfaces that exist now.
-    pub(super) fn addresses_of(&self, group: GroupId) -> Vec<AddressSpec> {
-        let mut specs = Vec::new();
-        for router in &self.layout.core.groups[group.index()].routers {
-            let Some(ifindex) = self.ports[router.interface.index()].ifindex() else { continue };
-            let spec = |(address, prefix_length): &(IpAddr, u8)| AddressSpec {
-                ifindex,
-                address: *address,
-                prefix_length: *prefix_length,
-            };
-            specs.extend(router.addresses.iter().map(spec));
-        }
-        specs
+        self.wishes.push((holder, Wish { serial, addresses, on_links, lease_s, after }));
     }
 
     fn announce(&mut self, group: GroupId) {
@@ -268,18 +257,20 @@ impl Drive {
                 continue;
             }
             for (address, _) in &router.addresses {
-                if !self.announce_address(router.interface, *address) {
-                    self.count_router(group, RouterId::at(position), "announcements_not_sent");
+                let id = RouterId::at(position);
+                if !self.announce_address(group, id, *address) {
+                    self.count_router(group, id, "announcements_not_sent");
                 }
             }
         }
         self.announced(group, boottime_now() - began);
     }
 
-    fn announce_address(&self, interface: InterfaceId, address: IpAddr) -> bool {
-        let port = &self.ports[interface.index()];
-        let frames = port.sockets.as_ref().and_then(|sockets| sockets.frames.as_ref());
-        let (Some(Mac(mac)), Some(frames)) = (port.mac(), frames) else { return false };
+    fn announce_address(&self, group: GroupId, router: RouterId, address: IpAddr) -> bool {
+        let interface = self.layout.core.groups[group.index()].routers[router.index()].interface;
+        let frames = self.ports[interface.index()].sockets.as_ref().and_then(|s| s.frames.as_ref());
+        let mac = self.mac_of(group, router);
+        let (Some(Mac(mac)), Some(frames)) = (mac, frames) else { return false };
         let sent = match address {
             IpAddr::V4(address) => {
                 frames.send(&arp::Arp::announcement(Mac(mac), address).broadcast())

@@ -120,6 +120,10 @@ mod tests {
             self.0.push(held.to_vec());
             Ok(held.len())
         }
+
+        fn remove_links(&mut self) -> Vec<String> {
+            Vec::new()
+        }
     }
 
     fn held(last: u8) -> HeldAddress {

@@ -181,8 +181,10 @@ impl Kernel {
     /// Adds addresses; those marked true replace what is there.
     fn add(&mut self, wanted: &[(AddressSpec, bool)], lease_s: u32) -> Vec<Verdict> {
         let valid_s = lease_s.clamp(1, LEASE_MAX_S);
-        self.change(wanted, |requests, sequence, (spec, replace)| {
-            let lease = AddressLease { valid_s, replace: *replace };
+        let metrics: Vec<_> = wanted.iter().map(|(spec, _)| self.metric_on(spec.ifindex)).collect();
+        let wanted: Vec<_> = wanted.iter().zip(metrics).collect();
+        self.change(&wanted, |requests, sequence, ((spec, replace), metric)| {
+            let lease = AddressLease { valid_s, replace: *replace, metric: *metric };
             requests.add_address(sequence, spec, lease);
         })
     }

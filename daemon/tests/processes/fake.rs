@@ -69,6 +69,10 @@ impl Addresses for Paper {
         self.0.add("released");
         Ok(addresses.len())
     }
+
+    fn remove_links(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 fn directory(arguments: &[OsString]) -> PathBuf {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod cluster;
+mod virtual_mac;
 mod vrrp;
 
 use super::model::{Config, Group, Router};
@@ -18,6 +19,7 @@ pub(crate) fn lint(tree: &Table, config: &Config, problems: &mut Vec<Problem>) {
     lint.cluster();
     lint.vrrp();
     lint.addresses();
+    lint.virtual_mac();
 }
 
 struct Lint<'a> {

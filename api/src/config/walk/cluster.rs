@@ -163,7 +163,7 @@ impl Walker<'_> {
         self.per_node(&entry.node, "interface", Self::interface_name)
     }
 
-    fn interface_name(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn interface_name(&mut self, node: &Node) -> Option<String> {
         if let Value::Float(_) = node.value {
             let text = format!("`interface` must be a string, not {}", node.value.kind());
             let help = "a name with a dot needs quotes: \"eth0.100\"";
