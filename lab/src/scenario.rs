@@ -19,6 +19,7 @@ mod stateful_ftp;
 mod stateful_groups;
 mod stateful_lab;
 mod stateful_policies;
+mod virtual_mac;
 mod wiring;
 
 use std::time::Duration;
@@ -119,13 +120,14 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 19] = [
+    let groups: [&'static [Scenario]; 20] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
         process::SCENARIOS,
         partition::SCENARIOS,
         address::SCENARIOS,
+        virtual_mac::SCENARIOS,
         interop::SCENARIOS,
         bad_input::SCENARIOS,
         reload::SCENARIOS,

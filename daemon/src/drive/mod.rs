@@ -490,7 +490,7 @@ impl Drive {
             if self.kernel.has_stopped() {
                 break;
             }
-            self.timer.set(Some(boottime_now() + 20_000_000))?;
+            self.timer.set(Some(boottime_now() + FINISH_TURN_NS))?;
             self.poller.wait(&mut ready, None)?;
             self.timer.drain()?;
             self.bell.drain()?;
@@ -502,8 +502,11 @@ impl Drive {
     }
 }
 
-/// How many times, 20 ms apart at most, the end waits for the kernel thread.
-const FINISH_TURNS: u32 = 100;
+/// How many times the end waits for the kernel thread. It takes some milliseconds for each link with a virtual
+/// MAC address.
+const FINISH_TURNS: u32 = 1000;
+/// How long each time: the guardian wants to see a beat meanwhile.
+const FINISH_TURN_NS: u64 = 5_000_000;
 
 /// The time as the machine counts it.
 pub fn instant_now() -> Instant {

@@ -216,28 +216,19 @@ impl Kernel {
         Ok(())
     }
 
-    /// Removes a link that is ours, and gives the interface below its settings back with the last one.
+    /// Removes a link that is ours. With the last one the interface below gets its settings back, and that
+    /// first: with the link the record of them is gone.
     fn remove_our_link(&mut self, link: &LinkRecord) -> Result<(), LinkError> {
         let refused = |error| LinkError::Kernel(link.name.clone(), error);
-        match self.one_change(|requests, sequence| requests.remove_link(sequence, link.ifindex)) {
-            Ok(()) | Err(NetlinkError::NoInterface) => {}
-            Err(error) => return Err(refused(error)),
+        let links = self.links().map_err(refused)?;
+        if let Some((below, former)) = to_restore(&links, link) {
+            let wrong = |error| LinkError::Setting(below.to_owned(), error);
+            former.restored(Former::of(below)).write(below).map_err(wrong)?;
         }
         self.virtual_links.remove(&link.name);
-        let parent = link.stacked.as_ref().map(|stacked| stacked.parent);
-        let Some(former) = Mark::on(link).and_then(|mark| mark.former) else { return Ok(()) };
-        let links = self.links().map_err(refused)?;
-        let needs_it = |other: &LinkRecord| {
-            other.stacked.as_ref().map(|stacked| stacked.parent) == parent
-                && Mark::on(other).is_some_and(|mark| mark.former.is_some())
-        };
-        let below = links.iter().find(|link| Some(link.ifindex) == parent);
-        match below.filter(|_| !links.iter().any(needs_it)) {
-            Some(below) => former
-                .restored(Former::of(&below.name))
-                .write(&below.name)
-                .map_err(|error| LinkError::Setting(below.name.clone(), error)),
-            None => Ok(()),
+        match self.one_change(|requests, sequence| requests.remove_link(sequence, link.ifindex)) {
+            Ok(()) | Err(NetlinkError::NoInterface) => Ok(()),
+            Err(error) => Err(refused(error)),
         }
     }
 
@@ -269,6 +260,19 @@ fn former_of(links: &[LinkRecord], parent: &LinkRecord) -> Former {
     });
     let on_record = above.filter_map(Mark::on).find_map(|mark| mark.former);
     on_record.unwrap_or_else(|| Former::of(&parent.name))
+}
+
+/// The interface below a link that goes, with its settings from before, if no other link needs other ones.
+fn to_restore<'a>(links: &'a [LinkRecord], gone: &LinkRecord) -> Option<(&'a str, Former)> {
+    let former = Mark::on(gone)?.former?;
+    let parent = gone.stacked.as_ref()?.parent;
+    let needs_it = |other: &LinkRecord| {
+        other.ifindex != gone.ifindex
+            && other.stacked.as_ref().is_some_and(|stacked| stacked.parent == parent)
+            && Mark::on(other).is_some_and(|mark| mark.former.is_some())
+    };
+    let below = links.iter().find(|link| link.ifindex == parent)?;
+    (!links.iter().any(needs_it)).then_some((below.name.as_str(), former))
 }
 
 /// What a link has to be set to before it is up.
@@ -348,6 +352,22 @@ mod tests {
         let mark = Mark { owner: "/run/a.sock".into(), former: Some(former) }.to_string();
         let parent = LinkRecord { ifindex: 3, stacked: None, ..link("lan", 0, None) };
         assert_eq!(former_of(&[link("vrrp.51", OUR_GROUP, Some(&mark))], &parent), former);
+    }
+
+    #[test]
+    fn the_settings_come_back_with_the_last_link_that_needs_others() {
+        let former = Former { arp_ignore: 0, arp_announce: 1 };
+        let text = |former| Mark { owner: "/run/a.sock".into(), former }.to_string();
+        let parent = LinkRecord { ifindex: 3, stacked: None, ..link("lan", 0, None) };
+        let first = link("vrrp.51", OUR_GROUP, Some(&text(Some(former))));
+        let second = LinkRecord { ifindex: 8, name: "vrrp.52".into(), ..first.clone() };
+        let ipv6 = LinkRecord { ifindex: 9, ..link("vrrp6.51", OUR_GROUP, Some(&text(None))) };
+        let all = [parent.clone(), first.clone(), second, ipv6.clone()];
+        assert_eq!(to_restore(&all, &first), None, "another one needs them");
+        assert_eq!(to_restore(&all, &ipv6), None, "it has changed nothing");
+        let rest = [parent, first.clone(), ipv6];
+        assert_eq!(to_restore(&rest, &first), Some(("lan", former)));
+        assert_eq!(to_restore(&rest[1..], &first), None, "there is nobody to give them back to");
     }
 
     #[test]

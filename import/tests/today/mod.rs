@@ -2,11 +2,9 @@
 //! checked by it.
 
 /// Keys that are planned.
-const PLANNED: [&str; 17] = [
+const PLANNED: [&str; 15] = [
     "announce",
     "accept",
-    "virtual_mac",
-    "adverts_from",
     "track",
     "notify",
     "notify_kind",
