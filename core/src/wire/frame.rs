@@ -9,7 +9,9 @@ use crate::ident::{Family, Mac, Vrid};
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
-const IPV4_HEADER_LEN: usize = 20;
+const IPV4_HEADER_LEN: u16 = 20;
+/// Where the destination stands in a header.
+const IPV4_GROUP: std::ops::Range<usize> = 16..20;
 /// Version 4 and a header of five words; internetwork control, as in every advert.
 const IPV4_START: [u8; 2] = [0x45, 0xc0];
 /// Never in fragments, and so without an identification (RFC 6864 §4.1).
@@ -42,7 +44,7 @@ pub fn multicast(
     let Ok(length) = u16::try_from(advert.len()) else { return false };
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(group)) if group.is_multicast() => {
-            let Some(total) = length.checked_add(IPV4_HEADER_LEN as u16) else { return false };
+            let Some(total) = length.checked_add(IPV4_HEADER_LEN) else { return false };
             ethernet(group_mac_v4(group), mac, ETHERTYPE_IPV4, out);
             let start = out.len();
             out.extend(IPV4_START);
@@ -72,7 +74,7 @@ pub fn multicast(
 /// nothing, if it goes to no group.
 #[must_use]
 pub fn multicast_whole(mac: Mac, packet: &[u8], out: &mut Vec<u8>) -> bool {
-    let Some(Ok(octets)) = packet.get(16..IPV4_HEADER_LEN).map(<[u8; 4]>::try_from) else {
+    let Some(Ok(octets)) = packet.get(IPV4_GROUP).map(<[u8; 4]>::try_from) else {
         return false;
     };
     let group = Ipv4Addr::from(octets);
