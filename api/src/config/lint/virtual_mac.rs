@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Found, Lint};
-use crate::config::model::{AdvertsFrom, Announce, VirtualMac};
+use crate::config::model::{AdvertsFrom, VirtualMac};
 use crate::config::report::{Problem, Span};
 
 impl Lint<'_> {
@@ -11,7 +11,6 @@ impl Lint<'_> {
         for found in self.routers() {
             self.one_name(found);
             self.idle(found);
-            self.ages(found);
         }
         self.names();
     }
@@ -45,24 +44,6 @@ impl Lint<'_> {
             let text = format!("`{key}` does nothing without {missing}");
             self.push(Problem::warning("idle-key", text).at(at));
         }
-    }
-
-    /// A switch forgets an address that sends nothing, and floods what is sent to it.
-    fn ages(&mut self, found: Found<'_>) {
-        let router = found.router;
-        let is_silent =
-            router.adverts_from == AdvertsFrom::Interface || !router.unicast_peers.is_empty();
-        let is_repeated = matches!(router.announce, Announce::Every(_));
-        if router.virtual_interface(false).is_none() || !is_silent || is_repeated {
-            return;
-        }
-        let text = format!(
-            "adverts of `{}/{}` do not come from the virtual MAC address, so switches may forget it",
-            found.group_name, found.name
-        );
-        let at = self.shared_place(found, "virtual_mac");
-        let help = "repeat the announcements, as in announce = \"60s\"";
-        self.push(Problem::warning("virtual-mac-ages", text).at(at).help(help));
     }
 
     /// An interface has one name on a node, and no other interface has it.
