@@ -103,20 +103,19 @@ impl Kernel {
     /// Makes the links that are wanted and not there, and removes those of ours that are not wanted.
     /// Where the interface below is missing there is none to make. Returns what went wrong.
     pub fn settle_links(&mut self, wanted: &[VirtualLink]) -> Vec<LinkError> {
+        let links = match self.links() {
+            Ok(links) => links,
+            Err(error) => return vec![LinkError::Kernel("of any name".to_owned(), error)],
+        };
         let mut wrong = Vec::new();
-        match self.links() {
-            Ok(links) => {
-                for link in &links {
-                    let is_wanted = wanted.iter().any(|wanted| wanted.name == link.name);
-                    if self.is_our_link(link) && !is_wanted {
-                        wrong.extend(self.remove_our_link(link).err());
-                    }
-                }
+        for link in &links {
+            let is_wanted = wanted.iter().any(|wanted| wanted.name == link.name);
+            if self.is_our_link(link) && !is_wanted {
+                wrong.extend(self.remove_our_link(link).err());
             }
-            Err(error) => wrong.push(LinkError::Kernel("of any name".to_owned(), error)),
         }
         for link in wanted {
-            match self.make_link(link) {
+            match self.make_link(link, &links) {
                 Ok(_) | Err(LinkError::NoParent(_)) => {}
                 Err(error) => wrong.push(error),
             }
@@ -133,7 +132,8 @@ impl Kernel {
                 verdict => return verdict.map(|()| ifindex).map_err(refused),
             }
         }
-        let ifindex = self.make_link(wanted)?;
+        let links = self.links().map_err(refused)?;
+        let ifindex = self.make_link(wanted, &links)?;
         self.set_up(ifindex, true).map(|()| ifindex).map_err(refused)
     }
 
@@ -164,9 +164,8 @@ impl Kernel {
     }
 
     /// Makes a link, or adopts the one that is there; its index.
-    fn make_link(&mut self, wanted: &VirtualLink) -> Result<u32, LinkError> {
+    fn make_link(&mut self, wanted: &VirtualLink, links: &[LinkRecord]) -> Result<u32, LinkError> {
         let refused = |error| LinkError::Kernel(wanted.name.clone(), error);
-        let links = self.links().map_err(refused)?;
         let Some(parent) = links.iter().find(|link| link.name == wanted.parent) else {
             return Err(LinkError::NoParent(wanted.parent.clone()));
         };

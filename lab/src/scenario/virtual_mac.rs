@@ -29,8 +29,8 @@ const WATCH: Duration = Duration::from_millis(3500);
 const STEADY: Duration = Duration::from_millis(300);
 /// The service is back after a power cut within this; the claim is that it is, not how fast.
 const SERVICE_LIMIT: Duration = Duration::from_secs(5);
-/// How long settings may take to be back.
-const BACK_LIMIT: Duration = Duration::from_secs(5);
+/// How long a daemon may take to end, and settings to be back: a busy kernel removes interfaces slowly.
+const BACK_LIMIT: Duration = Duration::from_secs(20);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 /// Settings that a virtual MAC address may have to do with, on the interfaces of routers.
