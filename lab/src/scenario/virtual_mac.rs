@@ -1,6 +1,7 @@
 //! Virtual MAC addresses: clients never see another one, a standby never sends from one, and nothing is
 //! left of them in the end.
 
+use std::fs::File;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -284,9 +285,14 @@ fn kill_all(lab: &mut Lab) -> Result<()> {
     lab.wait_holder(GW2, SERVICE_LIMIT)
 }
 
+/// Waits until the processes are gone, and what they had open too: the kernel takes its time for sockets.
 fn wait_ended(lab: &Lab) -> Result<()> {
+    let path = lab.node_directory(GW1).join("evergate.sock.lock");
     clock::wait_for("the daemon to end", BACK_LIMIT, LOOK, || {
-        Ok(lab.daemon_processes(GW1)?.is_empty().then_some(()))
+        let gone = lab.daemon_processes(GW1)?.is_empty();
+        // The file itself may have gone with the daemon.
+        let is_free = File::open(&path).map_or(true, |file| file.try_lock().is_ok());
+        Ok((gone && is_free).then_some(()))
     })
 }
 
