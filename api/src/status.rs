@@ -285,6 +285,14 @@ pub struct RouterStatus {
     pub name: String,
     /// The interface on this node.
     pub interface: String,
+    /// The virtual MAC address, such as `00:00:5e:00:01:33`; null where the addresses have that of the
+    /// interface.
+    #[serde(default)]
+    pub virtual_mac: Option<String>,
+    /// The interface that has, or would have, the addresses: the router's own, or the one on it that has
+    /// the virtual MAC address. Empty from a daemon that does not say so.
+    #[serde(default)]
+    pub address_interface: String,
     /// The address family.
     pub family: Family,
     /// The virtual router identifier, 1 to 255; null when it sends no adverts and follows its

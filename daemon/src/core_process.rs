@@ -21,6 +21,7 @@ use crate::kernel::monitor::Monitor;
 use crate::kernel::notrack::Notrack;
 use crate::kernel::requests::Kernel;
 use crate::kernel::rtnetlink::LinkRecord;
+use crate::kernel::virtual_links::VirtualLink;
 use crate::kernel::ways::Way;
 use crate::kernel_thread::KernelThread;
 use crate::layout::Layout;
@@ -100,6 +101,8 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let signals = Signals::new(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])?;
     let monitor = Monitor::open().map_err(CoreError::Kernel)?;
     let mut kernel = Kernel::open().map_err(CoreError::Kernel)?;
+    kernel.own_links_as(&arguments.socket.to_string_lossy());
+    settle(&mut kernel, &layout, &adopted);
     sweep(&mut kernel, &layout, &adopted);
     let mut random = [0; 16];
     getrandom(&mut random)?;
@@ -171,20 +174,40 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     Ok(ended?)
 }
 
+/// Makes the links with virtual MAC addresses before they are needed. Those that a former process has left
+/// up go down, except those of groups that are adopted now.
+fn settle(kernel: &mut Kernel, layout: &Layout, adopted: &[String]) {
+    let links: Vec<_> = layout.links().map(|link| VirtualLink::clone(link)).collect();
+    for error in kernel.settle_links(&links) {
+        say("core", &error.to_string());
+    }
+    let groups = layout.core.groups.iter().zip(&layout.groups);
+    let idle = groups.filter(|(group, _)| !adopted.contains(&group.name));
+    let idle = idle.flat_map(|(_, group)| &group.routers).filter_map(|r| r.link.as_ref());
+    let idle = idle.filter_map(|link| kernel.virtual_link(&link.name)).collect();
+    if let Err(error) = kernel.lower_links(&idle) {
+        say("core", &format!("cannot set interfaces with virtual MAC addresses down: {error}"));
+    }
+}
+
 /// Removes what a former process of this configuration has left, except what is adopted now.
 fn sweep(kernel: &mut Kernel, layout: &Layout, adopted: &[String]) {
     let Ok(links) = kernel.links() else { return };
     let mut left = Vec::new();
     sweep_ways(kernel, layout, adopted, &links);
-    let groups = layout.core.groups.iter().filter(|group| !adopted.contains(&group.name));
-    for router in groups.flat_map(|group| &group.routers) {
-        let name = layout.interface(router.interface);
-        let Some(link) = links.iter().find(|link| link.name == name) else { continue };
-        left.extend(router.addresses.iter().map(|(address, prefix_length)| AddressSpec {
-            ifindex: link.ifindex,
-            address: *address,
-            prefix_length: *prefix_length,
-        }));
+    let groups = layout.core.groups.iter().zip(&layout.groups);
+    let groups = groups.filter(|(group, _)| !adopted.contains(&group.name));
+    for (router, on) in groups.flat_map(|(core, group)| core.routers.iter().zip(&group.routers)) {
+        // A former configuration may have had them on the other of the two.
+        let own = layout.interface(router.interface);
+        let names = [Some(own), on.link.as_ref().map(|link| link.name.as_str())];
+        for link in links.iter().filter(|link| names.contains(&Some(link.name.as_str()))) {
+            left.extend(router.addresses.iter().map(|(address, prefix_length)| AddressSpec {
+                ifindex: link.ifindex,
+                address: *address,
+                prefix_length: *prefix_length,
+            }));
+        }
     }
     match kernel.sweep(&left) {
         Ok(report) => {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evergate_api::router::ActiveReason;
@@ -16,6 +17,7 @@ use evergate_core::ident::{GroupId, InterfaceId, RouterId};
 use evergate_core::vrrp::ADVERTS_MISSED;
 
 use crate::drive::WaysState;
+use crate::kernel::virtual_links::VirtualLink;
 use crate::replicate::Standing;
 
 /// The facts around a running node.
@@ -38,6 +40,8 @@ pub struct Facts {
     pub left_alone: BTreeSet<(InterfaceId, IpAddr)>,
     /// How routes and rules of groups fare where there is something to tell.
     pub ways: BTreeMap<GroupId, WaysState>,
+    /// The links with virtual MAC addresses that the configuration asks for.
+    pub links: BTreeMap<(GroupId, RouterId), Arc<VirtualLink>>,
     /// Since when each reason for fault has been there.
     pub faults: BTreeMap<(GroupId, Fault), Instant>,
     /// The last takeover or handover of each group.

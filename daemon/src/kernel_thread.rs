@@ -6,7 +6,7 @@
 
 mod ways;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use evergate_core::input::Refused;
 
 use crate::kernel::addresses::{AddressSpec, HoldError, HoldReport, VirtualAddress};
 use crate::kernel::requests::Kernel;
+use crate::kernel::virtual_links::VirtualLink;
 use crate::replicate::Ticket;
 use crate::sys::clock::boottime_now;
 use crate::sys::ready::Bell;
@@ -29,8 +30,10 @@ pub struct Holder(pub u32);
 pub struct Wish {
     /// Repeated in the answer.
     pub serial: u32,
-    /// All addresses of the group.
+    /// The addresses of the group that belong on its routers' own interfaces.
     pub addresses: Vec<VirtualAddress>,
+    /// Those that belong on links with a virtual MAC address.
+    pub on_links: Vec<OnLink>,
     /// For how many seconds they shall be there; `None`: not at all.
     pub lease_s: Option<u32>,
     /// Routes and rules that come after the addresses and go before them.
@@ -41,10 +44,21 @@ pub struct Wish {
     pub after: Option<Ticket>,
 }
 
-impl Wish {
-    /// Which addresses it speaks of.
-    fn specs(&self) -> impl Iterator<Item = AddressSpec> + '_ {
-        self.addresses.iter().map(|address| address.spec)
+/// A link with a virtual MAC address, and the addresses that belong on it.
+#[derive(Clone, Debug)]
+pub struct OnLink {
+    /// The link: it is up while the addresses are there, and down otherwise.
+    pub link: Arc<VirtualLink>,
+    /// The addresses; the kernel's number of the link is filled in here.
+    pub addresses: Vec<VirtualAddress>,
+}
+
+impl OnLink {
+    fn at(&self, ifindex: u32) -> impl Iterator<Item = VirtualAddress> {
+        self.addresses.iter().map(move |address| {
+            let spec = AddressSpec { ifindex, ..address.spec };
+            VirtualAddress { spec, attributes: address.attributes.clone() }
+        })
     }
 }
 
@@ -85,6 +99,7 @@ struct Desk {
     forgotten: Vec<AddressSpec>,
     /// Addresses that are removed to be made anew: their removal is no news.
     remade: Vec<AddressSpec>,
+    links: Option<Vec<VirtualLink>>,
     granted: Vec<Granted>,
     complaints: Vec<String>,
     stop: bool,
@@ -119,6 +134,13 @@ impl KernelThread {
     /// A holder is gone for good: whatever it still has is released after its last wish.
     pub fn retire(&self, holder: Holder) {
         self.desk().retired.push(holder);
+        self.shared.work.notify_one();
+    }
+
+    /// All links with virtual MAC addresses that there shall be, once the wishes are served; the newest
+    /// word counts.
+    pub fn want_links(&self, links: Vec<VirtualLink>) {
+        self.desk().links = Some(links);
         self.shared.work.notify_one();
     }
 
@@ -169,19 +191,28 @@ struct Worker {
     ways: BTreeMap<Holder, Vec<WantedWay>>,
     /// Who wants an address: the last that wished for it. Nobody else may remove it.
     wanted: BTreeMap<AddressSpec, Holder>,
+    /// Who has set a link up: the last that wished for it.
+    raised: BTreeMap<String, Holder>,
     shared: Arc<Shared>,
+}
+
+/// What there is to do.
+struct Work {
+    wishes: Wishes,
+    retired: Vec<Holder>,
+    links: Option<Vec<VirtualLink>>,
 }
 
 impl Worker {
     fn new(kernel: Kernel, shared: Arc<Shared>) -> Worker {
         let (held, ways, wanted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Worker { kernel, held, ways, wanted, shared }
+        Worker { kernel, held, ways, wanted, raised: BTreeMap::new(), shared }
     }
 
     fn run(mut self) {
         // Threads start at ordinary priority; a takeover must not wait for the rest of the machine.
         crate::privilege::raise_thread(crate::privilege::CORE_PRIORITY);
-        while let Some((wishes, retired)) = self.next() {
+        while let Some(Work { wishes, retired, links }) = self.next() {
             self.note_wanted(&wishes);
             let (renewals, others) =
                 wishes.into_iter().partition(|(holder, wish)| self.is_renewal(*holder, wish));
@@ -194,8 +225,13 @@ impl Worker {
                 self.wanted.retain(|_, owner| *owner != holder);
                 // What cannot be removed now ends with its lease: nobody is left to ask again.
                 self.release(holder, left);
+                self.lower(holder, &[]);
+            }
+            if let Some(links) = links {
+                self.settle(&links);
             }
         }
+        self.settle(&[]);
         let protected: Vec<u32> = self.kernel.protected_links().map(|(index, _)| index).collect();
         for ifindex in protected {
             if let Err(error) = self.kernel.unprotect_secondaries(ifindex) {
@@ -220,11 +256,16 @@ impl Worker {
         let _ = self.shared.bell.ring();
     }
 
-    /// Whether a holder wants no more than a new lease for what it has.
+    /// Whether a holder wants no more than a new lease for what it has. A link could have been set down
+    /// meanwhile: who has one is served by itself.
     fn is_renewal(&self, holder: Holder, wish: &Wish) -> bool {
         wish.lease_s.is_some()
             && wish.after.is_none()
-            && self.held.get(&holder).is_some_and(|held| wish.specs().eq(held.iter().copied()))
+            && wish.on_links.is_empty()
+            && self
+                .held
+                .get(&holder)
+                .is_some_and(|held| specs(&wish.addresses).eq(held.iter().copied()))
     }
 
     /// Renews the leases of many holders in few calls: with a thousand groups a call for each is half of the
@@ -267,12 +308,13 @@ impl Worker {
     }
 
     /// Waits for work; `None` when the thread shall end and nothing is left to do.
-    fn next(&self) -> Option<(Wishes, Vec<Holder>)> {
+    fn next(&self) -> Option<Work> {
         let mut desk = self.shared.lock();
         loop {
-            if !desk.wishes.is_empty() || !desk.retired.is_empty() {
+            if !desk.wishes.is_empty() || !desk.retired.is_empty() || desk.links.is_some() {
                 let wishes = std::mem::take(&mut desk.wishes);
-                return Some((wishes, std::mem::take(&mut desk.retired)));
+                let retired = std::mem::take(&mut desk.retired);
+                return Some(Work { wishes, retired, links: desk.links.take() });
             }
             if desk.stop {
                 return None;
@@ -293,7 +335,10 @@ impl Worker {
 
     fn note_wanted(&mut self, wishes: &Wishes) {
         for (holder, wish) in wishes.iter().filter(|(_, wish)| wish.lease_s.is_some()) {
-            self.wanted.extend(wish.specs().map(|spec| (spec, *holder)));
+            let places = self.places(wish);
+            self.wanted.extend(specs(&places).map(|spec| (spec, *holder)));
+            let links = wish.on_links.iter().map(|on| (on.link.name.clone(), *holder));
+            self.raised.extend(links);
         }
     }
 
@@ -325,23 +370,61 @@ impl Worker {
         }
     }
 
+    /// All addresses of a wish, those on links that exist with the kernel's number of the link.
+    fn places(&self, wish: &Wish) -> Vec<VirtualAddress> {
+        let on_links = wish.on_links.iter().filter_map(|on| {
+            let ifindex = self.kernel.virtual_link(&on.link.name)?;
+            Some(on.at(ifindex))
+        });
+        wish.addresses.iter().cloned().chain(on_links.flatten()).collect()
+    }
+
+    /// Sets the links of a wish up, so that there is a place for every address.
+    fn raise(&mut self, holder: Holder, wish: &Wish) -> Result<Vec<VirtualAddress>, Refused> {
+        for on in &wish.on_links {
+            let ifindex = self.kernel.raise_link(&on.link).map_err(|error| {
+                self.complain(error.to_string());
+                Refused { errno: libc::EIO }
+            })?;
+            self.wanted.extend(on.at(ifindex).map(|address| (address.spec, holder)));
+        }
+        Ok(self.places(wish))
+    }
+
+    /// Sets the links of a holder down, except those that it still wants; false if one stays up.
+    fn lower(&mut self, holder: Holder, wanted: &[OnLink]) -> bool {
+        let is_over = |name: &String, owner: &Holder| {
+            *owner == holder && wanted.iter().all(|on| on.link.name != *name)
+        };
+        let over = self.raised.iter().filter(|(name, owner)| is_over(name, owner));
+        let over: BTreeSet<u32> =
+            over.filter_map(|(name, _)| self.kernel.virtual_link(name)).collect();
+        if let Err(error) = self.kernel.lower_links(&over) {
+            self.complain(format!("cannot set an interface with a virtual MAC down: {error}"));
+            return false;
+        }
+        self.raised.retain(|name, owner| !is_over(name, owner));
+        true
+    }
+
+    /// Makes the links that are wanted, and removes the others.
+    fn settle(&mut self, links: &[VirtualLink]) {
+        for error in self.kernel.settle_links(links) {
+            self.complain(error.to_string());
+        }
+    }
+
     fn grant(&mut self, holder: Holder, wish: &Wish) -> Result<(), Refused> {
         self.forget_lost();
+        let Some(lease_s) = wish.lease_s else { return self.give_up(holder, wish) };
+        let places = self.raise(holder, wish)?;
         let former = self.held.remove(&holder).unwrap_or_default();
         let (kept, gone): (Vec<_>, Vec<_>) =
-            former.iter().copied().partition(|spec| wish.specs().any(|wanted| wanted == *spec));
-        let Some(lease_s) = wish.lease_s else {
-            let doomed = wish.specs().chain(gone).collect();
-            let left = self.release(holder, doomed);
-            if left.is_empty() {
-                return Ok(());
-            }
-            self.held.insert(holder, left);
-            return Err(Refused { errno: libc::EIO });
-        };
+            former.iter().copied().partition(|spec| specs(&places).any(|wanted| wanted == *spec));
         // What could not be removed is tried again with the next renewal.
         let mut held = self.release(holder, gone);
-        match self.hold(&wish.addresses, lease_s) {
+        self.lower(holder, &wish.on_links);
+        match self.hold(&places, lease_s) {
             Ok(report) => {
                 for spec in report.foreign.iter().filter(|_| former.is_empty()) {
                     let (address, length) = (spec.address, spec.prefix_length);
@@ -349,7 +432,7 @@ impl Worker {
                         "{address}/{length} was there already and stays as it is"
                     ));
                 }
-                held.extend(wish.specs());
+                held.extend(specs(&places));
                 self.held.insert(holder, held);
                 Ok(())
             }
@@ -361,6 +444,27 @@ impl Worker {
                 Err(Refused { errno: libc::EIO })
             }
         }
+    }
+
+    /// Lets go of everything that a holder has. IPv6 addresses go with their link: removed one by one,
+    /// the kernel would tell of each by a frame from the virtual MAC address.
+    fn give_up(&mut self, holder: Holder, wish: &Wish) -> Result<(), Refused> {
+        let former = self.held.remove(&holder).unwrap_or_default();
+        let links: BTreeSet<u32> =
+            wish.on_links.iter().filter_map(|on| self.kernel.virtual_link(&on.link.name)).collect();
+        let doomed: BTreeSet<AddressSpec> =
+            former.into_iter().chain(specs(&self.places(wish))).collect();
+        let goes_with_link =
+            |spec: &AddressSpec| spec.address.is_ipv6() && links.contains(&spec.ifindex);
+        let (with_link, first): (Vec<_>, Vec<_>) = doomed.into_iter().partition(goes_with_link);
+        let mut left = self.release(holder, first);
+        let is_down = self.lower(holder, &[]);
+        left.extend(self.release(holder, with_link));
+        if left.is_empty() && is_down {
+            return Ok(());
+        }
+        self.held.insert(holder, left);
+        Err(Refused { errno: libc::EIO })
     }
 
     /// Removes addresses, except those that another holder wants; returns what may still be there.
@@ -395,6 +499,11 @@ impl Worker {
             desk.complaints.push(text);
         }
     }
+}
+
+/// Which addresses these are.
+fn specs(addresses: &[VirtualAddress]) -> impl Iterator<Item = AddressSpec> + '_ {
+    addresses.iter().map(|address| address.spec)
 }
 
 impl Shared {

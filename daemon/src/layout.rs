@@ -21,6 +21,8 @@ use crate::kernel::addresses::Attributes;
 
 use crate::checks::Order;
 
+use crate::kernel::virtual_links::VirtualLink;
+
 /// One node's view of a configuration.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -82,6 +84,10 @@ pub struct RouterLayout {
     pub addresses: Vec<AddressLayout>,
     /// What its adverts list, in the order of the file: also addresses on other interfaces.
     pub advertised: Vec<IpAddr>,
+    /// The link with the virtual MAC address that has the addresses, if they have one.
+    pub link: Option<Arc<VirtualLink>>,
+    /// Whether multicast adverts come from that address too.
+    pub adverts_from_link: bool,
 }
 
 /// How an address is installed and looked after.
@@ -186,6 +192,11 @@ impl Layout {
         let here = routers.filter(|(router, _)| router.interface == interface);
         here.flat_map(|(router, layout)| router.addresses.iter().zip(&layout.addresses))
             .any(|((known, _), layout)| *known == address && !layout.keep)
+    }
+
+    /// All links with virtual MAC addresses.
+    pub fn links(&self) -> impl Iterator<Item = &Arc<VirtualLink>> {
+        self.groups.iter().flat_map(|group| &group.routers).filter_map(|r| r.link.as_ref())
     }
 
     /// The name of an interface.
@@ -401,5 +412,38 @@ mod tests {
         assert_eq!(beside.addresses[0].attributes.label.as_deref(), Some("wan:vip"));
         let left_alone = |text: &str| layout.is_left_alone(0, lan.interface, ip(text));
         assert!(left_alone("10.91.0.2") && !left_alone("10.91.0.1"));
+    }
+
+    #[test]
+    fn each_family_of_a_router_has_a_link_with_its_own_virtual_mac_address() {
+        let layout = layout(
+            r#"
+            [cluster]
+            name = "edge"
+            [node.gw1]
+            [group.g]
+            virtual_mac = true
+            [group.g.router.lan]
+            interface = "lan"
+            vrid = 51
+            addresses = ["10.91.0.1/24", "fe80::1/64"]
+            [group.g.router.named]
+            interface = "lan"
+            vrid = 52
+            addresses = ["10.91.0.2/24"]
+            virtual_mac = "vv.52"
+            [group.g.router.wan]
+            interface = "wan"
+            vrid = 53
+            addresses = ["10.92.0.1/24"]
+            virtual_mac = false
+            "#,
+        );
+        let links: Vec<_> =
+            layout.links().map(|l| (l.name.as_str(), l.mac[4..].to_vec())).collect();
+        let expected =
+            [("vrrp.51", vec![1, 51]), ("vrrp6.51", vec![2, 51]), ("vv.52", vec![1, 52])];
+        assert_eq!(links, expected);
+        assert!(layout.links().all(|link| link.parent == "lan"));
     }
 }

@@ -23,7 +23,9 @@ fn main() -> ExitCode {
     match role {
         Role::First { arguments } => first(arguments),
         Role::Successor(inherited) => {
-            let options = options(inherited.arguments.clone());
+            let options = Arguments::read(&inherited.arguments)
+                .map_err(text)
+                .and_then(|read| options(&read, inherited.arguments.clone()));
             watch(options.and_then(|o| guardian::run_successor(&inherited, o).map_err(text)))
         }
         Role::Core { adopt, inherited } => match core_process::run(adopt, &inherited) {
@@ -63,11 +65,14 @@ fn first(words: Vec<OsString>) -> ExitCode {
     {
         return fail(1, &format!("cannot make {} for the socket: {error}", folder.display()));
     }
-    watch(options(words).and_then(|o| guardian::run_first(&arguments.socket, o).map_err(text)))
+    let options = options(&arguments, words);
+    watch(options.and_then(|o| guardian::run_first(&arguments.socket, o).map_err(text)))
 }
 
-fn options(arguments: Vec<OsString>) -> Result<Options, String> {
-    let kernel = Kernel::open().map_err(|error| format!("cannot talk to the kernel: {error}"))?;
+fn options(read: &Arguments, arguments: Vec<OsString>) -> Result<Options, String> {
+    let kernel = Kernel::open().map_err(|error| format!("cannot talk to the kernel: {error}"));
+    let mut kernel = kernel?;
+    kernel.own_links_as(&read.socket.to_string_lossy());
     Ok(Options { program: THIS_PROGRAM.into(), arguments, addresses: Box::new(kernel) })
 }
 

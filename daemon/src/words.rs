@@ -62,6 +62,11 @@ pub fn router_interface<'c>(config: &'c Config, group: &GroupConfig, router: Rou
     interface.and_then(|at| config.interfaces.get(at)).map_or(NAMELESS, String::as_str)
 }
 
+/// An Ethernet address, such as `00:00:5e:00:01:33`.
+pub fn mac(octets: [u8; 6]) -> String {
+    octets.map(|octet| format!("{octet:02x}")).join(":")
+}
+
 /// A role in the words of the contract.
 pub fn state(role: Role) -> GroupState {
     match role {

@@ -40,7 +40,8 @@ impl World {
 
     fn wish(&self, serial: u32, hosts: &[u8], lease_s: Option<u32>) -> Wish {
         let addresses = hosts.iter().map(|host| self.spec(*host).into()).collect();
-        Wish { serial, addresses, ways: Vec::new(), restore: true, lease_s, after: None }
+        let (ways, on_links) = (Vec::new(), Vec::new());
+        Wish { serial, addresses, on_links, ways, restore: true, lease_s, after: None }
     }
 
     /// Leaves wishes together and waits for as many answers.

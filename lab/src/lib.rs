@@ -28,6 +28,7 @@ pub mod gap;
 pub mod idle;
 pub mod lab;
 pub mod load;
+pub mod mac_watch;
 pub mod netns;
 pub mod news;
 pub mod node;

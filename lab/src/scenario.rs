@@ -23,6 +23,7 @@ mod stateful_groups;
 mod stateful_lab;
 mod stateful_policies;
 mod track;
+mod virtual_mac;
 mod wiring;
 
 use std::time::Duration;
@@ -123,7 +124,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 23] = [
+    let groups: [&'static [Scenario]; 24] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -133,6 +134,7 @@ pub fn all() -> Vec<&'static Scenario> {
         announce::SCENARIOS,
         attributes::SCENARIOS,
         routes::SCENARIOS,
+        virtual_mac::SCENARIOS,
         interop::SCENARIOS,
         bad_input::SCENARIOS,
         reload::SCENARIOS,

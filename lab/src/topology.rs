@@ -241,9 +241,22 @@ impl Topology {
 
     /// Leaves a gateway with its own addresses only, as after a boot.
     pub fn reset_addresses(&self, gateway: Gateway) -> Result<()> {
+        let namespace = self.gateway(gateway);
         let flush = |s: &Segment| format!("address flush dev {s} scope global\n");
         let lines: String = Segment::ALL.iter().map(flush).collect();
-        self.gateway(gateway).ip_batch(&(lines + &own_addresses(gateway, self.wan_apart)))
+        namespace.ip_batch(&(lines + &own_addresses(gateway, self.wan_apart)))?;
+        // Interfaces that a daemon of ours has made; the kernel says so if there are none.
+        crate::shell::run_unchecked(
+            "ip",
+            &["-n", namespace.name(), "link", "delete", "group", "230"],
+            "",
+        )?;
+        for (segment, key) in
+            Segment::ALL.iter().flat_map(|s| [(s, "arp_ignore"), (s, "arp_announce")])
+        {
+            namespace.sysctl(&format!("ipv4/conf/{segment}/{key}"), "0")?;
+        }
+        Ok(())
     }
 
     /// Moves the gateways' own IPv4 addresses on `wan` to a subnet of their own, as where the provider gives

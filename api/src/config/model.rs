@@ -345,6 +345,10 @@ pub struct Router {
     pub announce: Option<Announce>,
     /// All speakers, where adverts go to each of them; empty for multicast.
     pub unicast_peers: Vec<IpAddr>,
+    /// Whether its addresses have the virtual MAC address.
+    pub virtual_mac: VirtualMac,
+    /// Which MAC address multicast adverts come from.
+    pub adverts_from: AdvertsFrom,
 }
 
 impl Router {
@@ -358,11 +362,43 @@ impl Router {
         self.addresses.iter().filter(|address| address.ip.is_ipv6())
     }
 
+    /// The name of the interface that has the virtual MAC address of a family; `None` for a router
+    /// without one: it is made of the `vrid`.
+    pub fn virtual_interface(&self, is_ipv6: bool) -> Option<String> {
+        let vrid = self.vrid?;
+        match &self.virtual_mac {
+            VirtualMac::Off => None,
+            VirtualMac::On if is_ipv6 => Some(format!("vrrp6.{vrid}")),
+            VirtualMac::On => Some(format!("vrrp.{vrid}")),
+            VirtualMac::Named(name) => Some(name.clone()),
+        }
+    }
+
     /// The interface of one of its addresses on a node.
     pub fn interface_of<'a>(&'a self, address: &'a Address, node: &str) -> Option<&'a String> {
         let own = address.interface.as_ref().and_then(|interface| interface.get(node));
         own.or_else(|| self.interface.get(node))
     }
+}
+
+/// Whether the addresses of a router have the virtual MAC address (RFC 9568 section 7.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VirtualMac {
+    /// They have that of the interface.
+    Off,
+    /// They have, on an interface whose name is made of family and `vrid`.
+    On,
+    /// They have, on an interface of this name.
+    Named(String),
+}
+
+/// Which MAC address multicast adverts of a router with a virtual MAC address come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdvertsFrom {
+    /// The virtual one.
+    VirtualMac,
+    /// The interface's own.
+    Interface,
 }
 
 /// `[replicate]`: which connections every node of ours keeps for the others.

@@ -5,8 +5,8 @@ use std::fmt::Display;
 
 use super::duration::shown;
 use super::model::{
-    Address, Announce, Check, Config, Failback, Group, Link, Node, PerNode, Replicate, Router,
-    Vrrp, protocol_name,
+    Address, AdvertsFrom, Announce, Check, Config, Failback, Group, Link, Node, PerNode, Replicate,
+    Router, Vrrp, protocol_name,
 };
 
 /// The difference between two configurations.
@@ -255,6 +255,30 @@ impl Plan {
         self.value(&format!("{what}: announce"), announce(old.announce), announce(new.announce));
         if old.unicast_peers != new.unicast_peers {
             self.say(format!("{what}: other unicast peers"));
+        }
+        self.virtual_mac(what, old, new);
+    }
+
+    fn virtual_mac(&mut self, what: &str, old: &Router, new: &Router) {
+        let families = [
+            (false, old.ipv4().next().is_some() && new.ipv4().next().is_some()),
+            (true, old.ipv6().next().is_some() && new.ipv6().next().is_some()),
+        ];
+        for (is_ipv6, _) in families.into_iter().filter(|(_, both)| *both) {
+            let home = |router: &Router| {
+                router.virtual_interface(is_ipv6).unwrap_or_else(|| "its own interface".to_owned())
+            };
+            let (before, after) = (home(old), home(new));
+            if before != after {
+                self.say(format!("{what}: addresses move from {before} to {after}"));
+            }
+        }
+        if old.adverts_from != new.adverts_from {
+            let mac = match new.adverts_from {
+                AdvertsFrom::VirtualMac => "the virtual MAC address",
+                AdvertsFrom::Interface => "the interface's own MAC address",
+            };
+            self.say(format!("{what}: adverts come from {mac}"));
         }
     }
 }

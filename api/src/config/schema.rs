@@ -199,7 +199,18 @@ fn vrrp(text: &str) -> Value {
 
 fn shared() -> Value {
     json!({
-        "virtual_mac": { "enum": [false], "default": false, "description": "Not supported yet." },
+        "virtual_mac": {
+            "description": "Give the addresses the virtual MAC address; a text names its interface.",
+            "default": false,
+            "anyOf": [
+                { "type": "boolean" },
+                { "type": "string", "minLength": 1, "maxLength": INTERFACE_NAME_MAX }
+            ]
+        },
+        "adverts_from": {
+            "enum": ["virtual_mac", "interface"], "default": "virtual_mac",
+            "description": "The MAC address that multicast adverts come from."
+        },
         "accept": {
             "enum": [true], "default": true,
             "description": "Accept packets to the virtual addresses; false is not supported yet."

@@ -66,6 +66,7 @@ impl Place {
                 "activate",
                 "deactivate",
                 "virtual_mac",
+                "adverts_from",
                 "heartbeat",
                 "accept",
                 "announce",
@@ -79,6 +80,7 @@ impl Place {
                 "addresses",
                 "source",
                 "virtual_mac",
+                "adverts_from",
                 "heartbeat",
                 "accept",
                 "announce",
@@ -166,7 +168,7 @@ impl Place {
 
     /// Is a key more than recognised? One that is not built yet is never offered.
     pub fn is_built(key: &str) -> bool {
-        let later = ["activate", "deactivate", "virtual_mac", "accept", "election", "defer"];
+        let later = ["activate", "deactivate", "accept", "election", "defer"];
         !later.contains(&key)
     }
 
@@ -233,7 +235,10 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         "auth_pass" | "auth_type" | "authentication" | "auth_hmac" => {
             "we call it `auth`, under [vrrp] or [group.NAME.vrrp], and the secret stands in a file"
         }
-        "use_vmac" | "vmac_xmit_base" => "a virtual MAC address is not built yet: leave it out",
+        "use_vmac" => "we call it `virtual_mac`, true or a name, under [group.NAME.router.NAME]",
+        "vmac_xmit_base" => {
+            "we call it `adverts_from = \"interface\"`, under [group.NAME.router.NAME]"
+        }
         "track_script" | "track_process" | "track_file" => {
             "we call it `track`, under [group.NAME], with the name of a check"
         }

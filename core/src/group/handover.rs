@@ -164,7 +164,7 @@ impl Group {
     }
 
     /// The target of a handover that has begun.
-    pub(super) fn successor(&self) -> Option<NodeId> {
+    pub fn successor(&self) -> Option<NodeId> {
         self.begun().map(|handover| handover.to)
     }
 

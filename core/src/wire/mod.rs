@@ -3,6 +3,7 @@
 //! ```text
 //!   vrrp, ah        the standard's adverts, in front of whoever speaks it     (RFC 3768, RFC 9568)
 //!   trailer         what proves behind an advert who has sent it
+//!   frame           adverts from the virtual MAC address of their router
 //!   arp, ndp        announcements of an address and questions to a neighbour  (RFC 826, RFC 4861)
 //!   header          the outside of our own datagrams: who, where, which one
 //!   heartbeat, tlv  the inside of them, once the driver has opened the seal
@@ -20,6 +21,7 @@ mod cause;
 pub mod checksum;
 pub mod conntrackd;
 pub mod flow;
+pub mod frame;
 pub mod header;
 pub mod heartbeat;
 pub mod names;

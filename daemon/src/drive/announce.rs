@@ -29,7 +29,7 @@ impl Drive {
     pub(super) fn send_announcements(&mut self, now: Instant) {
         for _ in 0..ANNOUNCEMENTS_PER_TURN {
             let Some(next) = self.announcer.next(now) else { break };
-            if !self.announce_address(next.place.interface, next.address) {
+            if !self.announce_address(next.place.group, next.place.router, next.address) {
                 self.count_router(next.place.group, next.place.router, "announcements_not_sent");
             }
         }

@@ -364,7 +364,7 @@ impl Drive {
 
     /// Whether an address belongs to a node of ours, or is virtual.
     pub(super) fn is_ours(&self, address: IpAddr) -> bool {
-        let virtual_one = self.virtuals.contains(&address);
+        let virtual_one = self.virtuals.contains_key(&address);
         let mut peers = self.node.peers().iter().filter_map(|peer| peer.last.as_ref());
         virtual_one || peers.any(|body| body.sources.contains(&address))
     }

@@ -13,6 +13,7 @@ mod calls;
 mod checks;
 mod guards;
 mod hear;
+mod home;
 mod neighbours;
 mod news;
 pub mod ports;
@@ -128,7 +129,10 @@ pub struct Drive {
     next_holder: u32,
     look: news::Look,
     routers: BTreeMap<(InterfaceId, Family, u8), (GroupId, RouterId)>,
-    virtuals: BTreeSet<IpAddr>,
+    /// Whose each virtual address is; a link-local one may be on several segments.
+    virtuals: BTreeMap<IpAddr, Vec<(GroupId, RouterId)>>,
+    /// The links with virtual MAC addresses that exist, by name, with the kernel's numbers of them.
+    links: BTreeMap<String, u32>,
     dialects: BTreeMap<(GroupId, RouterId), vrrp::Dialect>,
     neighbours: Neighbours,
     frames: Option<FrameCounter>,
@@ -225,7 +229,8 @@ impl Drive {
             next_holder: 0,
             look: news::Look::default(),
             routers: BTreeMap::new(),
-            virtuals: BTreeSet::new(),
+            virtuals: BTreeMap::new(),
+            links: BTreeMap::new(),
             dialects: BTreeMap::new(),
             neighbours: Neighbours::default(),
             frames: FrameCounter::open().ok(),
@@ -506,7 +511,7 @@ impl Drive {
             if self.kernel.has_stopped() {
                 break;
             }
-            self.timer.set(Some(boottime_now() + 20_000_000))?;
+            self.timer.set(Some(boottime_now() + FINISH_TURN_NS))?;
             self.poller.wait(&mut ready, None)?;
             self.timer.drain()?;
             self.bell.drain()?;
@@ -518,8 +523,11 @@ impl Drive {
     }
 }
 
-/// How many times, 20 ms apart at most, the end waits for the kernel thread.
-const FINISH_TURNS: u32 = 100;
+/// How many times the end waits for the kernel thread. It takes some milliseconds for each link with a virtual
+/// MAC address.
+const FINISH_TURNS: u32 = 1000;
+/// How long each time: the guardian wants to see a beat meanwhile.
+const FINISH_TURN_NS: u64 = 5_000_000;
 
 /// The time as the machine counts it.
 pub fn instant_now() -> Instant {

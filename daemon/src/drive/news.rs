@@ -127,14 +127,15 @@ impl Drive {
     fn news(&mut self, now: Instant, event: &Event) -> Option<InterfaceId> {
         let changed = self.learn(event);
         if let Event::AddressRemoved { ifindex, address, prefix_length, protocol } = *event {
-            let id = self.port_of(ifindex)?;
             let spec = AddressSpec { ifindex, address, prefix_length };
             if self.kernel.has_remade(&spec) {
                 return changed;
             }
             self.kernel.forget(spec);
-            if protocol == OUR_PROTOCOL || self.virtuals.contains(&address) {
-                self.lost(now, id, address);
+            if (protocol == OUR_PROTOCOL || self.virtuals.contains_key(&address))
+                && let Some((group, interface)) = self.at_home(ifindex, address)
+            {
+                self.lost(now, group, interface, address);
             }
         }
         changed
@@ -146,6 +147,7 @@ impl Drive {
         match event {
             Event::LinkState(link) => self.link_news(link),
             Event::LinkGone { ifindex } => {
+                self.link_gone(*ifindex);
                 let port = self.ports.iter_mut().find(|port| port.ifindex() == Some(*ifindex))?;
                 let (id, unwanted) = (port.id, port.set_link(None));
                 self.close(unwanted);
@@ -154,9 +156,11 @@ impl Drive {
             }
             Event::AddressAdded(record) => self.address_news(record),
             Event::AddressRemoved { ifindex, address, protocol, .. } => {
+                if let Some((_, id)) = self.at_home(*ifindex, *address) {
+                    self.facts.present.remove(&(id, *address));
+                }
                 let id = self.port_of(*ifindex)?;
-                self.facts.present.remove(&(id, *address));
-                if *protocol == OUR_PROTOCOL || self.virtuals.contains(address) {
+                if *protocol == OUR_PROTOCOL || self.virtuals.contains_key(address) {
                     return None;
                 }
                 self.ports[id.index()].addresses.retain(|known| known != address);
@@ -167,21 +171,28 @@ impl Drive {
     }
 
     fn link_news(&mut self, link: &LinkRecord) -> Option<InterfaceId> {
-        let port = self.ports.iter_mut().find(|port| port.name == link.name)?;
+        let Some(port) = self.ports.iter_mut().find(|port| port.name == link.name) else {
+            return self.link_there(link);
+        };
         let changed = port.link.as_ref() != Some(link);
+        let is_new = port.ifindex() != Some(link.ifindex);
         let (id, unwanted) = (port.id, port.set_link(Some(link.clone())));
         self.close(unwanted);
+        if is_new && self.layout.links().any(|above| above.parent == link.name) {
+            self.want_links();
+        }
         changed.then_some(id)
     }
 
     fn address_news(&mut self, record: &AddressRecord) -> Option<InterfaceId> {
-        let id = self.port_of(record.ifindex)?;
-        if self.virtuals.contains(&record.address) {
-            if record.is_usable() {
+        if self.virtuals.contains_key(&record.address) {
+            let home = self.at_home(record.ifindex, record.address);
+            if let Some((_, id)) = home.filter(|_| record.is_usable()) {
                 self.facts.present.insert((id, record.address));
             }
             return None;
         }
+        let id = self.port_of(record.ifindex)?;
         let port = &mut self.ports[id.index()];
         if record.is_ours() || !record.is_usable() || port.addresses.contains(&record.address) {
             return None;
@@ -191,20 +202,13 @@ impl Drive {
     }
 
     /// A virtual address is gone: if its group is held, somebody else has removed it.
-    fn lost(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
-        let holds = |router: &evergate_core::config::RouterConfig| {
-            router.interface == interface && router.addresses.iter().any(|(a, _)| *a == address)
-        };
-        let mut groups = self.layout.core.groups.iter();
-        let owner = groups.position(|group| group.routers.iter().any(holds));
-        if let Some(position) = owner {
-            let holds = self.node.groups()[position].holds();
-            if holds && self.layout.is_left_alone(position, interface, address) {
-                self.facts.left_alone.insert((interface, address));
-                return self.publish_estate();
-            }
-            self.feed(now, Input::AddressLost(GroupId::at(position)));
+    fn lost(&mut self, now: Instant, group: GroupId, interface: InterfaceId, address: IpAddr) {
+        let holds = self.node.groups()[group.index()].holds();
+        if holds && self.layout.is_left_alone(group.index(), interface, address) {
+            self.facts.left_alone.insert((interface, address));
+            return self.publish_estate();
         }
+        self.feed(now, Input::AddressLost(group));
     }
 
     pub(super) fn port_of(&self, ifindex: u32) -> Option<InterfaceId> {

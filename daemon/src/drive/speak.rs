@@ -14,7 +14,6 @@ use evergate_core::wire::{arp, header, heartbeat, ndp, vrrp};
 use evergate_core::{Effect, Input, Instant};
 
 use super::Drive;
-use crate::kernel::addresses::{AddressSpec, VirtualAddress};
 use crate::kernel::{udp_socket, vrrp_socket};
 use crate::kernel_thread::Wish;
 use crate::replicate::Replication;
@@ -142,6 +141,11 @@ impl Drive {
         packet: &[u8],
         (source, destination): (IpAddr, IpAddr),
     ) -> bool {
+        if destination.is_multicast()
+            && let Some(mac) = self.adverts_from(group, router)
+        {
+            return self.send_framed(id, (group, router), mac, packet, (source, destination));
+        }
         let sockets = self.ports[id.index()].sockets.as_ref();
         let socket = sockets.and_then(|sockets| match Family::of(source) {
             Family::V4 if self.is_header(group, router) => sockets.vrrp_header.as_ref(),
@@ -248,39 +252,25 @@ impl Drive {
             self.facts.ways.remove(&group);
             self.publish_estate();
         }
-        let addresses = self.addresses_of(group);
+        let (addresses, on_links) = self.wished(group);
         let lease_s = lease.map(|lease| u32::try_from(lease.as_secs()).unwrap_or(u32::MAX).max(1));
         let (_, holder) = self.holders[group.index()];
         let replication = self.replication.as_mut().filter(|_| claims);
         let after = replication.and_then(Replication::ticket);
         let (ways, restore) = (self.ways_of(group), self.restores(now, group));
-        let wish = Wish { serial, addresses, ways, restore, lease_s, after };
+        let wish = Wish { serial, addresses, on_links, ways, restore, lease_s, after };
         self.wishes.push((holder, wish));
     }
-
-    /// The addresses of a group with the interfaces that exist now.
-    pub(super) fn addresses_of(&self, group: GroupId) -> Vec<VirtualAddress> {
-        let mut addresses = Vec::new();
-        let routers = &self.layout.core.groups[group.index()].routers;
-        for (router, layout) in routers.iter().zip(&self.layout.groups[group.index()].routers) {
-            let Some(ifindex) = self.ports[router.interface.index()].ifindex() else { continue };
-            for ((address, prefix_length), how) in router.addresses.iter().zip(&layout.addresses) {
-                let (address, prefix_length) = (*address, *prefix_length);
-                if self.facts.left_alone.contains(&(router.interface, address)) {
-                    continue;
-                }
-                let spec = AddressSpec { ifindex, address, prefix_length };
-                let attributes = how.attributes.clone();
-                addresses.push(VirtualAddress { spec, attributes });
-            }
-        }
-        addresses
-    }
-
-    pub(super) fn announce_address(&self, interface: InterfaceId, address: IpAddr) -> bool {
-        let port = &self.ports[interface.index()];
-        let frames = port.sockets.as_ref().and_then(|sockets| sockets.frames.as_ref());
-        let (Some(Mac(mac)), Some(frames)) = (port.mac(), frames) else { return false };
+    pub(super) fn announce_address(
+        &self,
+        group: GroupId,
+        router: RouterId,
+        address: IpAddr,
+    ) -> bool {
+        let interface = self.layout.core.groups[group.index()].routers[router.index()].interface;
+        let frames = self.ports[interface.index()].sockets.as_ref().and_then(|s| s.frames.as_ref());
+        let mac = self.mac_of(group, router);
+        let (Some(Mac(mac)), Some(frames)) = (mac, frames) else { return false };
         let sent = match address {
             IpAddr::V4(address) => {
                 frames.send(&arp::Arp::announcement(Mac(mac), address).broadcast())

@@ -113,6 +113,7 @@ fn lan(running: bool) -> Event {
         mac: Some([2, 0, 0, 0, 0, 1]),
         mtu: 1500,
         promote_secondaries: Some(true),
+        stacked: None,
     })
 }
 

@@ -46,13 +46,15 @@ impl Drive {
                 if let Some(vrid) = router.vrid {
                     self.routers.insert((router.interface, router.family, vrid.get()), place);
                 }
-                self.virtuals.extend(router.addresses.iter().map(|(address, _)| *address));
+                for (address, _) in &router.addresses {
+                    self.virtuals.entry(*address).or_default().push(place);
+                }
             }
         }
         for port in &mut self.ports {
             let mut own = std::mem::take(&mut port.addresses);
             own.retain(|address| {
-                let is_virtual = self.virtuals.contains(address);
+                let is_virtual = self.virtuals.contains_key(address);
                 if is_virtual {
                     self.facts.present.insert((port.id, *address));
                 }
@@ -60,7 +62,8 @@ impl Drive {
             });
             port.addresses = own;
         }
-        self.facts.present.retain(|(_, address)| self.virtuals.contains(address));
+        self.facts.present.retain(|(_, address)| self.virtuals.contains_key(address));
+        self.lay_out_links();
         self.facts.config_hash = self.layout.file.digest.to_string();
     }
 
@@ -199,7 +202,7 @@ impl Drive {
         let ours: Vec<IpAddr> = {
             let peers = self.node.peers().iter().filter_map(|peer| peer.last.as_ref());
             let sources = peers.flat_map(|body| body.sources.iter().copied());
-            sources.chain(self.virtuals.iter().copied()).collect()
+            sources.chain(self.virtuals.keys().copied()).collect()
         };
         self.neighbours.tidy(now, |address| ours.contains(&address));
         for (id, _) in self.segments() {

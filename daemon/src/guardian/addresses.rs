@@ -32,21 +32,25 @@ pub trait Addresses {
     fn release(&mut self, held: &[HeldAddress]) -> Result<usize, NotReleased>;
     /// Removes those of the routes and rules that are there and carry our tag. Asking again is harmless.
     fn remove_ways(&mut self, ways: &[Way]) -> Result<(), NotReleased>;
+    /// Removes the links with virtual MAC addresses that this daemon has made, and gives the interfaces
+    /// below their settings back. Returns what went wrong, in words for the log.
+    fn remove_links(&mut self) -> Vec<String>;
 }
 
 impl Addresses for Kernel {
     fn release(&mut self, held: &[HeldAddress]) -> Result<usize, NotReleased> {
-        let specs: Vec<AddressSpec> = held
-            .iter()
-            .map(|held| AddressSpec {
-                ifindex: held.ifindex,
-                address: held.address,
-                prefix_length: held.prefix_length,
-            })
-            .collect();
-        let report = self.sweep(&specs).map_err(|cause| NotReleased { left: 0, cause })?;
+        let specs = held.iter().map(|held| AddressSpec {
+            ifindex: held.ifindex,
+            address: held.address,
+            prefix_length: held.prefix_length,
+        });
+        let specs: Vec<AddressSpec> = specs.collect();
+        let all_failed = |cause| NotReleased { left: 0, cause };
+        let report = self.sweep(&specs).map_err(all_failed)?;
+        // With their addresses gone nobody is answered; down, they take and send nothing at all.
+        let lowered = self.lower_links(&held.iter().map(|held| held.ifindex).collect());
         match report.failures.first() {
-            None => Ok(report.removed.len()),
+            None => lowered.map(|()| report.removed.len()).map_err(all_failed),
             Some((_, cause)) => {
                 Err(NotReleased { left: report.failures.len(), cause: cause.clone() })
             }
@@ -59,5 +63,9 @@ impl Addresses for Kernel {
             None => Ok(()),
             Some((_, cause)) => Err(NotReleased { left: failures.len(), cause: cause.clone() }),
         }
+    }
+
+    fn remove_links(&mut self) -> Vec<String> {
+        self.settle_links(&[]).iter().map(ToString::to_string).collect()
     }
 }

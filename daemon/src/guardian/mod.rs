@@ -276,6 +276,9 @@ impl Guardian {
     /// The last things: nothing of ours is left up, and the runner goes too.
     fn finish(mut self, outcome: Outcome) -> Outcome {
         self.sweep();
+        for problem in self.addresses.remove_links() {
+            say("guardian", &problem);
+        }
         self.estate.set_stop(Stop::Done);
         self.end_runner();
         outcome

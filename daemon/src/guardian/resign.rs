@@ -140,6 +140,10 @@ mod tests {
             self.1.extend(ways.iter().cloned());
             Ok(())
         }
+
+        fn remove_links(&mut self) -> Vec<String> {
+            Vec::new()
+        }
     }
 
     fn held(last: u8) -> HeldAddress {

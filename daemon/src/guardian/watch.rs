@@ -111,6 +111,11 @@ impl Guardian {
     /// Reads the beat and judges it. A silent core is killed and resigned for at once.
     pub(super) fn look(&mut self, now: u64) {
         self.read_estate();
+        // A core that has let go of everything and ends beats no more: nobody waits for it, and the end
+        // has a limit of its own.
+        if self.stop.is_some() && self.known == Estate::default() {
+            return;
+        }
         let (beat, limit) = (self.estate.core_beat(), self.limit());
         let Core::Running { process, judge } = &mut self.core else { return };
         if judge.look(now, beat, limit) == Verdict::Alive || process.has_ended() {

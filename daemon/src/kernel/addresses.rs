@@ -219,8 +219,11 @@ impl Kernel {
     /// Adds addresses; those marked true replace what is there.
     fn add(&mut self, wanted: &[(&VirtualAddress, bool)], lease_s: u32) -> Vec<Verdict> {
         let valid_s = lease_s.clamp(1, LEASE_MAX_S);
-        self.change(wanted, |requests, sequence, (address, replace)| {
-            let lease = AddressLease { valid_s, replace: *replace };
+        let metrics: Vec<_> =
+            wanted.iter().map(|(address, _)| self.metric_on(address.spec.ifindex)).collect();
+        let wanted: Vec<_> = wanted.iter().zip(metrics).collect();
+        self.change(&wanted, |requests, sequence, ((address, replace), metric)| {
+            let lease = AddressLease { valid_s, replace: *replace, metric: *metric };
             requests.add_address(sequence, address, lease);
         })
     }

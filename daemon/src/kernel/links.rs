@@ -108,9 +108,8 @@ impl Kernel {
     }
 
     fn set_promote_secondaries(&mut self, ifindex: u32, on: bool) -> Result<(), NetlinkError> {
-        let verdicts = self.change(&[ifindex], |requests, sequence, ifindex| {
-            requests.set_promote_secondaries(sequence, *ifindex, on);
-        });
-        verdicts.into_iter().next().unwrap_or(Err(NetlinkError::Silent))
+        self.one_change(|requests, sequence| {
+            requests.set_promote_secondaries(sequence, ifindex, on);
+        })
     }
 }

@@ -16,7 +16,9 @@ pub mod notrack;
 pub mod probe_socket;
 pub mod requests;
 pub mod rtnetlink;
+mod settings;
 pub mod udp_socket;
+pub mod virtual_links;
 pub mod vrrp_socket;
 pub mod ways;
 

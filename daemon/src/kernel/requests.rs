@@ -10,6 +10,7 @@ use super::netlink_socket::{DATAGRAM_MAX, NetlinkSocket};
 use super::rtnetlink::Record;
 use super::rtnetlink::encode::Requests;
 use super::rtnetlink::parse::{Message, Messages};
+use super::virtual_links::Known;
 
 /// The most requests in one call. The kernel works through a call in one go, and a longer one
 /// would gain nothing, hold up others and overrun the buffer for the answers.
@@ -34,6 +35,8 @@ pub struct Kernel {
     pub(super) leased: BTreeMap<AddressSpec, Attributes>,
     /// The links whose secondary addresses this process protects: true where that was off before.
     pub(super) protected: BTreeMap<u32, bool>,
+    /// The links with virtual MAC addresses that this process has made or adopted.
+    pub(super) virtual_links: Known,
 }
 
 impl Kernel {
@@ -48,6 +51,7 @@ impl Kernel {
             sequence: 0,
             leased: BTreeMap::new(),
             protected: BTreeMap::new(),
+            virtual_links: Known::default(),
         })
     }
 
@@ -70,6 +74,12 @@ impl Kernel {
             verdicts.extend(self.verdicts(first, batch.len()));
         }
         verdicts
+    }
+
+    /// One request and the verdict on it.
+    pub(super) fn one_change(&mut self, write: impl Fn(&mut Requests, u32)) -> Verdict {
+        let verdicts = self.change(&[()], |requests, sequence, ()| write(requests, sequence));
+        verdicts.into_iter().next().unwrap_or(Err(NetlinkError::Silent))
     }
 
     /// Sends the prepared batch and reads the verdicts on the requests from number `first` on.

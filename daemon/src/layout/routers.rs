@@ -2,14 +2,17 @@
 //! that some of its addresses are on. Those send no adverts and follow their group.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use evergate_api::config::model as file;
 use evergate_core::announce::Schedule;
 use evergate_core::config as core;
-use evergate_core::ident::{Family, InterfaceId, PathId, Vrid};
+use evergate_core::ident::{Family, InterfaceId, Mac, PathId, Vrid};
+use evergate_core::wire::frame::virtual_mac;
 
 use super::{AddressLayout, Build, RouteLayout, RouterLayout};
 use crate::kernel::addresses::Attributes;
+use crate::kernel::virtual_links::VirtualLink;
 
 /// A router of the file, with the names that lead to it.
 #[derive(Clone, Copy)]
@@ -70,6 +73,9 @@ impl Build<'_> {
             main.1.source = source.copied().filter(|source| Family::of(*source) == family);
             let advertised = addresses.iter().filter(|address| address.advertise);
             main.1.advertised = advertised.map(|address| address.ip).collect();
+            main.1.link = self.link(router, family);
+            main.1.adverts_from_link =
+                main.1.link.is_some() && router.adverts_from == file::AdvertsFrom::VirtualMac;
             views.push(main);
             for (interface, there) in places {
                 let mut beside = views_of(named, family, (interface, &there));
@@ -78,6 +84,15 @@ impl Build<'_> {
             }
         }
         views
+    }
+
+    /// The link that has the addresses of a router of one family, if they have a virtual MAC address.
+    fn link(&self, router: &file::Router, family: Family) -> Option<Arc<VirtualLink>> {
+        let is_ipv6 = family == Family::V6;
+        let name = router.virtual_interface(is_ipv6)?;
+        let parent = router.interface.get(self.me)?.clone();
+        let Mac(mac) = virtual_mac(family, router.vrid.and_then(Vrid::new)?);
+        Some(Arc::new(VirtualLink { name, parent, mac, is_ipv6 }))
     }
 }
 
@@ -108,6 +123,8 @@ fn views_of(
         announce: named.router.announce.map(schedule),
         addresses: addresses.iter().map(|address| address_layout(address)).collect(),
         advertised: Vec::new(),
+        link: None,
+        adverts_from_link: false,
     };
     (core, layout)
 }

@@ -174,10 +174,14 @@ pub(super) fn router(truth: &Truth, group: &Group, id: RouterId) -> RouterStatus
     let router = &config.routers[id.index()];
     let counters = truth.facts.routers.get(&(group.id, id)).map(|facts| &facts.counters);
     let counters = counters.into_iter().flatten();
+    let interface = words::router_interface(truth.config, config, id).to_owned();
+    let link = truth.facts.links.get(&(group.id, id));
     RouterStatus {
         id: router.id.clone(),
         name: name_of(&router.id).to_owned(),
-        interface: words::router_interface(truth.config, config, id).to_owned(),
+        virtual_mac: link.map(|link| words::mac(link.mac)),
+        address_interface: link.map_or_else(|| interface.clone(), |link| link.name.clone()),
+        interface,
         family: match router.family {
             ident::Family::V4 => Family::Ipv4,
             ident::Family::V6 => Family::Ipv6,

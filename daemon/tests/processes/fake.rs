@@ -75,6 +75,10 @@ impl Addresses for Paper {
         assert_eq!(ways, []);
         Ok(())
     }
+
+    fn remove_links(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 fn directory(arguments: &[OsString]) -> PathBuf {

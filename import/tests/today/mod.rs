@@ -2,10 +2,8 @@
 //! checked by it.
 
 /// Keys that are planned.
-const PLANNED: [&str; 13] = [
+const PLANNED: [&str; 11] = [
     "accept",
-    "virtual_mac",
-    "adverts_from",
     "notify",
     "notify_kind",
     "owner",

@@ -4,6 +4,7 @@ mod addresses;
 mod checks;
 mod cluster;
 mod routes;
+mod virtual_mac;
 mod vrrp;
 
 use super::model::{Config, Group, Router};
@@ -22,6 +23,7 @@ pub(crate) fn lint(tree: &Table, config: &Config, problems: &mut Vec<Problem>) {
     lint.addresses();
     lint.checks();
     lint.routes();
+    lint.virtual_mac();
 }
 
 struct Lint<'a> {

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::Walker;
 use super::unknown::header;
 use crate::config::model::{
-    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, Address, Announce, PerNode, Router, UNICAST_PEERS_MAX,
+    ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, Address, AdvertsFrom, Announce, PerNode, Router,
+    UNICAST_PEERS_MAX, VirtualMac,
 };
 use crate::config::report::Problem;
 use crate::config::tree::{Node, Table, Value};
@@ -17,11 +18,19 @@ pub(super) struct Shared {
     heartbeat: bool,
     announce: Option<Announce>,
     unicast_peers: Vec<IpAddr>,
+    virtual_mac: VirtualMac,
+    adverts_from: AdvertsFrom,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { heartbeat: true, announce: Some(Announce::default()), unicast_peers: Vec::new() }
+        Self {
+            heartbeat: true,
+            announce: Some(Announce::default()),
+            unicast_peers: Vec::new(),
+            virtual_mac: VirtualMac::Off,
+            adverts_from: AdvertsFrom::VirtualMac,
+        }
     }
 }
 
@@ -44,10 +53,14 @@ impl Walker<'_> {
             let peers = peers.iter().filter_map(|peer| self.ip(peer, "unicast_peers"));
             shared.unicast_peers = peers.collect();
         }
-        if let Some(entry) = get("virtual_mac")
-            && self.boolean(&entry.node, "virtual_mac") == Some(true)
-        {
-            self.not_yet(entry.node.at, "`virtual_mac = true`");
+        if let Some(value) = get("virtual_mac").and_then(|entry| self.virtual_mac(&entry.node)) {
+            shared.virtual_mac = value;
+        }
+        let words =
+            [("virtual_mac", AdvertsFrom::VirtualMac), ("interface", AdvertsFrom::Interface)];
+        let from = get("adverts_from");
+        if let Some(value) = from.and_then(|e| self.word(&e.node, "adverts_from", &words)) {
+            shared.adverts_from = value;
         }
         if let Some(entry) = get("accept")
             && self.boolean(&entry.node, "accept") == Some(false)
@@ -55,6 +68,18 @@ impl Walker<'_> {
             self.not_yet(entry.node.at, "`accept = false`");
         }
         shared
+    }
+
+    fn virtual_mac(&mut self, node: &Node) -> Option<VirtualMac> {
+        match node.value {
+            Value::Boolean(true) => Some(VirtualMac::On),
+            Value::Boolean(false) => Some(VirtualMac::Off),
+            Value::Text(_) => self.interface_name(node).map(VirtualMac::Named),
+            _ => {
+                self.wrong_type(node, "virtual_mac", "true, false or the name of an interface");
+                None
+            }
+        }
     }
 
     pub(super) fn router(
@@ -94,6 +119,8 @@ impl Walker<'_> {
             heartbeat: shared.heartbeat,
             announce: shared.announce,
             unicast_peers: shared.unicast_peers,
+            virtual_mac: shared.virtual_mac,
+            adverts_from: shared.adverts_from,
         }
     }
 

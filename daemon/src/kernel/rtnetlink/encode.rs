@@ -16,9 +16,21 @@ const SCOPE_LINK: u8 = 253;
 const EXT_MASK_SKIP_STATS: u32 = 1 << 3;
 /// Who added an address (Linux 5.18 and later keep it; the C library does not name it yet).
 pub(super) const IFA_PROTO: u16 = 11;
+/// The metric of an address's route to its subnet.
+const IFA_RT_PRIORITY: u16 = 9;
 /// The index of `promote_secondaries` among the IPv4 settings of a link.
 pub(super) const DEVCONF_PROMOTE_SECONDARIES: u16 = 20;
 pub(super) const IFLA_INET_CONF: u16 = 1;
+
+/// The longest text on a link that is read, in bytes; the kernel's own limit is 255.
+pub(super) const ALIAS_MAX: usize = 255;
+/// The kernel's word for a link with an Ethernet address of its own on another link.
+pub(super) const KIND_MACVLAN: &str = "macvlan";
+const IFLA_MACVLAN_MODE: u16 = 1;
+/// What comes from a switch goes to all, what we send goes to the switch. In mode `private` the kernel
+/// would give frames that another router sends from our virtual address to the macvlan alone, and the
+/// interface below would not hear a rival.
+const MACVLAN_MODE_VEPA: u32 = 2;
 
 /// An address of ours on an interface.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -80,6 +92,8 @@ pub struct AddressLease {
     pub valid_s: u32,
     /// True: renew what exists, whoever made it. False: fail if it exists.
     pub replace: bool,
+    /// The metric of the route to its subnet; `None` is the kernel's choice.
+    pub metric: Option<u32>,
 }
 
 /// Several requests, to be sent in one call. Sequence numbers tell their answers apart.
@@ -152,6 +166,9 @@ impl Requests {
             message.attribute(libc::IFA_FLAGS, &flag_bits.to_ne_bytes());
             message.attribute(IFA_PROTO, &[OUR_PROTOCOL]);
             message.attribute(libc::IFA_CACHEINFO, &lifetimes);
+            if let Some(metric) = lease.metric {
+                message.attribute(IFA_RT_PRIORITY, &metric.to_ne_bytes());
+            }
         });
     }
 
@@ -199,6 +216,55 @@ impl Requests {
                 });
             });
         });
+    }
+
+    /// Makes a macvlan on another link. It is down, and has the mark of its group from its first moment.
+    pub fn add_macvlan(
+        &mut self,
+        sequence: u32,
+        name: &str,
+        parent: u32,
+        mac: [u8; 6],
+        group: u32,
+    ) {
+        let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        self.message(libc::RTM_NEWLINK, flags, sequence, &link_header(0), |message| {
+            message.attribute(libc::IFLA_IFNAME, &[name.as_bytes(), &[0]].concat());
+            message.attribute(libc::IFLA_LINK, &parent.to_ne_bytes());
+            message.attribute(libc::IFLA_ADDRESS, &mac);
+            message.attribute(libc::IFLA_GROUP, &group.to_ne_bytes());
+            message.nested(libc::IFLA_LINKINFO, |info| {
+                info.attribute(libc::IFLA_INFO_KIND, KIND_MACVLAN.as_bytes());
+                info.nested(libc::IFLA_INFO_DATA, |data| {
+                    data.attribute(IFLA_MACVLAN_MODE, &MACVLAN_MODE_VEPA.to_ne_bytes());
+                });
+            });
+        });
+    }
+
+    /// Leaves a text on a link.
+    pub fn set_alias(&mut self, sequence: u32, ifindex: u32, text: &str) {
+        let header = link_header(ifindex);
+        self.message(libc::RTM_SETLINK, libc::NLM_F_ACK, sequence, &header, |message| {
+            message.attribute(libc::IFLA_IFALIAS, text.as_bytes());
+        });
+    }
+
+    /// Sets a link up or down.
+    pub fn set_up(&mut self, sequence: u32, ifindex: u32, up: bool) {
+        let mut header = link_header(ifindex);
+        let flag = libc::IFF_UP.to_ne_bytes();
+        header[12..].copy_from_slice(&flag);
+        if up {
+            header[8..12].copy_from_slice(&flag);
+        }
+        self.message(libc::RTM_SETLINK, libc::NLM_F_ACK, sequence, &header, |_| {});
+    }
+
+    /// Removes a link, whoever made it, with its addresses.
+    pub fn remove_link(&mut self, sequence: u32, ifindex: u32) {
+        let header = link_header(ifindex);
+        self.message(libc::RTM_DELLINK, libc::NLM_F_ACK, sequence, &header, |_| {});
     }
 
     /// Asks for all neighbours of a family.

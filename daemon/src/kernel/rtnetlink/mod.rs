@@ -74,6 +74,21 @@ pub struct LinkRecord {
     pub mtu: u32,
     /// Whether a secondary IPv4 address survives its primary's removal; `None` if not told.
     pub promote_secondaries: Option<bool>,
+    /// What it is if it stands on another link.
+    pub stacked: Option<Stacked>,
+}
+
+/// A link that stands on another one, as far as ours are known by it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stacked {
+    /// The index of the link below.
+    pub parent: u32,
+    /// Whether it is a macvlan.
+    pub is_macvlan: bool,
+    /// The group of links that it belongs to (`ip link show group`); 0 is the default.
+    pub group: u32,
+    /// The text that its maker has left on it (`ifalias`).
+    pub alias: Option<String>,
 }
 
 /// A route, as the kernel has it.

@@ -2,8 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::encode::{DEVCONF_PROMOTE_SECONDARIES, IFA_PROTO, IFLA_INET_CONF};
-use super::{AddressRecord, LIFETIME_UNLIMITED, LinkRecord, NeighbourRecord, Record, RouteRecord};
+use super::encode::{
+    ALIAS_MAX, DEVCONF_PROMOTE_SECONDARIES, IFA_PROTO, IFLA_INET_CONF, KIND_MACVLAN,
+};
+use super::{
+    AddressRecord, LIFETIME_UNLIMITED, LinkRecord, NeighbourRecord, Record, RouteRecord, Stacked,
+};
 
 const HEADER_BYTES: usize = 16;
 const ATTRIBUTE_HEADER_BYTES: usize = 4;
@@ -218,7 +222,22 @@ fn read_link(payload: &[u8]) -> Result<Option<LinkRecord>, Malformed> {
         mac: attributes.find(libc::IFLA_ADDRESS).and_then(|mac| mac.try_into().ok()),
         mtu: attributes.find(libc::IFLA_MTU).and_then(|mtu| u32_at(mtu, 0).ok()).unwrap_or(0),
         promote_secondaries: attributes.find(libc::IFLA_AF_SPEC).and_then(read_promote_secondaries),
+        stacked: read_stacked(&attributes),
     }))
+}
+
+fn read_stacked(attributes: &Attributes<'_>) -> Option<Stacked> {
+    let parent = u32_at(attributes.find(libc::IFLA_LINK)?, 0).ok()?;
+    let kind = attributes.find(libc::IFLA_LINKINFO);
+    let kind = kind.and_then(|info| Attributes::new(info).find(libc::IFLA_INFO_KIND));
+    let group = attributes.find(libc::IFLA_GROUP).and_then(|group| u32_at(group, 0).ok());
+    let alias = attributes.find(libc::IFLA_IFALIAS).and_then(|text| text_of(text, ALIAS_MAX));
+    Some(Stacked {
+        parent,
+        is_macvlan: kind.and_then(|kind| text_of(kind, KIND_MACVLAN.len())) == Some(KIND_MACVLAN),
+        group: group.unwrap_or(0),
+        alias: alias.map(str::to_owned),
+    })
 }
 
 /// The kernel lists the IPv4 settings of a link as one array of integers, the first being number 1.
@@ -304,7 +323,7 @@ mod tests {
     fn one_address(text: &str) -> Vec<u8> {
         let mut requests = Requests::default();
         let spec = AddressSpec { ifindex: 5, address: text.parse().unwrap(), prefix_length: 24 };
-        let lease = AddressLease { valid_s: 3, replace: true };
+        let lease = AddressLease { valid_s: 3, replace: true, metric: None };
         requests.add_address(9, &spec.into(), lease);
         requests.bytes().to_vec()
     }
@@ -322,6 +341,18 @@ mod tests {
             assert_eq!((record.protocol, record.valid_s), (OUR_PROTOCOL, 3));
             assert_eq!(record.preferred_s, preferred_s);
         }
+    }
+
+    #[test]
+    fn a_macvlan_that_we_write_is_the_macvlan_that_is_read() {
+        let mut requests = Requests::default();
+        requests.add_macvlan(7, "vrrp.51", 3, [0, 0, 0x5e, 0, 1, 51], 230);
+        let message = Messages::new(requests.bytes()).next().unwrap().unwrap();
+        let Record::Link(link) = message.record().unwrap() else { panic!("not a link") };
+        assert_eq!((link.name.as_str(), link.up), ("vrrp.51", false));
+        assert_eq!(link.mac, Some([0, 0, 0x5e, 0, 1, 51]));
+        let stacked = Stacked { parent: 3, is_macvlan: true, group: 230, alias: None };
+        assert_eq!(link.stacked, Some(stacked));
     }
 
     #[test]
