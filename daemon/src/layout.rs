@@ -34,7 +34,7 @@ pub struct Layout {
     pub names: Names,
     /// The hash of the cluster's name.
     pub cluster: u32,
-    /// What each path needs beside the core's knowledge, by [`PathId`].
+    /// What each path needs beside the core's knowledge, by [`evergate_core::ident::PathId`].
     pub paths: Vec<PathLayout>,
     /// The same for each group and router.
     pub groups: Vec<GroupLayout>,
