@@ -274,6 +274,9 @@ fn to_restore<'a>(links: &'a [LinkRecord], gone: &LinkRecord) -> Option<(&'a str
     (!links.iter().any(needs_it)).then_some((below.name.as_str(), former))
 }
 
+/// The longest wait before a report of a joined group is repeated, in milliseconds: the kernel's least.
+const MLD_INTERVAL_MS: u32 = 1;
+
 /// What a link has to be set to before it is up.
 fn link_settings(link: &VirtualLink) -> Vec<(Of, &'static str, u32)> {
     let below = |of, setting| settings::read(of, &link.parent, setting).unwrap_or(0);
@@ -292,6 +295,10 @@ fn link_settings(link: &VirtualLink) -> Vec<(Of, &'static str, u32)> {
             (Of::V6, "addr_gen_mode", 1),
             (Of::V6, "accept_ra", 0),
             (Of::V6, "router_solicitations", 0),
+            // What is joined is told again after milliseconds, not after a second: by then the address may
+            // be with the successor, and with it the MAC address.
+            (Of::V6, "mldv1_unsolicited_report_interval", MLD_INTERVAL_MS),
+            (Of::V6, "mldv2_unsolicited_report_interval", MLD_INTERVAL_MS),
             (Of::V6, "forwarding", below(Of::V6, "forwarding")),
         ]);
     } else {
