@@ -156,3 +156,18 @@ fn the_kernel_s_answer_to_a_group_that_is_gone_is_not_taken_for_another_s() {
     assert_eq!(first.id, GATEWAY);
     assert!(first.faults.is_empty() && first.holds(), "{:?}", pair.notes);
 }
+
+#[test]
+fn after_a_reload_no_adverts_are_missed_that_had_no_time_to_come() {
+    for late in [0, 300, 600, 900] {
+        let mut pair = Pair::settled();
+        pair.run(10_000 * MS + late * MS);
+        pair.notes.clear();
+        pair.reload(1, Config { digest: 2, ..config(1) });
+        pair.run(3_000 * MS);
+        let alarm = |(_, note): &&(usize, Note)| {
+            matches!(note, Note::Alarm(evergate_core::effect::Alarm::AdvertsMissing { .. }))
+        };
+        assert_eq!(pair.notes.iter().find(alarm), None, "{late} ms");
+    }
+}

@@ -33,7 +33,7 @@ impl Node {
         self.carry_peers(&old, &places);
         self.carry_checks(now, &old, &places);
         self.segments = segments::of(&self.config);
-        let added = self.carry_groups(&old, &places, out);
+        let added = self.carry_groups(now, &old, &places, out);
         self.look_around(now);
         self.weigh_groups(now, |_| true, out);
         self.each_group(now, out, |group, scene, out| {
@@ -77,6 +77,7 @@ impl Node {
     /// Matches the groups by name; returns those that are new.
     fn carry_groups(
         &mut self,
+        now: Instant,
         old: &Config,
         places: &Places,
         out: &mut Vec<Effect>,
@@ -98,7 +99,7 @@ impl Node {
                 continue;
             };
             let mut group = former[at].clone();
-            group.renumber(id, &old.groups[at], config);
+            group.renumber(now, id, &old.groups[at], config);
             group.renumber_nodes(nodes, places, out);
             group.skip_serials(asked);
             self.groups.push(group);
@@ -118,7 +119,7 @@ impl Group {
     }
 
     /// Carries the routers that are still there to their new numbers.
-    fn renumber(&mut self, id: GroupId, old: &GroupConfig, new: &GroupConfig) {
+    fn renumber(&mut self, now: Instant, id: GroupId, old: &GroupConfig, new: &GroupConfig) {
         self.id = id;
         let former = |router: &crate::config::RouterConfig| {
             let same = |known: &crate::config::RouterConfig| {
@@ -130,7 +131,8 @@ impl Group {
         let carried: Vec<_> = speakers.filter_map(|at| self.speakers.get(at).cloned()).collect();
         let complete = carried.len() == new.routers.len();
         self.speakers = if complete { carried } else { Vec::new() };
-        self.peer_advert_at = vec![None; new.routers.len()];
+        // Whether adverts arrive is told anew, by those that come from now on.
+        self.peer_advert_at = vec![Some(now); new.routers.len()];
         // What concerns an interface or a segment is found out anew at once.
         self.faults.clear(|fault| {
             matches!(

@@ -159,7 +159,9 @@ fn removed(lab: &Lab, active: Gateway) -> Result<()> {
     let status = lab.control(active)?.status()?;
     let codes: Vec<String> =
         status.iter().flat_map(|s| &s.blockers).map(|blocker| blocker.code.clone()).collect();
-    claim(codes.iter().any(|code| code == "routes-contested"), || format!("blockers: {codes:?}"))?;
+    claim(codes.iter().any(|code| code == "routes-contested"), || {
+        format!("blockers: {codes:?}\n{}", lab.log_tails())
+    })?;
     let log = watch.stop()?;
     claim(log.moves(VIRTUAL_LAN) == 0, || "the address has moved".to_owned())?;
     claim(lab.control(active)?.is_active()?, || format!("{active} is not active any more"))
