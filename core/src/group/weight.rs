@@ -17,7 +17,7 @@ use crate::time::Instant;
 const PRIORITY_MIN: i32 = 1;
 /// The highest priority that checks can bring about.
 const PRIORITY_MAX: i32 = 254;
-/// For so long after a takeover a better node has to stay better for [`READY_STABLE`] before it gets
+/// For so long after a takeover a better node has to stay better for `READY_STABLE` before it gets
 /// the group: where a check depends on who is active, the group would be thrown to and fro.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
