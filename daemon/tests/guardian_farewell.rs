@@ -45,6 +45,8 @@ fn neighbour(from: IpAddr, answers: bool) -> (Receiver<Vec<u8>>, Sender<()>) {
         let length = if from.is_ipv4() { "24" } else { "64 nodad" };
         ip(&format!("addr add {from}/{length} dev evk2"));
         ip("link set evk2 up");
+        // IPv6 begins with the carrier, which a busy machine notices late.
+        assert!(eventually(10_000, || ip("link show dev evk2").contains("state UP")));
         let ifindex = interface("evk2").index;
         let socket = ear(from, ifindex);
         say_ready.send("up".into()).unwrap();
