@@ -52,14 +52,14 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "virtual-mac",
         shows: "switchover and power cut: clients keep the virtual MAC, a standby never uses it",
         needs: Needs::Daemon,
-        long: false,
+        long: true,
         test: fails_over,
     },
     Scenario {
         name: "virtual-mac-leaves-nothing",
         shows: "neither SIGTERM nor SIGKILL leaves an interface or a setting behind",
         needs: Needs::Daemon,
-        long: false,
+        long: true,
         test: leaves_nothing,
     },
     Scenario {
