@@ -20,7 +20,7 @@ use evergate_core::ident::GroupId;
 use evergate_core::{Instant, Node};
 
 pub(crate) use paths::{hearing_of, own_hearing};
-pub(crate) use router::{Known, router};
+pub(crate) use router::router;
 
 use crate::facts::Facts;
 use crate::wall_clock::WallClock;
@@ -38,7 +38,7 @@ struct Truth<'a> {
 
 /// The status of a node as `evergate status --json` prints it (design: contracts, programs).
 pub fn status(node: &Node, facts: &Facts, now: Instant, clock: &WallClock) -> Status {
-    let truth = Truth { node, config: node.config(), facts, now, clock };
+    let truth = Truth::new(node, facts, now, clock);
     let services = verdict::services(&truth);
     let blockers = blockers::all(&truth, &services);
     let verdict = verdict::of(&services, &blockers);
@@ -62,6 +62,10 @@ pub fn status(node: &Node, facts: &Facts, now: Instant, clock: &WallClock) -> St
 }
 
 impl<'a> Truth<'a> {
+    fn new(node: &'a Node, facts: &'a Facts, now: Instant, clock: &'a WallClock) -> Truth<'a> {
+        Truth { node, config: node.config(), facts, now, clock }
+    }
+
     /// Every group of the configuration, in the order of their names.
     fn groups(&self) -> impl Iterator<Item = GroupId> + use<> {
         (0..self.config.groups.len()).map(GroupId::at)

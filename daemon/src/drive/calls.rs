@@ -111,11 +111,10 @@ impl Drive {
     pub(super) fn report_router(&self, now: Instant, name: &str) -> Reply {
         match self.router_named(name) {
             Ok((group, router)) => {
-                let source = self.source_of(group, router);
-                let clock = WallClock::now();
-                let known =
-                    crate::status::Known { node: &self.node, facts: &self.facts, clock: &clock };
-                Reply::Router(Box::new(crate::status::router(known, now, (group, router), source)))
+                let (source, place) = (self.source_of(group, router), (group, router));
+                let (node, facts, clock) = (&self.node, &self.facts, WallClock::now());
+                let report = crate::status::router(node, facts, now, &clock, place, source);
+                Reply::Router(Box::new(report))
             }
             Err(error) => Reply::Error(error),
         }

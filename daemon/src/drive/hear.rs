@@ -147,8 +147,8 @@ impl Drive {
             self.count_router(group, router, "address_list_differs");
         }
         let (priority, interval) = (advert.priority, advert.interval);
-        self.facts.routers.entry((group, router)).or_default().heard =
-            Some(HeardAdvert { source, priority, interval, at: now });
+        let heard = HeardAdvert { source, priority, interval, at: now };
+        self.router_facts(group, router).heard = Some(heard);
         if advert.priority == 0 {
             self.count_router(group, router, "resignations_received");
         }
@@ -156,16 +156,16 @@ impl Drive {
         self.feed(now, Input::Advert { group, router, source, priority, interval });
     }
 
-    /// Whether an advert names the addresses that we have, in whatever order. One that does not is taken
+    /// Whether an advert names the addresses that ours would, in whatever order. One that does not is taken
     /// all the same: files are changed on one node after the other.
     fn lists_our_addresses(
         &self,
         (group, router): (GroupId, RouterId),
         advert: &vrrp::Advert,
     ) -> bool {
-        let ours = &self.layout.core.groups[group.index()].routers[router.index()].addresses;
+        let ours = &self.layout.groups[group.index()].routers[router.index()].advertised;
         let named = |address: &IpAddr| advert.addresses.contains(address);
-        advert.addresses.len() == ours.len() && ours.iter().all(|(address, _)| named(address))
+        advert.addresses.len() == ours.len() && ours.iter().all(named)
     }
 
     /// Counts an advert that was refused, and remembers the router of another make that has sent it:
@@ -179,7 +179,7 @@ impl Drive {
         why: &'static str,
     ) {
         self.count_router(group, router, why);
-        self.facts.routers.entry((group, router)).or_default().refused = Some(why);
+        self.router_facts(group, router).refused = Some(why);
         if !self.is_of_a_peer(source) {
             self.facts.refused.insert((group, router), (source, why, now));
         }

@@ -50,7 +50,7 @@ use crate::checks::{Link, News};
 use crate::cold::{ColdJob, Prepared};
 use crate::control::Call;
 use crate::estate::SharedEstate;
-use crate::facts::Facts;
+use crate::facts::{Facts, RouterFacts};
 use crate::kernel::frame_counter::FrameCounter;
 use crate::kernel::monitor::Monitor;
 use crate::kernel_thread::{Granted, Holder, KernelThread, Wish};
@@ -490,8 +490,11 @@ impl Drive {
     }
 
     fn count_router(&mut self, group: GroupId, router: RouterId, name: &'static str) {
-        let facts = self.facts.routers.entry((group, router)).or_default();
-        *facts.counters.entry(name).or_default() += 1;
+        *self.router_facts(group, router).counters.entry(name).or_default() += 1;
+    }
+
+    fn router_facts(&mut self, group: GroupId, router: RouterId) -> &mut RouterFacts {
+        self.facts.routers.entry((group, router)).or_default()
     }
 
     /// Whether it is time to tell the peers what they need only now and then.

@@ -102,6 +102,17 @@ fn what_comes_is_counted_as_the_mib_wants_it() {
 }
 
 #[test]
+fn an_address_that_is_left_out_of_the_adverts_is_not_missed_in_those_of_others() {
+    let hidden = "{ address = \"192.0.2.8/24\", advertise = false }";
+    let text = text(&[1]).replace("\"192.0.2.1/24\"", &format!("\"192.0.2.1/24\", {hidden}"));
+    let mut bed = Bed::with(&text);
+    hear(&mut bed, 250, &[1], 1, 255);
+    assert_eq!(report(&bed, "gateway/lan").counters.address_list_errors, 0);
+    hear(&mut bed, 250, &[1, 8], 1, 255);
+    assert_eq!(report(&bed, "gateway/lan").counters.address_list_errors, 1);
+}
+
+#[test]
 fn why_it_became_active_is_told_by_what_was_heard_before() {
     let mut bed = Bed::with(&text(&[1]));
     becomes_active(&mut bed, Cause::DownTimer);

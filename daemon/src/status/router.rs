@@ -17,26 +17,16 @@ use crate::facts::{Facts, RouterFacts};
 use crate::wall_clock::WallClock;
 use crate::words;
 
-/// What a report is made of.
-#[derive(Clone, Copy)]
-pub(crate) struct Known<'a> {
-    /// The machine.
-    pub node: &'a Node,
-    /// What the node thread knows beside it.
-    pub facts: &'a Facts,
-    /// The time of day.
-    pub clock: &'a WallClock,
-}
-
 /// The report on one router. `source`: where its adverts come from while we are active.
 pub(crate) fn router(
-    known: Known,
+    node: &Node,
+    facts: &Facts,
     now: Instant,
+    clock: &WallClock,
     (group_id, id): (GroupId, RouterId),
     source: Option<IpAddr>,
 ) -> RouterReport {
-    let Known { node, facts, clock } = known;
-    let truth = Truth { node, config: node.config(), facts, now, clock };
+    let truth = Truth::new(node, facts, now, clock);
     let config = &truth.config.groups[group_id.index()];
     let none = RouterFacts::default();
     let seen = facts.routers.get(&(group_id, id)).unwrap_or(&none);
