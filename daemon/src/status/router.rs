@@ -47,7 +47,9 @@ pub(crate) fn router(
         group_state: status.state,
         active_address: address.map(|address| address.to_string()),
         primary_address: source.map(|address| address.to_string()),
-        priority: config.priority(truth.config.me).map_or(0, |priority| priority.get()),
+        priority: node
+            .with_scene(now, group_id, |scene, group| group.priority(scene))
+            .map_or(0, |priority| priority.get()),
         advert_ms: millis(config.advert),
         active_advert_ms: heard.map(|heard| millis(heard.interval)),
         preempt: config.failback != Failback::Manual,
