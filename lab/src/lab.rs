@@ -311,9 +311,8 @@ impl Lab {
 
     /// Sends a signal to parts of a gateway's daemon at once; gives the time just before.
     pub fn signal(&mut self, gateway: Gateway, part: Part, signal: Signal) -> Result<Instant> {
-        let processes = self.daemon_processes(gateway)?;
-        let chosen: Vec<i32> =
-            processes.iter().filter(|(_, own)| part.includes(*own)).map(|(pid, _)| *pid).collect();
+        let mut chosen = self.daemon_processes(gateway)?;
+        chosen.retain(|(_, own)| part.includes(*own));
         if chosen.is_empty() {
             let text = format!("there is no {part} to send {signal} to");
             return Err(LabError::Node { node: gateway.to_string(), text });
@@ -322,10 +321,14 @@ impl Lab {
             self.killed.insert(gateway);
         }
         let start = clock::now();
-        for pid in chosen {
-            kill(Pid::from_raw(pid), signal)
-                .map_err(|errno| LabError::io(format!("send {signal} to {pid}"))(errno.into()))?;
+        if signal == Signal::SIGKILL && part == Part::All {
+            // Nobody may start another meanwhile: the guardian rests, and goes after the runner. The end
+            // of a guardian wakes a runner that rests: its process group is an orphan then.
+            let guardians = chosen.iter().filter(|(_, own)| *own == Part::Guardian);
+            guardians.clone().try_for_each(|(pid, _)| send(*pid, Signal::SIGSTOP))?;
+            chosen.sort_by_key(|(_, own)| *own == Part::Guardian);
         }
+        chosen.iter().try_for_each(|(pid, _)| send(*pid, signal))?;
         Ok(start)
     }
 
@@ -421,4 +424,9 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o600)))
         .map_err(LabError::io(doing))
+}
+
+fn send(pid: i32, signal: Signal) -> Result<()> {
+    kill(Pid::from_raw(pid), signal)
+        .map_err(|errno| LabError::io(format!("send {signal} to {pid}"))(errno.into()))
 }
