@@ -57,6 +57,8 @@ impl Default for Options {
 pub enum Subject {
     /// Our daemon with this configuration.
     Evergate(Config),
+    /// Our daemon with what is imported of this configuration of keepalived.
+    Imported(PeerConfig),
     /// keepalived with this configuration.
     Keepalived(PeerConfig),
     /// FRR's vrrpd with this configuration.
@@ -72,7 +74,7 @@ pub struct Lab {
     /// The losses in force on the switches.
     pub(crate) losses: Vec<Loss>,
     directory: PathBuf,
-    options: Options,
+    pub(crate) options: Options,
     nodes: BTreeMap<Gateway, Running>,
     subjects: BTreeMap<Gateway, Subject>,
     /// Where the process that was started has been killed on purpose.
@@ -146,10 +148,12 @@ impl Lab {
         fs::create_dir_all(&directory).map_err(LabError::io("make a node's directory"))?;
         let running = match subject {
             Subject::Evergate(config) => {
-                let binaries = Binaries::find(self.options.bin_dir.as_deref())?;
                 let file = self.write_config(gateway, config)?;
-                let namespace = self.topology.gateway(gateway);
-                Running::evergated(namespace, &gateway.to_string(), &binaries, &file, &directory)?
+                self.start_evergated(gateway, &file)?
+            }
+            Subject::Imported(config) => {
+                let file = self.write_imported(gateway, config)?;
+                self.start_evergated(gateway, &file)?
             }
             Subject::Keepalived(config) => self.start_keepalived(gateway, config)?,
             Subject::Frr(config) => {
@@ -171,6 +175,12 @@ impl Lab {
         self.nodes.insert(gateway, running);
         self.subjects.insert(gateway, subject.clone());
         Ok(())
+    }
+
+    fn start_evergated(&self, gateway: Gateway, file: &Path) -> Result<Running> {
+        let binaries = Binaries::find(self.options.bin_dir.as_deref())?;
+        let (namespace, directory) = (self.topology.gateway(gateway), self.node_directory(gateway));
+        Running::evergated(namespace, &gateway.to_string(), &binaries, file, &directory)
     }
 
     fn start_keepalived(&mut self, gateway: Gateway, config: &PeerConfig) -> Result<Running> {
@@ -202,12 +212,11 @@ impl Lab {
         match subject {
             Subject::Evergate(config) => {
                 self.write_config(gateway, config)?;
-                let answer = self.control(gateway)?.ask(&["reload"])?;
-                if answer.code > 1 {
-                    let text = format!("{}{}", answer.text, answer.errors);
-                    let question = "evergate reload".to_owned();
-                    return Err(LabError::Answer { question, text });
-                }
+                self.reload_evergated(gateway)?;
+            }
+            Subject::Imported(config) => {
+                self.write_imported(gateway, config)?;
+                self.reload_evergated(gateway)?;
             }
             Subject::Frr(_) => {
                 return Err(LabError::Usage("vrrpd reads no file while it runs".to_owned()));
@@ -220,6 +229,15 @@ impl Lab {
             }
         }
         self.subjects.insert(gateway, subject.clone());
+        Ok(())
+    }
+
+    fn reload_evergated(&self, gateway: Gateway) -> Result<()> {
+        let answer = self.control(gateway)?.ask(&["reload"])?;
+        if answer.code > 1 {
+            let text = format!("{}{}", answer.text, answer.errors);
+            return Err(LabError::Answer { question: "evergate reload".to_owned(), text });
+        }
         Ok(())
     }
 
@@ -243,7 +261,10 @@ impl Lab {
     /// Does our daemon run on this gateway?
     pub fn is_ours(&self, gateway: Gateway) -> bool {
         self.nodes.contains_key(&gateway)
-            && matches!(self.subjects.get(&gateway), Some(Subject::Evergate(_)))
+            && matches!(
+                self.subjects.get(&gateway),
+                Some(Subject::Evergate(_) | Subject::Imported(_))
+            )
     }
 
     /// Writes the configuration of a gateway, and the lab's key beside it; gives the path of the file.

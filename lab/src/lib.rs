@@ -26,6 +26,7 @@ pub mod frr;
 pub mod ftp;
 pub mod gap;
 pub mod idle;
+mod imported;
 pub mod lab;
 pub mod load;
 pub mod mac_watch;

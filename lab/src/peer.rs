@@ -52,6 +52,8 @@ pub struct PeerConfig {
     pub auth: Option<(&'static str, &'static str)>,
     /// Send adverts to the other gateway alone.
     pub unicast: bool,
+    /// Have the addresses on an interface with the virtual MAC address.
+    pub virtual_mac: bool,
     /// The priority on both gateways; none for 200 on the first and 100 on the others.
     pub priority: Option<u8>,
     /// What is called with `primary`, `backup` or `fault` when its role changes.
@@ -68,6 +70,7 @@ impl Default for PeerConfig {
             preempt: true,
             auth: None,
             unicast: false,
+            virtual_mac: false,
             priority: None,
             notify: None,
         }
@@ -159,6 +162,9 @@ impl PeerConfig {
         if !self.preempt {
             text.push_str("  nopreempt\n");
         }
+        if self.virtual_mac {
+            text.push_str("  use_vmac\n");
+        }
         if self.unicast {
             let segment = router.segment();
             let address = |gateway: Gateway| match router.ipv6 {
@@ -176,7 +182,10 @@ impl PeerConfig {
         }
         text.push_str("  virtual_ipaddress {\n");
         for address in router.addresses {
-            let _ = writeln!(text, "    {address} dev {}", router.segment);
+            // With a virtual MAC address they are to be on its interface, which is what no name means.
+            let place = format!(" dev {}", router.segment);
+            let place = if self.virtual_mac { "" } else { &place };
+            let _ = writeln!(text, "    {address}{place}");
         }
         text.push_str("  }\n}\n");
         text

@@ -63,6 +63,42 @@ pub const SCENARIOS: &[Scenario] = &[
     cell("foreign-unicast-ipv6", "the same, version 3 with IPv6 and unicast", true, |bed| {
         matrix(bed, &unicast(V3_IPV6), &[GW1])
     }),
+    cell("foreign-vmac-v2", "keepalived with use_vmac, version 2", false, |bed| {
+        matrix(bed, &virtual_mac(V2), &[GW1])
+    }),
+    cell("foreign-vmac-v2-pass", "the same, with a password", true, |bed| {
+        matrix(bed, &virtual_mac(V2_PASS), &[GW2])
+    }),
+    cell("foreign-vmac-v2-ah", "the same, with an authentication header", true, |bed| {
+        matrix(bed, &virtual_mac(V2_AH), &[GW1])
+    }),
+    cell("foreign-vmac-v3", "keepalived with use_vmac, version 3", true, |bed| {
+        matrix(bed, &virtual_mac(V3), &[GW2])
+    }),
+    cell("foreign-vmac-ipv6", "the same, with IPv6", true, |bed| {
+        matrix(bed, &virtual_mac(V3_IPV6), &[GW1])
+    }),
+    cell("foreign-vmac-unicast", "the same, with IPv6 and unicast", true, |bed| {
+        matrix(bed, &virtual_mac(unicast(V3_IPV6)), &[GW2])
+    }),
+    frr("foreign-vmac-frr", "FRR, ours with virtual MAC addresses too", true, |bed| {
+        frr_matrix(bed, &virtual_mac(V3_IPV6), &[GW1, GW2])
+    }),
+    cell(
+        "foreign-imported",
+        "ours with the imported file of keepalived, with a password",
+        false,
+        |bed| imported(bed, &V2_PASS, &[GW1]),
+    ),
+    cell(
+        "foreign-imported-ah",
+        "the same, with an authentication header and unicast",
+        true,
+        |bed| imported(bed, &unicast(V2_AH), &[GW2]),
+    ),
+    cell("foreign-imported-vmac", "the same, IPv6 and virtual MAC addresses", true, |bed| {
+        imported(bed, &virtual_mac(V3_IPV6), &[GW1, GW2])
+    }),
     cell("foreign-swapped", "every cell, ours and theirs on the other gateway", true, swapped),
     frr("foreign-frr-swapped", "every cell of FRR, on the other gateway", true, |bed| {
         frr_matrix(bed, &V2, &[GW2])?;
@@ -71,7 +107,8 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
 ];
 
-const V2: Dialect = Dialect { version: 2, auth: None, ipv6: false, unicast: false };
+const V2: Dialect =
+    Dialect { version: 2, auth: None, ipv6: false, unicast: false, virtual_mac: false };
 const V2_PASS: Dialect = Dialect { auth: Some("pass"), ..V2 };
 const V2_AH: Dialect = Dialect { auth: Some("ah"), ..V2 };
 const V3: Dialect = Dialect { version: 3, ..V2 };
@@ -102,6 +139,8 @@ struct Dialect {
     auth: Option<&'static str>,
     ipv6: bool,
     unicast: bool,
+    /// Both sides have the addresses on a virtual MAC address.
+    virtual_mac: bool,
 }
 
 impl Dialect {
@@ -116,6 +155,9 @@ impl Dialect {
             let auth = format!("{{ type = \"{kind}\", key_file = \"vrrp.key\" }}");
             config = config.with("vrrp", "auth", &auth).with_secret("vrrp.key", PASSWORD);
         }
+        if self.virtual_mac {
+            config = config.with("group.gateway", "virtual_mac", "true");
+        }
         for segment in [Segment::Lan, Segment::Wan].into_iter().filter(|_| self.unicast) {
             let mut speakers: Vec<String> = [GW1, GW2].map(|one| one.address(segment)).into();
             if self.ipv6 {
@@ -129,8 +171,8 @@ impl Dialect {
 
     fn theirs(&self) -> PeerConfig {
         let auth = self.auth.map(|kind| (if kind == "ah" { "AH" } else { "PASS" }, PASSWORD));
-        let Self { version, ipv6, unicast, .. } = *self;
-        PeerConfig { version, ipv6, auth, unicast, ..PeerConfig::default() }
+        let Self { version, ipv6, unicast, virtual_mac, .. } = *self;
+        PeerConfig { version, ipv6, auth, unicast, virtual_mac, ..PeerConfig::default() }
     }
 }
 
@@ -138,22 +180,33 @@ impl Dialect {
 struct Pair {
     ours: Gateway,
     dialect: Dialect,
-    /// FRR knows no groups, no passwords and no unicast: one router is served, on `lan`.
-    frr: bool,
+    kind: Kind,
+}
+
+/// What the two sides of a pair run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Ours, and keepalived.
+    Keepalived,
+    /// Ours with what was imported of the file of keepalived, and keepalived with it.
+    Imported,
+    /// Ours, and FRR. It knows no groups, no passwords and no unicast: one router is served, on `lan`.
+    Frr,
 }
 
 impl Pair {
     /// What runs on a gateway, with a priority other than the usual one if that is given.
     fn subject(&self, gateway: Gateway, priority: Option<u8>) -> Subject {
         let Dialect { version, ipv6, .. } = self.dialect;
-        if gateway != self.ours && self.frr {
-            return Subject::Frr(FrrConfig { version, ipv6 });
-        }
-        if gateway != self.ours {
-            return Subject::Keepalived(PeerConfig { priority, ..self.dialect.theirs() });
+        let theirs = PeerConfig { priority, ..self.dialect.theirs() };
+        match (gateway == self.ours, self.kind) {
+            (false, Kind::Frr) => return Subject::Frr(FrrConfig { version, ipv6 }),
+            (false, Kind::Keepalived | Kind::Imported) => return Subject::Keepalived(theirs),
+            (true, Kind::Imported) => return Subject::Imported(theirs),
+            (true, Kind::Keepalived | Kind::Frr) => {}
         }
         let mut config = self.dialect.ours(gateway.other());
-        if self.frr {
+        if self.kind == Kind::Frr {
             config = config.without_table("group.gateway.router.wan");
         }
         let node = format!("node.{gateway}");
@@ -178,7 +231,7 @@ impl Pair {
 
     fn addresses(&self) -> Vec<&'static str> {
         let mut addresses = vec![VIRTUAL_LAN];
-        addresses.extend((!self.frr).then_some(VIRTUAL_WAN));
+        addresses.extend((self.kind != Kind::Frr).then_some(VIRTUAL_WAN));
         addresses.extend(self.dialect.ipv6.then_some(VIRTUAL_LAN6));
         addresses
     }
@@ -193,6 +246,10 @@ const fn unicast(dialect: Dialect) -> Dialect {
     Dialect { unicast: true, ..dialect }
 }
 
+const fn virtual_mac(dialect: Dialect) -> Dialect {
+    Dialect { virtual_mac: true, ..dialect }
+}
+
 fn swapped(bed: &Bed) -> Result<()> {
     let first = [V2, V2_AH, V3_IPV6, unicast(V2), unicast(V2_PASS), unicast(V3), unicast(V3_IPV6)];
     first.iter().try_for_each(|dialect| matrix(bed, dialect, &[GW2]))?;
@@ -200,18 +257,27 @@ fn swapped(bed: &Bed) -> Result<()> {
 }
 
 fn matrix(bed: &Bed, dialect: &Dialect, ours: &[Gateway]) -> Result<()> {
-    for ours in ours {
-        steps(bed, &Pair { ours: *ours, dialect: *dialect, frr: false }, &STEPS)?;
-    }
-    Ok(())
+    every(bed, Kind::Keepalived, dialect, ours, &STEPS)
+}
+
+fn imported(bed: &Bed, dialect: &Dialect, ours: &[Gateway]) -> Result<()> {
+    every(bed, Kind::Imported, dialect, ours, &STEPS)
 }
 
 /// vrrpd reads no file while it runs: what priorities do is left out.
 fn frr_matrix(bed: &Bed, dialect: &Dialect, ours: &[Gateway]) -> Result<()> {
-    for ours in ours {
-        steps(bed, &Pair { ours: *ours, dialect: *dialect, frr: true }, &STEPS[..2])?;
-    }
-    Ok(())
+    every(bed, Kind::Frr, dialect, ours, &STEPS[..2])
+}
+
+fn every(
+    bed: &Bed,
+    kind: Kind,
+    dialect: &Dialect,
+    ours: &[Gateway],
+    chosen: &[(&str, Step)],
+) -> Result<()> {
+    let pair = |ours: &Gateway| Pair { ours: *ours, dialect: *dialect, kind };
+    ours.iter().try_for_each(|ours| steps(bed, &pair(ours), chosen))
 }
 
 fn steps(bed: &Bed, pair: &Pair, steps: &[(&str, Step)]) -> Result<()> {
@@ -262,7 +328,8 @@ fn moves(lab: &mut Lab, pair: &Pair) -> Result<()> {
     pair.wait_holder(lab, GW2)?;
     pair.start(lab, GW1)?;
     pair.wait_holder(lab, GW1)?;
-    let link = Fault::Carrier(GW1, if pair.frr { Segment::Lan } else { Segment::Wan });
+    let link =
+        Fault::Carrier(GW1, if pair.kind == Kind::Frr { Segment::Lan } else { Segment::Wan });
     lab.inflict(&link)?;
     pair.wait_holder(lab, GW2)?;
     lab.heal(&link)?;
