@@ -182,8 +182,8 @@ pub struct Group {
     pub track: BTreeMap<String, Track>,
     /// What its routers say on the wire.
     pub vrrp: Vrrp,
-    /// `[group.NAME.router.NAME]`, by name.
-    pub routers: BTreeMap<String, Router>,
+    /// `[group.NAME.router.NAME]`, by name. Boxed: a map has room for eleven at once, most groups have one.
+    pub routers: BTreeMap<String, Box<Router>>,
     /// Routes that come with its addresses, in the order of the file.
     pub routes: Vec<Route>,
     /// Rules that come with its addresses, in the order of the file.

@@ -92,7 +92,7 @@ impl Lint<'_> {
         let ipv6_only = |router: &super::Router| {
             router.ipv4().next().is_none() && router.ipv6().next().is_some()
         };
-        if !group.routers.is_empty() && group.routers.values().all(ipv6_only) {
+        if !group.routers.is_empty() && group.routers.values().all(|router| ipv6_only(router)) {
             let text = format!("group `{name}` has IPv6 only, which is always version 3");
             let help = "leave `version` out; it speaks of IPv4";
             self.push(Problem::warning("idle-version", text).at(at).help(help));

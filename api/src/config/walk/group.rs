@@ -182,12 +182,17 @@ impl Walker<'_> {
         vrrp
     }
 
-    fn routers(&mut self, group: &str, table: &Table, own: &[&str]) -> BTreeMap<String, Router> {
+    fn routers(
+        &mut self,
+        group: &str,
+        table: &Table,
+        own: &[&str],
+    ) -> BTreeMap<String, Box<Router>> {
         let defaults = self.router_defaults(table);
         let mut routers = BTreeMap::new();
         for (name, node, inner) in self.named(table, "router") {
             let router = self.router((group, name), node, inner, own, &defaults);
-            routers.insert(name.to_owned(), router);
+            routers.insert(name.to_owned(), Box::new(router));
         }
         routers
     }
