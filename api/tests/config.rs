@@ -46,6 +46,42 @@ fn the_example_is_good() {
 }
 
 #[test]
+fn what_a_group_does_towards_others_has_defaults_and_is_told_for_all_or_for_one() {
+    let plain = config(EDGE).groups["gateway"].vrrp.clone();
+    assert_eq!((plain.down_after, plain.answer_lower, plain.advert_before_yield), (3, true, false));
+    assert_eq!(plain.start_delay, Duration::ZERO);
+    let all = format!(
+        "{EDGE}\n[vrrp]\ndown_after = 5\nanswer_lower = false\nstart_delay = \"90s\"\n\
+         [group.gateway.vrrp]\ndown_after = 1\nadvert_before_yield = true\n"
+    );
+    let told = config(&all).groups["gateway"].vrrp.clone();
+    assert_eq!((told.down_after, told.answer_lower, told.advert_before_yield), (1, false, true));
+    assert_eq!(told.start_delay, Duration::from_secs(90));
+    let expected = [
+        "group gateway: down_after: 3 becomes 1",
+        "group gateway: answer_lower: true becomes false",
+        "group gateway: advert_before_yield: false becomes true",
+        "group gateway: start_delay: 0s becomes 90s",
+    ];
+    assert_eq!(diff(&config(EDGE), &config(&all)).changes, expected);
+}
+
+#[test]
+fn the_owner_has_priority_255_whatever_else_is_written() {
+    let text = edge_with(
+        "[group.gateway.router.lan]",
+        "[group.gateway]\nowner = \"gw1\"\n[group.gateway.router.lan]",
+    );
+    let report = outcome(&text).report;
+    assert!(report.is_empty(), "{}", report.render(false));
+    let group = config(&text).groups["gateway"].clone();
+    assert_eq!(group.owner.as_deref(), Some("gw1"));
+    assert_eq!([group.priorities["gw1"], group.priorities["gw2"]], [255, 100]);
+    let changes = diff(&config(EDGE), &config(&text)).changes;
+    assert_eq!(changes, ["group gateway: priority of gw1: 200 becomes 255"]);
+}
+
+#[test]
 fn a_box_with_conntrackd_needs_two_keys_and_has_defaults() {
     const PAIR: &str = "[cluster]\nname = \"edge\"\n[node.gw1]\n[node.gw2]\nforeign = true\n\
         [link.sync]\ninterface = \"sync\"\n[group.gateway.router.lan]\ninterface = \"lan\"\n\

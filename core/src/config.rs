@@ -12,6 +12,7 @@ pub(crate) use places::Places;
 
 use crate::check::{CheckConfig, Tracked};
 use crate::ident::{Family, InterfaceId, NodeId, PathId, PathSet, Priority, Vrid};
+use crate::vrrp::ADVERTS_MISSED;
 
 /// The most nodes that a cluster may have.
 pub const NODES_MAX: usize = 16;
@@ -97,10 +98,36 @@ pub struct GroupConfig {
     pub failback: Failback,
     /// The VRRP advertisement interval that we send.
     pub advert: Duration,
+    /// What else it does towards routers of another make.
+    pub conduct: Conduct,
     /// The checks that count, in the order of their names.
     pub track: Vec<Tracked>,
     /// The virtual routers.
     pub routers: Vec<RouterConfig>,
+}
+
+/// What a group does towards routers of another make, where its operator may choose.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Conduct {
+    /// How many adverts must be missing before the active router is down, 1 to 100.
+    pub down_after: u32,
+    /// An active router answers an advert that loses against it at once (RFC 9568 §6.4.3 (745)).
+    pub answer_lower: bool,
+    /// An active router sends one more advert before it gives way to a better one.
+    pub advert_before_yield: bool,
+    /// For so long after our start nothing is claimed.
+    pub start_delay: Duration,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Conduct {
+            down_after: ADVERTS_MISSED,
+            answer_lower: true,
+            advert_before_yield: false,
+            start_delay: Duration::ZERO,
+        }
+    }
 }
 
 /// When the preferred node gets its group back.
@@ -195,5 +222,11 @@ impl GroupConfig {
     /// The priority of a node in this group; `None` where the group does not run.
     pub fn priority(&self, node: NodeId) -> Option<Priority> {
         self.priorities.get(node.index()).copied().flatten()
+    }
+
+    /// How long routers of another make wait for our adverts at least. They are set up as we are, or have
+    /// the default.
+    pub fn foreign_patience(&self) -> Duration {
+        self.advert * self.conduct.down_after.min(ADVERTS_MISSED)
     }
 }

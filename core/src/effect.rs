@@ -201,6 +201,8 @@ pub enum Cause {
     DownTimer,
     /// A living peer has no active node either, and we are first.
     FirstInRank,
+    /// We own the addresses (RFC 9568 §6.4.1).
+    Owner,
     /// A planned handover from this node.
     HandedOver(NodeId),
     /// A planned handover to this node.

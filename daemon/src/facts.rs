@@ -14,7 +14,6 @@ use evergate_core::effect::{Cause, Note};
 use evergate_core::fault::Fault;
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{GroupId, InterfaceId, RouterId};
-use evergate_core::vrrp::ADVERTS_MISSED;
 
 use crate::drive::WaysState;
 use crate::kernel::virtual_links::VirtualLink;
@@ -104,17 +103,17 @@ pub struct HeardAdvert {
 }
 
 impl HeardAdvert {
-    /// Whether its sender was active until now, as far as adverts can tell.
-    fn is_of_living(&self, now: Instant) -> bool {
-        self.priority > 0 && now.since(self.at) <= self.interval * (ADVERTS_MISSED + 1)
+    /// Whether its sender was active until now, as far as adverts can tell: it is down after `missed`.
+    fn is_of_living(&self, now: Instant, missed: u32) -> bool {
+        self.priority > 0 && now.since(self.at) <= self.interval * missed
     }
 }
 
 impl RouterFacts {
     /// Takes note that the router has become active.
-    fn became_active(&mut self, now: Instant, cause: Cause) {
+    fn became_active(&mut self, now: Instant, cause: Cause, missed: u32) {
         *self.counters.entry("active_transitions").or_default() += 1;
-        let overtaken = self.heard.is_some_and(|heard| heard.is_of_living(now));
+        let overtaken = self.heard.is_some_and(|heard| heard.is_of_living(now, missed));
         self.active_reason = Some(match cause {
             Cause::Died(_) => ActiveReason::NoResponse,
             Cause::DownTimer if overtaken => ActiveReason::Preempted,
@@ -151,7 +150,8 @@ impl Facts {
             if *to == Role::Active {
                 for router in 0..config.groups[group.index()].routers.len() {
                     let facts = self.routers.entry((*group, RouterId::at(router))).or_default();
-                    facts.became_active(now, *cause);
+                    let missed = config.groups[group.index()].conduct.down_after;
+                    facts.became_active(now, *cause, missed);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evergate_core::check::{CheckConfig, Source, Tracked};
 use evergate_core::config::{
-    Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
+    Conduct, Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
 };
 use evergate_core::effect::Note;
 use evergate_core::heartbeat::Hold;
@@ -59,6 +59,7 @@ pub fn config(me: u16) -> Config {
             priorities: vec![Priority::new(200), Priority::new(100)],
             failback: Failback::After(Duration::ZERO),
             advert: Duration::from_secs(1),
+            conduct: Conduct::default(),
             track: Vec::new(),
             routers: vec![router("lan", 0, 51), router("wan", 1, 52)],
         }],

@@ -333,6 +333,12 @@ impl Build<'_> {
                 file::Failback::After(delay) => core::Failback::After(delay),
             },
             advert: group.vrrp.advert,
+            conduct: core::Conduct {
+                down_after: group.vrrp.down_after.into(),
+                answer_lower: group.vrrp.answer_lower,
+                advert_before_yield: group.vrrp.advert_before_yield,
+                start_delay: group.vrrp.start_delay,
+            },
             track: if member { self.track(group) } else { Vec::new() },
             routers,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evergate_core::check::{CheckConfig, Source, Tracked};
 use evergate_core::config::{
-    Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
+    Conduct, Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
 };
 use evergate_core::ident::{CheckId, Family, InterfaceId, NodeId, PathId, Priority, Vrid};
 use evergate_core::input::Interface;
@@ -167,6 +167,7 @@ impl Setup {
             priorities: plan.priorities.iter().map(|number| Priority::new(*number)).collect(),
             failback,
             advert: Duration::from_micros(self.advert_us),
+            conduct: Conduct::default(),
             track: plan.track.iter().enumerate().map(tracked).collect(),
             routers: plan.routers.iter().map(|segment| router(position, *segment)).collect(),
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 mod address;
 mod announce;
 mod route;
+mod vrrp;
 
 pub use super::check::{Check, GroupIs, Host, RunAs, Test, Track};
 pub use address::{Address, LABEL_MAX, Scope};
@@ -18,6 +19,10 @@ pub use announce::{
 pub use route::{
     Hop, NEXTHOP_WEIGHT_MAX, NEXTHOPS_MAX, ROUTES_MAX, RULES_MAX, Route, RouteKind, Rule,
     RuleAction, TABLE_MAIN,
+};
+pub use vrrp::{
+    Auth, Checksum, DOWN_AFTER_DEFAULT, DOWN_AFTER_MAX, START_DELAY_MAX, TrailerAuth, TrailerMode,
+    Vrrp, VrrpVersion,
 };
 
 /// The interval between heartbeats unless told otherwise.
@@ -32,6 +37,8 @@ pub const PORT_DEFAULT: u16 = 8747;
 pub const PRIORITY_DEFAULT: u8 = 100;
 /// The highest priority of a router that does not own its addresses (RFC 9568 section 5.2.4).
 pub const PRIORITY_MAX: u8 = 254;
+/// The priority of the owner of the addresses (RFC 9568 section 5.2.4).
+pub const PRIORITY_OWNER: u8 = 255;
 /// The advertisement interval unless told otherwise (RFC 9568 section 6.1).
 pub const ADVERT_DEFAULT: Duration = Duration::from_secs(1);
 /// The longest delay that `failback` may name.
@@ -174,8 +181,10 @@ pub struct Link {
 pub struct Group {
     /// How the active node is chosen.
     pub election: Election,
-    /// The nodes it runs on, with their priority, 1 to 254.
+    /// The nodes it runs on, with their priority, 1 to 254; that of the owner is [`PRIORITY_OWNER`].
     pub priorities: BTreeMap<String, u8>,
+    /// The node that owns its addresses, if one does (RFC 9568 section 5.2.4).
+    pub owner: Option<String>,
     /// When a node that is better placed gets it back.
     pub failback: Failback,
     /// What it makes of checks, by the check's name.
@@ -206,125 +215,6 @@ pub enum Failback {
     Manual,
     /// Once it has been ready for this long.
     After(Duration),
-}
-
-/// `[vrrp]` and `[group.NAME.vrrp]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vrrp {
-    /// The version for IPv4; IPv6 is always version 3.
-    pub version: VrrpVersion,
-    /// The advertisement interval.
-    pub advert: Duration,
-    /// The checksum that is sent with version 3 over IPv4.
-    pub checksum: Checksum,
-    /// How adverts are authenticated.
-    pub auth: Auth,
-}
-
-impl Default for Vrrp {
-    fn default() -> Self {
-        Self {
-            version: VrrpVersion::V3,
-            advert: ADVERT_DEFAULT,
-            checksum: Checksum::Auto,
-            auth: Auth::None,
-        }
-    }
-}
-
-/// How adverts are authenticated. Secrets stand in files, made absolute or relative to the working
-/// directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// Not at all.
-    None,
-    /// By a password in clear text; version 2.
-    Password {
-        /// The file with the password.
-        key_file: PathBuf,
-    },
-    /// By an authentication header; version 2.
-    Header {
-        /// The file with the password.
-        key_file: PathBuf,
-    },
-    /// By a trailer.
-    Trailer(TrailerAuth),
-}
-
-impl Auth {
-    /// What the file calls its type.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Password { .. } => "pass",
-            Self::Header { .. } => "ah",
-            Self::Trailer(_) => "hmac",
-        }
-    }
-}
-
-/// The authentication by trailer (draft-cassen-vrrp-auth-hmac).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrailerAuth {
-    /// A file for each key, by its number; 1 to [`AUTH_KEYS_MAX`].
-    pub key_files: BTreeMap<u8, PathBuf>,
-    /// The key that is sent with.
-    pub active: u8,
-    /// What happens to adverts without a trailer.
-    pub mode: TrailerMode,
-    /// How far a stamp may be from the clock, [`AUTH_WINDOW_MIN`] to [`AUTH_WINDOW_MAX`], if the file says.
-    pub window: Option<Duration>,
-    /// Stamps only have to rise, however far from the clock.
-    pub rising_only: bool,
-}
-
-/// The steps by which a segment comes to use the trailer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrailerMode {
-    /// None is sent; adverts with and without are accepted.
-    ReceiveOnly,
-    /// One is sent; adverts with and without are accepted.
-    Permissive,
-    /// One is sent, and no advert is accepted without.
-    Enforce,
-}
-
-impl Vrrp {
-    /// How far a stamp may be from the clock; `None` if it only has to rise.
-    pub fn window(&self, trailer: &TrailerAuth) -> Option<Duration> {
-        let default = AUTH_WINDOW_DEFAULT.max(self.advert * 3);
-        (!trailer.rising_only).then(|| trailer.window.unwrap_or(default))
-    }
-}
-
-/// The version of VRRP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum VrrpVersion {
-    /// RFC 3768.
-    V2,
-    /// RFC 9568.
-    V3,
-}
-
-impl fmt::Display for VrrpVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V2 => "2",
-            Self::V3 => "3",
-        })
-    }
-}
-
-/// The checksum of version 3 over IPv4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checksum {
-    /// With the pseudo-header until another dialect is heard.
-    Auto,
-    /// With the pseudo-header, as RFC 5798 is commonly read.
-    Pseudo,
-    /// Without, as RFC 9568 section 5.2.8 says for IPv4.
-    Plain,
 }
 
 /// `[group.NAME.router.NAME]`: one interface, one or two address families.

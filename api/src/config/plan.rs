@@ -238,6 +238,12 @@ impl Plan {
             self.say(format!("{what}: other keys or rules of authentication"));
         }
         self.value(&format!("{what}: authentication"), before, after);
+        self.value(&format!("{what}: down_after"), old.down_after, new.down_after);
+        self.value(&format!("{what}: answer_lower"), old.answer_lower, new.answer_lower);
+        let before = (old.advert_before_yield, new.advert_before_yield);
+        self.value(&format!("{what}: advert_before_yield"), before.0, before.1);
+        let delay = (shown(old.start_delay), shown(new.start_delay));
+        self.value(&format!("{what}: start_delay"), delay.0, delay.1);
     }
 
     fn router(&mut self, what: &str, old: &Router, new: &Router) {

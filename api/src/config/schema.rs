@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::check::{COUNT_MAX, USER_DEFAULT, WEIGHT_MAX, WORDS_MAX};
 use super::model::{
     ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX, ANNOUNCE_REPEAT_MAX, AUTH_KEYS_MAX,
-    CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT, IGNORE_MAX, INTERFACE_NAME_MAX, LABEL_MAX,
-    LINKS_MAX, MARKS_MAX, NEXTHOP_WEIGHT_MAX, NEXTHOPS_MAX, NODES_MAX, PORT_DEFAULT,
-    PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, ROUTES_MAX, RULES_MAX, RouteKind, Scope,
-    UNICAST_PEERS_MAX, ZONES_MAX,
+    CONNTRACKD_GROUP_DEFAULT, CONNTRACKD_PORT_DEFAULT, DOWN_AFTER_DEFAULT, DOWN_AFTER_MAX,
+    IGNORE_MAX, INTERFACE_NAME_MAX, LABEL_MAX, LINKS_MAX, MARKS_MAX, NEXTHOP_WEIGHT_MAX,
+    NEXTHOPS_MAX, NODES_MAX, PORT_DEFAULT, PRIORITY_DEFAULT, PRIORITY_MAX, PROTOCOLS, ROUTES_MAX,
+    RULES_MAX, RouteKind, Scope, UNICAST_PEERS_MAX, ZONES_MAX,
 };
 use super::words::NAME_MAX;
 
@@ -193,6 +193,23 @@ fn vrrp(text: &str) -> Value {
             "description": "Version 3 over IPv4: with pseudo-header, without, or as heard."
         },
         "auth": auth(),
+        "down_after": {
+            "type": "integer", "minimum": 1, "maximum": DOWN_AFTER_MAX,
+            "default": DOWN_AFTER_DEFAULT,
+            "description": "How many adverts are missing before an active router is down."
+        },
+        "answer_lower": {
+            "type": "boolean", "default": true,
+            "description": "Answer an active router of lower priority with an advert at once."
+        },
+        "advert_before_yield": {
+            "type": "boolean", "default": false,
+            "description": "Send one more advert before giving way to a router of higher priority."
+        },
+        "start_delay": reference(
+            "duration",
+            "For so long after the start of the daemon nothing is claimed, up to 24h; default 0s."
+        ),
     });
     described(table(properties, &[]), text)
 }
@@ -272,6 +289,10 @@ fn group() -> Value {
         "description": "The nodes that it runs on; default all."
     });
     properties["priority"] = per_node("priority", "Overrides the priority of the node.");
+    properties["owner"] = json!({
+        "type": "string",
+        "description": "The node that owns the addresses: it has priority 255 and always takes them."
+    });
     properties["failback"] = json!({
         "description": "When the preferred node gets the group back: once it is ready, when an \
                         operator says so, or after a delay.",

@@ -54,10 +54,20 @@ impl Place {
             Self::Cluster => &["name", "key_file", "heartbeat", "port"],
             Self::Node => &["priority", "foreign"],
             Self::Link => &["interface", "address"],
-            Self::Vrrp | Self::GroupVrrp => &["version", "advert", "auth", "checksum"],
+            Self::Vrrp | Self::GroupVrrp => &[
+                "version",
+                "advert",
+                "auth",
+                "checksum",
+                "down_after",
+                "answer_lower",
+                "advert_before_yield",
+                "start_delay",
+            ],
             Self::Group => &[
                 "router",
                 "priority",
+                "owner",
                 "nodes",
                 "election",
                 "failback",
@@ -218,6 +228,18 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
             "we call it `failback`, \"auto\", \"manual\" or a delay, under [group.NAME]"
         }
         "vrrp_version" => "we call it `version`, under [vrrp] or [group.NAME.vrrp]",
+        "down_timer_adverts" | "vrrp_down_timer_adverts" => {
+            "we call it `down_after`, under [vrrp] or [group.NAME.vrrp]"
+        }
+        "lower_prio_no_advert" | "vrrp_lower_prio_no_advert" => {
+            "we call it `answer_lower = false`, under [vrrp] or [group.NAME.vrrp]"
+        }
+        "higher_prio_send_advert" | "vrrp_higher_prio_send_advert" => {
+            "we call it `advert_before_yield = true`, under [vrrp] or [group.NAME.vrrp]"
+        }
+        "vrrp_startup_delay" | "startup_delay" => {
+            "we call it `start_delay`, under [vrrp] or [group.NAME.vrrp]"
+        }
         "vrrp_sync_group" => "we call it [group.NAME]",
         "vrrp_instance" => "we call it [group.NAME.router.NAME]",
         "virtual_ipaddress_excluded" => {

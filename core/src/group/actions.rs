@@ -18,20 +18,35 @@ pub const ANNOUNCE_EVERY: Duration = Duration::from_millis(500);
 pub const ANNOUNCE_FOR: Duration = Duration::from_secs(1);
 
 impl Group {
-    /// Begins: as standby, as holder of what a former process has left, or as owner.
+    /// Begins: as standby, or as holder of what a former process has left.
     pub fn start(&mut self, scene: &Scene, adopted: bool, locked: bool, out: &mut Vec<Effect>) {
         self.locked = locked;
         self.asked = seed(scene.now);
         self.enter(scene, State::Standby, Cause::Started, out);
         self.listen(scene);
         let fit = self.is_fit(scene.config, scene.me);
-        let owner = self.priority(scene) == Some(crate::ident::Priority::OWNER);
+        let delay = scene.config.conduct.start_delay;
+        let end = Some(scene.began + delay).filter(|end| *end > scene.now);
+        // What is held already is not given up for it.
+        self.delayed_until = end.filter(|_| !(adopted && fit));
         if adopted && fit {
             self.claim(scene, Cause::Adopted, Duration::ZERO, out);
         } else if adopted {
             self.own(scene, None, out);
-        } else if owner && fit && !self.weight.waits {
-            self.claim(scene, Cause::Started, Duration::ZERO, out);
+        }
+    }
+
+    /// The delay after our start is over: who has heard nobody listens for the whole down interval from
+    /// now on, because frames may only begin to pass.
+    fn end_delay(&mut self, scene: &Scene) {
+        if self.delayed_until.take_if(|end| *end <= scene.now).is_none() {
+            return;
+        }
+        self.started_at = scene.now;
+        self.listening = true;
+        let Some(priority) = self.priority(scene) else { return };
+        for speaker in self.speakers.iter_mut().filter(|speaker| speaker.heard.is_none()) {
+            speaker.wait(scene.now, priority);
         }
     }
 
@@ -43,7 +58,8 @@ impl Group {
         let Some(priority) = self.priority(scene) else { return };
         let advert = scene.config.advert;
         let fresh = |router: &crate::config::RouterConfig| {
-            Speaker::new(router.version, advert, priority, scene.now)
+            let missed = scene.config.conduct.down_after;
+            Speaker::new((router.version, missed), advert, priority, scene.now)
         };
         self.speakers = scene.config.routers.iter().map(fresh).collect();
         self.peer_advert_at.resize(self.speakers.len(), None);
@@ -52,6 +68,7 @@ impl Group {
     /// Lets time pass.
     pub fn tick(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         let now = scene.now;
+        self.end_delay(scene);
         if now >= self.bootstrap_at(scene.config) {
             self.listening = false;
         }
@@ -243,7 +260,8 @@ impl Group {
         }
         out.push(Effect::Announce { group: self.id, occasion: Occasion::TookOver });
         // A former holder that has not resigned may answer for the addresses until its lease ends.
-        let silent = matches!(cause, Cause::Died(_) | Cause::DownTimer | Cause::FirstInRank);
+        let silent =
+            matches!(cause, Cause::Died(_) | Cause::DownTimer | Cause::FirstInRank | Cause::Owner);
         let until = now + if silent { LEASE + ANNOUNCE_FOR } else { ANNOUNCE_FOR };
         self.announcing = Some(Announcing { next: now + ANNOUNCE_EVERY, until });
         let addresses = now.since(since);

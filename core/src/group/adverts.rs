@@ -85,9 +85,10 @@ impl Group {
     }
 
     /// Whether a foreign router of lower priority keeps the group: no failback without an operator,
-    /// or not yet.
-    fn tolerates(&mut self, scene: &Scene) -> bool {
+    /// or not yet. The owner of the addresses always takes it (RFC 9568 §3).
+    fn tolerates(&self, scene: &Scene) -> bool {
         match scene.config.failback {
+            _ if self.is_owner(scene) => false,
             Failback::Manual => true,
             Failback::After(delay) => scene.now < self.started_at + delay,
         }
@@ -102,6 +103,9 @@ impl Group {
         let own = scene.source(advert.router);
         let higher = (advert.priority, Some(advert.source)) > (ours.get(), own);
         if higher {
+            if scene.config.conduct.advert_before_yield {
+                self.speak(scene, advert.router, ours.get(), out);
+            }
             let heard = Heard { at: scene.now, source: advert.source, priority: advert.priority };
             self.leave(scene, Cause::Outranked, out);
             self.speakers[advert.router.index()].follow(heard, advert.interval, ours);
@@ -109,7 +113,9 @@ impl Group {
         }
         // The loser learns at once who holds the group (§6.4.3 (745)), and its announcements, which
         // may have drawn traffic away, are answered by ours, now and when it must have let go.
-        self.speak(scene, advert.router, ours.get(), out);
+        if scene.config.conduct.answer_lower {
+            self.speak(scene, advert.router, ours.get(), out);
+        }
         if self.rival.is_none() {
             self.note_conflict(true, out);
             out.push(Effect::Announce { group: self.id, occasion: Occasion::LowerHeard });
@@ -123,7 +129,7 @@ impl Group {
 mod tests {
     use super::super::Sight;
     use super::*;
-    use crate::config::{GroupConfig, RouterConfig, Version};
+    use crate::config::{Conduct, GroupConfig, RouterConfig, Version};
     use crate::effect::View;
     use crate::heartbeat::GroupReport;
     use crate::ident::{Family, GroupId, InterfaceId, Priority, Vrid};
@@ -147,6 +153,7 @@ mod tests {
             priorities: vec![Priority::new(100), Priority::new(200), Priority::new(50)],
             failback: Failback::Manual,
             advert: Duration::from_secs(1),
+            conduct: Conduct::default(),
             track: Vec::new(),
             routers: vec![router],
         }
@@ -158,6 +165,7 @@ mod tests {
         let sight = Sight { view: View::Doubt, fresh, ours: true, ..Sight::UNSEEN };
         let scene = Scene {
             now: Instant::from_nanos(1),
+            began: Instant::ZERO,
             config: &config,
             me: NodeId(0),
             sights: &[Sight::UNSEEN, sight, Sight::UNSEEN],

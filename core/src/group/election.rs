@@ -8,7 +8,7 @@ use super::{Group, Scene, State};
 use crate::config::Failback;
 use crate::effect::{Cause, Effect, Note, Occasion, View};
 use crate::heartbeat::{GroupReport, Role};
-use crate::ident::NodeId;
+use crate::ident::{NodeId, Priority};
 use crate::time::Instant;
 
 /// The order between nodes: priority first, then the address (RFC 9568 §6.4.3), then the name, so
@@ -29,6 +29,11 @@ pub enum Obstacle {
     Unfit,
     /// A check that the group tracks has no result yet.
     Unchecked,
+    /// The node has only just begun.
+    Delayed {
+        /// Until then.
+        until: Instant,
+    },
     /// A living, ready peer has a higher rank.
     Outranked(NodeId),
     /// Our own segments do not answer.
@@ -80,6 +85,9 @@ impl Group {
         if self.weight.waits {
             return Err(Obstacle::Unchecked);
         }
+        if let Some(until) = self.delayed_until {
+            return Err(Obstacle::Delayed { until });
+        }
         if let Some(from) = self.offered_by(scene) {
             return Ok((Cause::HandedOver(from), Duration::ZERO));
         }
@@ -93,6 +101,7 @@ impl Group {
         }
         let reason = match gone {
             Some(reason) => reason,
+            None if self.owner_claims(scene) => (Cause::Owner, Duration::ZERO),
             None if timers => (Cause::DownTimer, self.silence(scene)),
             None => {
                 let until = self.down_at(scene.config).unwrap_or(scene.now);
@@ -141,6 +150,17 @@ impl Group {
         });
         let listened = scene.now >= self.bootstrap_at(scene.config);
         (all_known && listened).then_some((Cause::FirstInRank, Duration::ZERO))
+    }
+
+    /// The owner of the addresses waits for no timer (RFC 9568 §6.4.1 (350)). Where nodes of ours run the
+    /// group too it listens first: one of them may hold it, and hands it over with its connections.
+    fn owner_claims(&self, scene: &Scene) -> bool {
+        let ours = |(position, sight): (usize, &super::Sight)| {
+            sight.ours && scene.config.priority(NodeId::at(position)).is_some()
+        };
+        let waits = scene.sights.iter().enumerate().any(ours)
+            && scene.now < self.bootstrap_at(scene.config);
+        self.is_owner(scene) && !self.foreign_holder(scene) && !waits
     }
 
     /// When a starting node has listened long enough for any advert of another make.
@@ -277,13 +297,17 @@ impl Group {
     }
 
     /// When the better node gets the group, if nothing changes: after the delay of the failback, or,
-    /// where checks have made it the better one, at once. Not while the kernel owes an answer: it would
+    /// where checks have made it the better one, at once. The owner of the addresses gets it whatever the
+    /// failback is (RFC 9568 §3). Not while the kernel owes an answer: it would
     /// let go of the addresses only after that, and the other node would have them long before.
     pub fn failback_at(&self, config: &crate::config::GroupConfig) -> Option<Instant> {
         let free = self.handover.is_none() && self.held.is_none();
         let better = self.better.filter(|_| free && self.kernel_pending().is_none())?;
         let at = match (better.by_checks, config.failback) {
             (true, _) => self.moves_at(better.since),
+            (false, _) if config.priority(better.node) == Some(Priority::OWNER) => {
+                better.since + READY_STABLE
+            }
             (false, Failback::After(delay)) => better.since + delay.max(READY_STABLE),
             (false, Failback::Manual) => return None,
         };

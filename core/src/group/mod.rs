@@ -134,6 +134,8 @@ pub struct Group {
     rival: Option<Rival>,
     /// Since when we have been listening for other holders.
     started_at: Instant,
+    /// Until then nothing is claimed, because the node has only just begun.
+    delayed_until: Option<Instant>,
     /// We have not listened long enough yet to be sure that nobody holds the group.
     listening: bool,
     /// The serial of our last request. It begins anywhere, so that an answer to a former process of
@@ -205,6 +207,7 @@ impl Group {
             taken: vec![None; nodes],
             rival: None,
             started_at: Instant::ZERO,
+            delayed_until: None,
             listening: false,
             asked: 0,
         }
@@ -240,6 +243,11 @@ impl Group {
             && !self.locked
             && !matches!(self.state, State::Init)
             && config.priority(me).is_some()
+    }
+
+    /// Until when nothing is claimed, because this node has only just begun.
+    pub fn delayed_until(&self) -> Option<Instant> {
+        self.delayed_until
     }
 
     /// A better node that is ready, and since when without a break; known while we are active.
@@ -314,6 +322,7 @@ impl Group {
         self.is_fit(scene.config, scene.me)
             && !scene.stopping
             && !scene.differs
+            && self.delayed_until.is_none()
             && (!scene.partial && !self.weight.waits || self.holds())
             && matches!(self.state, State::Standby | State::Active { .. })
     }
@@ -324,7 +333,7 @@ impl Group {
             State::Init => return None,
             State::Standby => {
                 let bootstrap = self.listening.then(|| self.bootstrap_at(config));
-                earliest(self.down_at(config), bootstrap)
+                earliest(earliest(self.down_at(config), bootstrap), self.delayed_until)
             }
             State::Claiming { .. } | State::Releasing { .. } => None,
             State::Active { advert_at, renew_at, .. } => Some(advert_at.min(renew_at)),

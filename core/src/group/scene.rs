@@ -16,6 +16,8 @@ use std::time::Duration;
 pub struct Scene<'a> {
     /// The moment.
     pub now: Instant,
+    /// When this node began.
+    pub began: Instant,
     /// The group's configuration.
     pub config: &'a GroupConfig,
     /// We.

@@ -40,6 +40,11 @@ impl Group {
         scene.config.priority(scene.me).map(|base| weighed(base, self.weight.sum))
     }
 
+    /// Whether this node owns the addresses (RFC 9568 §5.2.4): no check changes that.
+    pub fn is_owner(&self, scene: &Scene) -> bool {
+        self.priority(scene) == Some(Priority::OWNER)
+    }
+
     /// Draws the consequences of what checks say, by their numbers.
     pub(crate) fn weigh(&mut self, scene: &Scene, checks: &[Check], out: &mut Vec<Effect>) {
         let mut weight = Weight::default();

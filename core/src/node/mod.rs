@@ -182,6 +182,7 @@ impl Node {
         let config = &self.config.groups[group.index()];
         Scene {
             now,
+            began: self.started_at,
             config,
             me: self.config.me,
             sights: &self.sights,

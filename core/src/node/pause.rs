@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Node;
 use crate::Machine;
+use crate::config::GroupConfig;
 use crate::effect::{Effect, Note};
 use crate::time::Instant;
-use crate::vrrp::ADVERTS_MISSED;
 
 impl Node {
     /// Compares the time with the moment at which we wanted to wake. The driver feeds packets before
@@ -53,7 +53,7 @@ impl Node {
     /// How long others wait for us before they act: living peers say so themselves, routers of
     /// another make wait for the down interval. `None`: nobody would act.
     fn patience(&self) -> Option<Duration> {
-        let adverts = self.config.groups.iter().map(|group| group.advert * ADVERTS_MISSED).min();
+        let adverts = self.config.groups.iter().map(GroupConfig::foreign_patience).min();
         let foreign = adverts.filter(|_| self.config.expects_foreign());
         let ours = self.shortest_wait();
         match (ours, foreign) {

@@ -14,6 +14,8 @@ use crate::time::Instant;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Speaker {
     version: Version,
+    /// How many adverts must be missing before the active router is down.
+    missed: u32,
     /// The interval of the active router: its own in version 3, ours in version 2.
     pub interval: Duration,
     /// When we conclude that no active router is left.
@@ -35,14 +37,19 @@ pub struct Heard {
 
 impl Speaker {
     /// A router that has heard nothing and begins to wait at `now`.
-    pub fn new(version: Version, interval: Duration, priority: Priority, now: Instant) -> Self {
-        let down_at = now + master_down(version, priority, interval);
-        Speaker { version, interval, down_at, heard: None }
+    pub fn new(
+        (version, missed): (Version, u32),
+        interval: Duration,
+        priority: Priority,
+        now: Instant,
+    ) -> Self {
+        let down_at = now + master_down(version, priority, interval, missed);
+        Speaker { version, missed, interval, down_at, heard: None }
     }
 
     /// Waits for the whole down interval from `now`.
     pub fn wait(&mut self, now: Instant, priority: Priority) {
-        self.down_at = now + master_down(self.version, priority, self.interval);
+        self.down_at = now + master_down(self.version, priority, self.interval, self.missed);
     }
 
     /// Follows an advert: learns the interval (version 3; RFC 9568 §6.4.2 (430)) and waits anew.

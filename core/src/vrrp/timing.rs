@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::Version;
 use crate::ident::Priority;
 
-/// How many adverts must be missing before the active router is down.
+/// How many adverts must be missing before the active router is down, unless told otherwise.
 pub const ADVERTS_MISSED: u32 = 3;
 
 /// The skew time: the higher the priority, the shorter. Version 2 counts it in parts of a second
@@ -18,9 +18,14 @@ pub fn skew(version: Version, priority: Priority, interval: Duration) -> Duratio
     }
 }
 
-/// The master (active router) down interval.
-pub fn master_down(version: Version, priority: Priority, interval: Duration) -> Duration {
-    interval * ADVERTS_MISSED + skew(version, priority, interval)
+/// The master (active router) down interval: `missed` adverts, and the skew.
+pub fn master_down(
+    version: Version,
+    priority: Priority,
+    interval: Duration,
+    missed: u32,
+) -> Duration {
+    interval * missed + skew(version, priority, interval)
 }
 
 #[cfg(test)]
@@ -33,7 +38,7 @@ mod tests {
 
     #[test]
     fn version_2_waits_3_61_seconds_at_priority_100_and_one_second_adverts() {
-        let wait = master_down(Version::V2, priority(100), Duration::from_secs(1));
+        let wait = master_down(Version::V2, priority(100), Duration::from_secs(1), ADVERTS_MISSED);
         assert_eq!(wait, Duration::from_nanos(3_609_375_000));
     }
 
@@ -69,8 +74,19 @@ mod tests {
         ];
         for (version, number, interval_ms, wait) in cases {
             let interval = Duration::from_millis(interval_ms);
-            let down = master_down(version, priority(number), interval);
+            let down = master_down(version, priority(number), interval, ADVERTS_MISSED);
             assert_eq!(down, Duration::from_nanos(wait), "{version:?} {number} {interval_ms}");
+        }
+    }
+
+    #[test]
+    fn another_number_of_adverts_changes_the_intervals_and_not_the_skew() {
+        let second = Duration::from_secs(1);
+        for (missed, wait) in [(1, 1_609_375_000), (2, 2_609_375_000), (100, 100_609_375_000)] {
+            for version in [Version::V2, Version::V3] {
+                let down = master_down(version, priority(100), second, missed);
+                assert_eq!(down, Duration::from_nanos(wait), "{version:?} {missed}");
+            }
         }
     }
 

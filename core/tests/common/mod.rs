@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evergate_core::config::{
-    Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
+    Conduct, Config, Failback, GroupConfig, NodeConfig, PathConfig, PathKind, RouterConfig, Version,
 };
 use evergate_core::effect::{Cause, Note};
 use evergate_core::fault::Fault;
@@ -73,6 +73,7 @@ pub fn group(name: &str, vrid: u8) -> GroupConfig {
         priorities: vec![Priority::new(200), Priority::new(100)],
         failback: Failback::After(Duration::ZERO),
         advert: Duration::from_secs(1),
+        conduct: Conduct::default(),
         track: Vec::new(),
         routers: vec![router(0, vrid), router(1, vrid + 1)],
     }
@@ -159,7 +160,7 @@ impl Pair {
         self.boot_with(config(id), at, incarnation, adopted);
     }
 
-    fn boot_with(&mut self, config: Config, at: usize, incarnation: u8, adopted: Vec<GroupId>) {
+    pub fn boot_with(&mut self, config: Config, at: usize, incarnation: u8, adopted: Vec<GroupId>) {
         self.nodes[at] = Some(Node::new(config, Incarnation([incarnation; 16]), self.now));
         self.sequences[at] = 0;
         for interface in 0..3 {

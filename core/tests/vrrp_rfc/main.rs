@@ -4,5 +4,7 @@
 
 mod active;
 mod backup;
+mod conduct;
 mod initialize;
+mod owner;
 mod router;

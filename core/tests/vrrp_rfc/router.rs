@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use evergate_core::config::{Config, Failback, GroupConfig, NodeConfig, RouterConfig, Version};
+use evergate_core::config::{
+    Conduct, Config, Failback, GroupConfig, NodeConfig, RouterConfig, Version,
+};
 use evergate_core::effect::Note;
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::Vrid;
@@ -35,13 +37,15 @@ pub struct Setup {
     pub priority: u8,
     pub interval: Duration,
     pub failback: Failback,
+    pub conduct: Conduct,
 }
 
 impl Setup {
     /// Priority 100, adverts each second, with preemption.
     pub fn new(version: Version) -> Setup {
         let (family, failback) = (Family::V4, Failback::After(Duration::ZERO));
-        Setup { version, family, priority: 100, interval: SECOND, failback }
+        let conduct = Conduct::default();
+        Setup { version, family, priority: 100, interval: SECOND, failback, conduct }
     }
 
     /// The same in both versions.
@@ -69,6 +73,7 @@ impl Setup {
             priorities: vec![Priority::new(self.priority)],
             failback: self.failback,
             advert: self.interval,
+            conduct: self.conduct,
             track: Vec::new(),
             routers: vec![router],
         }
@@ -107,10 +112,15 @@ impl Router {
         let now = Instant::from_nanos(1_000_000_000);
         let node = Node::new(config, Incarnation([1; 16]), now);
         let mut router = Router { now, notes: Vec::new(), node, done: Vec::new(), since: now };
-        let (source_v4, source_v6) = (Some(OWN_V4), Some(OWN_V6));
-        let lan = Interface { present: true, running: true, carrier: true, source_v4, source_v6 };
-        router.feed(Input::Interface(InterfaceId(0), lan));
+        router.cable(true);
         router
+    }
+
+    /// Plugs its cable in, or pulls it.
+    pub fn cable(&mut self, running: bool) {
+        let (source_v4, source_v6) = (Some(OWN_V4), Some(OWN_V6));
+        let lan = Interface { present: true, running, carrier: running, source_v4, source_v6 };
+        self.feed(Input::Interface(InterfaceId(0), lan));
     }
 
     /// One that has just started.
@@ -143,6 +153,11 @@ impl Router {
     /// The startup event.
     pub fn start(&mut self) {
         self.feed(Input::Start { adopted: Vec::new(), locked: Vec::new() });
+    }
+
+    /// The startup event, where a former process has left the addresses.
+    pub fn adopt(&mut self) {
+        self.feed(Input::Start { adopted: vec![GROUP], locked: Vec::new() });
     }
 
     /// The shutdown event.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use evergate_core::config as core;
 use evergate_core::ident::{Family, GroupId, InterfaceId, PathId, RouterId};
 use evergate_core::{Input, Instant};
 use nix::sys::signal::Signal;
@@ -20,7 +21,8 @@ impl Drive {
     pub(super) fn lay_out(&mut self) {
         self.number_holders();
         self.arm_guards();
-        self.foreign_wait = self.layout.core.groups.iter().map(|group| group.advert * 3).min();
+        let groups = &self.layout.core.groups;
+        self.foreign_wait = groups.iter().map(core::GroupConfig::foreign_patience).min();
         let former = std::mem::take(&mut self.ports).into_iter();
         let mut former: BTreeMap<String, Port> = former.map(|p| (p.name.clone(), p)).collect();
         let mut unwanted = Vec::new();

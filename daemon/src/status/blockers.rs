@@ -141,6 +141,13 @@ impl Collector<'_> {
             );
             self.add("unchecked", Some(group.id), me, None, text);
         }
+        if let Some(end) = group.delayed_until() {
+            let left = words::span(end.since(self.truth.now));
+            let text = format!(
+                "this node has only just begun, and takes {name} in {left} at the earliest (start_delay)"
+            );
+            self.add("start-delay", Some(group.id), me, Some(scene.began), text);
+        }
         if scene.stopping {
             let text = "this daemon is ending: start it again".to_owned();
             self.add("stopping", Some(group.id), me, None, text);

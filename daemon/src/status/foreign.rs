@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use evergate_core::Instant;
 use evergate_core::group::State;
 use evergate_core::ident::{GroupId, NodeId};
-use evergate_core::vrrp::ADVERTS_MISSED;
 
 use super::Truth;
 
@@ -28,9 +27,10 @@ pub(super) fn heard(truth: &Truth) -> Vec<Foreign> {
         if is_ours(truth, *address) {
             continue;
         }
-        let configured = truth.config.groups[group.index()].advert;
-        let interval = state.speakers.get(router.index()).map_or(configured, |it| it.interval);
-        let fresh = truth.now.since(*at) <= interval * (ADVERTS_MISSED + 1);
+        let config = &truth.config.groups[group.index()];
+        let speaker = state.speakers.get(router.index());
+        let interval = speaker.map_or(config.advert, |it| it.interval);
+        let fresh = truth.now.since(*at) <= interval * (config.conduct.down_after + 1);
         let active = fresh && *priority > 0;
         let seen =
             Foreign { group: *group, address: *address, priority: *priority, at: *at, active };

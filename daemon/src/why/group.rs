@@ -6,7 +6,7 @@ use evergate_core::config::{Failback, GroupConfig};
 use evergate_core::group::{Group, Obstacle, Origin, Scene, State};
 use evergate_core::heartbeat::{GroupReport, Role};
 use evergate_core::ident::{NodeId, RouterId};
-use evergate_core::vrrp::{ADVERTS_MISSED, skew};
+use evergate_core::vrrp::skew;
 
 use super::{Figures, Lines, Sources, or_never};
 use crate::words;
@@ -142,6 +142,11 @@ fn claim(sources: &Sources, scene: &Scene, group: &Group) -> (String, Figures) {
         Err(Obstacle::Unchecked) => {
             ("it does not claim: a check has no result yet".to_owned(), figures)
         }
+        Err(Obstacle::Delayed { until }) => {
+            let left = until.since(sources.now);
+            let text = format!("it does not claim: start_delay is over in {}", words::span(left));
+            (text, figures.ms("start_delay_remaining_ms", left))
+        }
         Err(Obstacle::Outranked(node)) => {
             let who = sources.name(node);
             let why = if scene.sight(node).hears_us {
@@ -254,10 +259,11 @@ pub(super) fn timers(sources: &Sources, scene: &Scene, group: &Group, lines: &mu
         });
         let peer = group.peer_advert_at.get(position).copied().flatten();
         let text = format!(
-            "down timer of {}: {} left ({ADVERTS_MISSED} adverts of {} and {} skew); last advert of a \
+            "down timer of {}: {} left ({} adverts of {} and {} skew); last advert of a \
              peer of ours {}, of another router {}",
             words::router(scene.config, RouterId::at(position)),
             words::span(left),
+            scene.config.conduct.down_after,
             words::span(speaker.interval),
             words::span(wait.unwrap_or_default()),
             or_never(sources.since(peer)),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Lint;
 use crate::config::check::{Test, Track};
-use crate::config::model::Group;
+use crate::config::model::{Group, PRIORITY_OWNER};
 use crate::config::report::Problem;
 
 impl Lint<'_> {
@@ -130,7 +130,8 @@ impl Lint<'_> {
         let span = |(node, priority): (&String, &u8)| {
             let foreign = self.config.nodes.get(node).is_some_and(|node| node.foreign);
             let base = i32::from(*priority);
-            let reach = |by: i32| if foreign { base } else { (base + by).clamp(1, 254) };
+            let fixed = foreign || *priority == PRIORITY_OWNER;
+            let reach = |by: i32| if fixed { base } else { (base + by).clamp(1, 254) };
             (base, reach(less), reach(more))
         };
         let spans: Vec<(i32, i32, i32)> = group.priorities.iter().map(span).collect();

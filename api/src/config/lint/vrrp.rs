@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Found, Lint};
 use crate::config::duration::shown;
-use crate::config::model::{Auth, Group, VrrpVersion};
+use crate::config::model::{Auth, Failback, Group, VrrpVersion};
 use crate::config::report::{Problem, Span};
 
 /// The longest interval that version 3 carries: 12 bits of centiseconds (RFC 9568 section 5.2.7).
@@ -23,6 +23,7 @@ impl Lint<'_> {
             self.version(name, group);
             self.auth(name, group);
             self.speaks(name, group);
+            self.owner(name, group);
         }
     }
 
@@ -140,6 +141,20 @@ impl Lint<'_> {
             let at = self.place(&start);
             let help = "give at least one of its routers a vrid, 1 to 255";
             self.push(Problem::error("no-vrid", text).at(at).help(help));
+        }
+    }
+
+    /// Between two nodes of which one is the owner, `failback` has nothing to say.
+    fn owner(&mut self, name: &str, group: &Group) {
+        let (Some(owner), Some(node)) = (&group.owner, self.tree.get(&["group", name, "failback"]))
+        else {
+            return;
+        };
+        if group.failback != Failback::Auto && group.priorities.len() <= 2 {
+            let text =
+                format!("`failback` changes nothing: {owner} owns the addresses of `{name}`");
+            let help = "leave it out; the owner always takes the group";
+            self.push(Problem::warning("no-effect", text).at(node.at).help(help));
         }
     }
 

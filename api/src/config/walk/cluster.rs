@@ -95,7 +95,7 @@ impl Walker<'_> {
         let help = match node.value {
             Value::Integer(Some(0)) => "0 is what a router says when it resigns; the lowest is 1",
             Value::Integer(Some(255)) => {
-                "255 is for a router that owns the addresses, which is not supported yet"
+                "255 is for the node that owns the addresses: owner = \"NODE\" in [group.NAME]"
             }
             _ => return self.octet(node, "priority", 1, PRIORITY_MAX),
         };

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::Walker;
 use crate::config::model::{
-    Checksum, Election, FAILBACK_MAX, Failback, Group, Node as NodeConfig, Router, Vrrp,
-    VrrpVersion,
+    Election, FAILBACK_MAX, Failback, Group, Node as NodeConfig, PRIORITY_OWNER, Router, Vrrp,
 };
 use crate::config::report::Problem;
 use crate::config::tree::{Node, Table, Value};
@@ -41,7 +40,9 @@ impl Walker<'_> {
         self.unknown(table, Place::Group, &[name]);
         self.later(table);
         let members = self.members(table, nodes);
-        let priorities = self.priorities(table, &members, nodes);
+        let mut priorities = self.priorities(table, &members, nodes);
+        let owner = table.entries.get("owner").and_then(|e| self.owner(&e.node, &members));
+        priorities.extend(owner.clone().map(|owner| (owner, PRIORITY_OWNER)));
         let failback = table.entries.get("failback").and_then(|e| self.failback(&e.node));
         let vrrp = match self.table(table, "vrrp") {
             Some(inner) => self.vrrp(inner, Place::GroupVrrp, &[name], defaults),
@@ -59,6 +60,7 @@ impl Walker<'_> {
         Group {
             election: Election::Vrrp,
             priorities,
+            owner,
             failback: failback.unwrap_or(Failback::Auto),
             track,
             vrrp,
@@ -135,6 +137,21 @@ impl Walker<'_> {
         members.iter().filter_map(|name| of(name)).collect()
     }
 
+    /// The node that owns the addresses: one that the group runs on.
+    fn owner(&mut self, node: &Node, members: &[&str]) -> Option<String> {
+        let name = self.string(node, "owner")?;
+        self.known_node(name, node.at);
+        if members.contains(&name) {
+            return Some(name.to_owned());
+        }
+        if self.nodes.contains(name) {
+            let text =
+                format!("`{}` does not run the group, so it cannot be its owner", shown(name));
+            self.wrong(node.at, text);
+        }
+        None
+    }
+
     fn failback(&mut self, node: &Node) -> Option<Failback> {
         match &node.value {
             Value::Text(text) if text == "auto" => Some(Failback::Auto),
@@ -153,33 +170,6 @@ impl Walker<'_> {
                 self.duration(node, "failback", limits).map(Failback::After)
             }
         }
-    }
-
-    fn vrrp(&mut self, table: &Table, place: Place, names: &[&str], defaults: &Vrrp) -> Vrrp {
-        self.unknown(table, place, names);
-        let mut vrrp = defaults.clone();
-        if let Some(entry) = table.entries.get("version")
-            && let Some(number) = self.octet(&entry.node, "version", 2, 3)
-        {
-            vrrp.version = if number == 2 { VrrpVersion::V2 } else { VrrpVersion::V3 };
-        }
-        if let Some(entry) = table.entries.get("advert") {
-            let limits = (Duration::from_millis(10), Duration::from_secs(255));
-            vrrp.advert = self.duration(&entry.node, "advert", limits).unwrap_or(vrrp.advert);
-        }
-        if let Some(entry) = table.entries.get("checksum") {
-            let words = [
-                ("auto", Checksum::Auto),
-                ("pseudo", Checksum::Pseudo),
-                ("plain", Checksum::Plain),
-            ];
-            vrrp.checksum = self.word(&entry.node, "checksum", &words).unwrap_or(vrrp.checksum);
-        }
-        let auth = table.entries.get("auth");
-        if let Some(auth) = auth.and_then(|entry| self.auth(&entry.node)) {
-            vrrp.auth = auth;
-        }
-        vrrp
     }
 
     fn routers(

@@ -12,6 +12,7 @@ mod replicate;
 mod route;
 mod router;
 mod unknown;
+mod vrrp;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
