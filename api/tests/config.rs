@@ -67,6 +67,45 @@ fn what_a_group_does_towards_others_has_defaults_and_is_told_for_all_or_for_one(
 }
 
 #[test]
+fn hop_limits_and_multicast_groups_are_told_for_all_or_for_one() {
+    let plain = config(EDGE).groups["gateway"].vrrp.clone();
+    assert_eq!((plain.hop_limit, plain.min_hop_limit), (255, None));
+    assert_eq!((plain.multicast_v4, plain.multicast_v6), (None, None));
+    let all = format!(
+        "{EDGE}\n[vrrp]\nhop_limit = 64\nmin_hop_limit = 60\nmulticast = {{ ipv4 = \"224.0.0.19\" }}\n\
+         [group.gateway.vrrp]\nmin_hop_limit = 62\nmulticast = {{ ipv6 = \"ff02::77\" }}\n"
+    );
+    let told = config(&all).groups["gateway"].vrrp.clone();
+    assert_eq!((told.hop_limit, told.min_hop_limit), (64, Some(62)));
+    let groups = (told.multicast_v4, told.multicast_v6);
+    assert_eq!(groups, ("224.0.0.19".parse().ok(), "ff02::77".parse().ok()));
+    let expected = [
+        "group gateway: hop_limit: 255 becomes 64",
+        "group gateway: min_hop_limit: none becomes 62",
+        "group gateway: other multicast groups",
+    ];
+    assert_eq!(diff(&config(EDGE), &config(&all)).changes, expected);
+}
+
+#[test]
+fn packets_to_the_addresses_are_taken_unless_group_or_router_says_no() {
+    let accepts = |text: &str| {
+        let routers = config(text).groups["gateway"].routers.clone();
+        [routers["lan"].accept, routers["wan"].accept]
+    };
+    assert_eq!(accepts(EDGE), [true, true]);
+    let header = "[group.gateway.router.lan]";
+    let group = edge_with(header, &format!("[group.gateway]\naccept = false\n{header}"));
+    assert_eq!(accepts(&group), [false, false]);
+    let router = edge_with(header, &format!("{header}\naccept = false"));
+    assert_eq!(accepts(&router), [false, true]);
+    let report = outcome(&router).report;
+    assert!(report.is_empty(), "{}", report.render(false));
+    let changes = diff(&config(EDGE), &config(&router)).changes;
+    assert_eq!(changes, ["router gateway/lan: accept: true becomes false"]);
+}
+
+#[test]
 fn the_owner_has_priority_255_whatever_else_is_written() {
     let text = edge_with(
         "[group.gateway.router.lan]",

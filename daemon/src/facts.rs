@@ -39,6 +39,10 @@ pub struct Facts {
     pub left_alone: BTreeSet<(InterfaceId, IpAddr)>,
     /// How routes and rules of groups fare where there is something to tell.
     pub ways: BTreeMap<GroupId, WaysState>,
+    /// The routers whose node does not take packets to their addresses for itself.
+    pub unaccepted: BTreeSet<(GroupId, RouterId)>,
+    /// Why such packets are taken all the same, if they are.
+    pub accept_failure: Option<String>,
     /// The links with virtual MAC addresses that the configuration asks for.
     pub links: BTreeMap<(GroupId, RouterId), Arc<VirtualLink>>,
     /// Since when each reason for fault has been there.

@@ -4,6 +4,7 @@
 //! What is wanted is a level for each group, not a list of orders: if the kernel is slow, only the
 //! newest wish of each group is left to do, and memory is bounded by the number of groups.
 
+mod accept;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,12 +13,14 @@ use std::time::Duration;
 
 use evergate_core::input::Refused;
 
+use crate::kernel::accept_mode::Unaccepted;
 use crate::kernel::addresses::{AddressSpec, HoldError, HoldReport, VirtualAddress};
 use crate::kernel::requests::Kernel;
 use crate::kernel::virtual_links::VirtualLink;
 use crate::replicate::Ticket;
 use crate::sys::clock::boottime_now;
 use crate::sys::ready::Bell;
+use accept::Dropping;
 pub use ways::{WantedWay, WaysReport};
 
 /// Who holds addresses: a group, whatever number the present configuration gives it. A number that
@@ -100,6 +103,10 @@ struct Desk {
     /// Addresses that are removed to be made anew: their removal is no news.
     remade: Vec<AddressSpec>,
     links: Option<Vec<VirtualLink>>,
+    /// Addresses to which packets shall be dropped from now on.
+    unaccepted: Option<Vec<Unaccepted>>,
+    /// Why they are not.
+    accept_failure: Option<String>,
     granted: Vec<Granted>,
     complaints: Vec<String>,
     stop: bool,
@@ -193,6 +200,7 @@ struct Worker {
     wanted: BTreeMap<AddressSpec, Holder>,
     /// Who has set a link up: the last that wished for it.
     raised: BTreeMap<String, Holder>,
+    dropping: Dropping,
     shared: Arc<Shared>,
 }
 
@@ -201,18 +209,21 @@ struct Work {
     wishes: Wishes,
     retired: Vec<Holder>,
     links: Option<Vec<VirtualLink>>,
+    unaccepted: Option<Vec<Unaccepted>>,
 }
 
 impl Worker {
     fn new(kernel: Kernel, shared: Arc<Shared>) -> Worker {
         let (held, ways, wanted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Worker { kernel, held, ways, wanted, raised: BTreeMap::new(), shared }
+        let (raised, dropping) = (BTreeMap::new(), Dropping::default());
+        Worker { kernel, held, ways, wanted, raised, dropping, shared }
     }
 
     fn run(mut self) {
         // Threads start at ordinary priority; a takeover must not wait for the rest of the machine.
         crate::privilege::raise_thread(crate::privilege::CORE_PRIORITY);
-        while let Some(Work { wishes, retired, links }) = self.next() {
+        while let Some(Work { wishes, retired, links, unaccepted }) = self.next() {
+            self.drop_packets(unaccepted);
             self.note_wanted(&wishes);
             let (renewals, others) =
                 wishes.into_iter().partition(|(holder, wish)| self.is_renewal(*holder, wish));
@@ -311,10 +322,13 @@ impl Worker {
     fn next(&self) -> Option<Work> {
         let mut desk = self.shared.lock();
         loop {
-            if !desk.wishes.is_empty() || !desk.retired.is_empty() || desk.links.is_some() {
+            let is_told = desk.links.is_some() || desk.unaccepted.is_some();
+            if !desk.wishes.is_empty() || !desk.retired.is_empty() || is_told {
+                let unaccepted = desk.unaccepted.take();
                 let wishes = std::mem::take(&mut desk.wishes);
                 let retired = std::mem::take(&mut desk.retired);
-                return Some(Work { wishes, retired, links: desk.links.take() });
+                let links = desk.links.take();
+                return Some(Work { wishes, retired, links, unaccepted });
             }
             if desk.stop {
                 return None;

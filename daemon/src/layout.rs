@@ -88,6 +88,14 @@ pub struct RouterLayout {
     pub link: Option<Arc<VirtualLink>>,
     /// Whether multicast adverts come from that address too.
     pub adverts_from_link: bool,
+    /// Whether the node takes packets to the addresses for itself while it holds them.
+    pub accept: bool,
+    /// The group of multicast adverts.
+    pub multicast: IpAddr,
+    /// The hop limit of adverts to single routers.
+    pub hop_limit: u8,
+    /// The least hop limit that adverts may arrive with.
+    pub hop_limit_min: u8,
 }
 
 /// How an address is installed and looked after.
@@ -314,10 +322,12 @@ impl Build<'_> {
     ) -> (core::GroupConfig, GroupLayout) {
         let mut routers = Vec::new();
         let mut layouts = Vec::new();
+        let owns = group.owner.as_deref() == Some(self.me);
         let member = group.priorities.contains_key(self.me);
         for (router_name, router) in group.routers.iter().filter(|_| member) {
             let vrrp = &group.vrrp;
-            let views = self.router(Named { group: name, name: router_name, vrrp, router }, paths);
+            let views =
+                self.router(Named { group: name, name: router_name, vrrp, owns, router }, paths);
             for (config, layout) in views {
                 routers.push(config);
                 layouts.push(layout);

@@ -29,7 +29,16 @@ fn advert(ifindex: u32, from: IpAddr, priority: u8) -> Will {
         IpAddr::V6(_) => (Transport::VrrpV6, "ff02::12".parse().unwrap()),
     };
     let bytes = vec![0x31, VRID, priority, 1, 0, 100, 0, 0, 10, 9, 0, 100];
-    Will { transport, group: Some(0), ifindex, source: from, destination: group, port: 0, bytes }
+    Will {
+        transport,
+        group: Some(0),
+        ifindex,
+        source: from,
+        destination: group,
+        hops: 255,
+        port: 0,
+        bytes,
+    }
 }
 
 /// A neighbour in a namespace of its own at the other end of the cable: tells what it hears, and

@@ -5,6 +5,7 @@ mod namespace;
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use evergate_core::ident::Family;
 use evergate_daemon::kernel::error::SocketFault;
 use evergate_daemon::kernel::frame_counter::FrameCounter;
 use evergate_daemon::kernel::frame_socket::FrameSocket;
@@ -49,6 +50,12 @@ fn next(mut receive: impl FnMut() -> Option<Received>) -> Option<Received> {
     found
 }
 
+const GROUP: IpAddr = IpAddr::V4(vrrp_socket::GROUP_V4);
+
+fn vrrp(interface: &Interface, groups: &[IpAddr]) -> VrrpSocket {
+    VrrpSocket::open(interface, Family::of(groups[0]), groups).unwrap()
+}
+
 fn link(name: &str) -> LinkRecord {
     Kernel::open().unwrap().link(interface(name).index).unwrap()
 }
@@ -58,11 +65,13 @@ fn an_advert_arrives_with_source_group_hop_limit_and_without_its_ip_header() {
     in_namespace(|| {
         let [one, two] = set_up();
         let cases = [
-            (VrrpSocket::open_v4 as fn(&_) -> _, "10.91.0.1", IpAddr::V4(vrrp_socket::GROUP_V4)),
-            (VrrpSocket::open_v6, "fe80::1", IpAddr::V6(vrrp_socket::GROUP_V6)),
+            ("10.91.0.1", IpAddr::V4(vrrp_socket::GROUP_V4)),
+            ("10.91.0.1", address("224.0.0.19")),
+            ("fe80::1", IpAddr::V6(vrrp_socket::GROUP_V6)),
+            ("fe80::1", address("ff02::77")),
         ];
-        for (open, source, group) in cases {
-            let (sender, receiver) = (open(&one).unwrap(), open(&two).unwrap());
+        for (source, group) in cases {
+            let (sender, receiver) = (vrrp(&one, &[group]), vrrp(&two, &[group]));
             let before = boottime_now();
             sender.send(b"advert", address(source), group).unwrap();
             let mut buffer = [0; vrrp_socket::PACKET_MAX];
@@ -77,13 +86,49 @@ fn an_advert_arrives_with_source_group_hop_limit_and_without_its_ip_header() {
 }
 
 #[test]
+fn a_socket_hears_the_groups_that_it_has_joined_and_no_other() {
+    in_namespace(|| {
+        let [one, two] = set_up();
+        let (joined, other) = (address("224.0.0.19"), address("224.0.0.20"));
+        let (sender, receiver) = (vrrp(&one, &[GROUP]), vrrp(&two, &[GROUP, joined]));
+        let mut buffer = [0; 64];
+        for group in [other, joined, GROUP] {
+            sender.send(b"advert", address("10.91.0.1"), group).unwrap();
+        }
+        for group in [joined, GROUP] {
+            let received = next(|| receiver.receive(&mut buffer).unwrap()).unwrap();
+            assert_eq!((received.destination, received.hop_limit), (group, 255));
+        }
+        assert_eq!(receiver.receive(&mut buffer).unwrap(), None);
+    });
+}
+
+#[test]
+fn what_goes_to_one_router_has_the_hop_limit_that_it_is_given() {
+    in_namespace(|| {
+        let [one, two] = set_up();
+        let group_v6 = IpAddr::V6(vrrp_socket::GROUP_V6);
+        for (source, peer, group) in
+            [("10.91.0.1", "10.91.0.2", GROUP), ("fe80::1", "fe80::2", group_v6)]
+        {
+            let (sender, receiver) = (vrrp(&one, &[group]), vrrp(&two, &[group]));
+            let mut buffer = [0; 64];
+            for hops in [64, 1, 255] {
+                sender.send_within(b"advert", (address(source), address(peer)), hops).unwrap();
+                let received = next(|| receiver.receive(&mut buffer).unwrap()).unwrap();
+                assert_eq!((received.destination, received.hop_limit), (address(peer), hops));
+            }
+        }
+    });
+}
+
+#[test]
 fn an_advert_goes_out_where_no_route_leads() {
     in_namespace(|| {
         let [one, two] = set_up();
         ip("route flush dev evk1");
         ip("-6 route flush dev evk1");
-        let (sender, receiver) =
-            (VrrpSocket::open_v4(&one).unwrap(), VrrpSocket::open_v4(&two).unwrap());
+        let (sender, receiver) = (vrrp(&one, &[GROUP]), vrrp(&two, &[GROUP]));
         sender.send(b"advert", address("10.91.0.1"), vrrp_socket::GROUP_V4.into()).unwrap();
         let mut buffer = [0; 64];
         assert!(next(|| receiver.receive(&mut buffer).unwrap()).is_some());
@@ -168,9 +213,9 @@ fn errors_name_the_attempt_the_interface_and_the_fault() {
     in_namespace(|| {
         let [one, _] = set_up();
         let missing = Interface { index: 4_000, name: "evk9".into() };
-        let error = VrrpSocket::open_v4(&missing).unwrap_err();
+        let error = VrrpSocket::open(&missing, Family::V4, &[GROUP]).unwrap_err();
         assert_eq!((error.interface.as_str(), error.cause), ("evk9", SocketFault::InterfaceGone));
-        let sender = VrrpSocket::open_v4(&one).unwrap();
+        let sender = vrrp(&one, &[GROUP]);
         let group = vrrp_socket::GROUP_V4.into();
         assert!(sender.send(b"advert", address("10.99.0.1"), group).is_err());
         assert_eq!(

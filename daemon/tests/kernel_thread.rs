@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use caps::{CapSet, Capability};
 use evergate_api::config::model::Network;
+use evergate_daemon::kernel::accept_mode::Unaccepted;
 use evergate_daemon::kernel::addresses::AddressSpec;
 use evergate_daemon::kernel::requests::Kernel;
 use evergate_daemon::kernel::ways::{NextHop, RouteSpec, UNICAST};
@@ -283,5 +284,41 @@ fn a_route_that_is_refused_keeps_no_address_away_and_a_holder_that_is_gone_has_n
         assert!(ip("route show proto 230").contains("10.1.0.0/16"));
         world.thread.retire(ONE);
         assert!(eventually(2000, || ip("route show proto 230").is_empty() && !world.holds(1)));
+    });
+}
+
+#[test]
+fn what_is_not_accepted_is_dropped_before_the_address_is_there_and_until_the_thread_ends() {
+    in_namespace(|| {
+        let rules = || match std::process::Command::new("nft").args(["list", "ruleset"]).output() {
+            Ok(output) => Some(String::from_utf8(output.stdout).unwrap()),
+            Err(_) => None,
+        };
+        if rules().is_none() {
+            namespace::skipped("needs nft");
+            return;
+        }
+        let world = World::new();
+        let unaccepted = |host: u8| {
+            let address = [10, 91, 0, host].into();
+            Unaccepted { address, interface: "evk1".into() }
+        };
+        world.thread.drop_packets_to(vec![unaccepted(1)]);
+        world.ask([(Holder(1), world.wish(1, &[1], LEASE))]);
+        let text = rules().unwrap();
+        assert!(text.contains("10.91.0.1"), "{text}");
+        assert_eq!(world.thread.accept_failure(), None);
+        world.thread.drop_packets_to(vec![unaccepted(2)]);
+        world.ask([(Holder(1), world.wish(2, &[1], LEASE))]);
+        let text = rules().unwrap();
+        assert!(text.contains("10.91.0.2") && !text.contains("10.91.0.1"), "{text}");
+        assert_eq!(text.matches("table inet evergate_accept_").count(), 1, "{text}");
+        world.thread.drop_packets_to(Vec::new());
+        world.ask([(Holder(1), world.wish(3, &[1], LEASE))]);
+        assert_eq!(rules().unwrap(), "");
+        world.thread.drop_packets_to(vec![unaccepted(1)]);
+        world.thread.stop();
+        assert!(eventually(2000, || world.thread.has_stopped()));
+        assert!(eventually(2000, || rules().unwrap().is_empty()));
     });
 }

@@ -16,8 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
         1 => (Family::V4, v4(1), v4(2)),
         _ => (Family::V6, v6, IpAddr::V6(vrrp::GROUP_V6)),
     };
-    let unicast = choice & 3 == 1;
-    let context = vrrp::Context { family, source, destination, hop_limit: 255, unicast };
+    let hop_limit_min = if choice & 3 == 1 { 0 } else { vrrp::HOP_LIMIT };
+    let context = vrrp::Context { family, source, destination, hop_limit: 255, hop_limit_min };
     let packet = if choice & 4 == 0 { packet.to_vec() } else { mended(packet) };
     let packet = match ah::Header::decode(&packet) {
         Ok((_, advert)) if choice & 8 != 0 => advert,

@@ -54,6 +54,10 @@ pub struct PeerConfig {
     pub unicast: bool,
     /// Have the addresses on an interface with the virtual MAC address.
     pub virtual_mac: bool,
+    /// Another multicast group than 224.0.0.18.
+    pub multicast: Option<&'static str>,
+    /// The TTL of what is sent to the other gateway alone, and the least of what comes from it.
+    pub ttl: Option<u8>,
     /// The priority on both gateways; none for 200 on the first and 100 on the others.
     pub priority: Option<u8>,
     /// What is called with `primary`, `backup` or `fault` when its role changes.
@@ -71,6 +75,8 @@ impl Default for PeerConfig {
             auth: None,
             unicast: false,
             virtual_mac: false,
+            multicast: None,
+            ttl: None,
             priority: None,
             notify: None,
         }
@@ -134,6 +140,9 @@ impl PeerConfig {
         let mut text =
             format!("global_defs {{\n  router_id {gateway}\n  vrrp_version {}\n", self.version);
         // Scripts and mail are not used; saying so silences the start-up warnings.
+        if let Some(group) = self.multicast {
+            let _ = writeln!(text, "  vrrp_mcast_group4 {group}");
+        }
         text.push_str("  script_user root\n}\n\nvrrp_sync_group gateway {\n  group {\n");
         for router in &routers {
             let _ = writeln!(text, "    {}", router.name);
@@ -172,7 +181,12 @@ impl PeerConfig {
                 false => gateway.address(segment),
             };
             let _ = writeln!(text, "  unicast_src_ip {}", address(gateway));
-            let _ = writeln!(text, "  unicast_peer {{\n    {}\n  }}", address(gateway.other()));
+            let least = self.ttl.map_or(String::new(), |ttl| format!(" min_ttl {ttl}"));
+            let peer = address(gateway.other());
+            let _ = writeln!(text, "  unicast_peer {{\n    {peer}{least}\n  }}");
+            if let Some(ttl) = self.ttl {
+                let _ = writeln!(text, "  unicast_ttl {ttl}");
+            }
         }
         if let Some((kind, password)) = self.auth {
             let _ = writeln!(

@@ -1,5 +1,6 @@
 //! The tests of the lab by name, run one at a time: a lab measures time, so nothing else may run beside it.
 
+mod accept;
 mod address;
 mod announce;
 mod attributes;
@@ -124,12 +125,13 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 24] = [
+    let groups: [&'static [Scenario]; 25] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
         process::SCENARIOS,
         partition::SCENARIOS,
+        accept::SCENARIOS,
         address::SCENARIOS,
         announce::SCENARIOS,
         attributes::SCENARIOS,

@@ -21,8 +21,8 @@ pub use route::{
     RuleAction, TABLE_MAIN,
 };
 pub use vrrp::{
-    Auth, Checksum, DOWN_AFTER_DEFAULT, DOWN_AFTER_MAX, START_DELAY_MAX, TrailerAuth, TrailerMode,
-    Vrrp, VrrpVersion,
+    Auth, Checksum, DOWN_AFTER_DEFAULT, DOWN_AFTER_MAX, HOP_LIMIT_DEFAULT, MULTICAST_MAX,
+    START_DELAY_MAX, TrailerAuth, TrailerMode, Vrrp, VrrpVersion,
 };
 
 /// The interval between heartbeats unless told otherwise.
@@ -239,6 +239,8 @@ pub struct Router {
     pub virtual_mac: VirtualMac,
     /// Which MAC address multicast adverts come from.
     pub adverts_from: AdvertsFrom,
+    /// Whether a node takes packets to the addresses for itself while it holds them; the owner always does.
+    pub accept: bool,
 }
 
 impl Router {

@@ -242,6 +242,12 @@ impl Plan {
         self.value(&format!("{what}: answer_lower"), old.answer_lower, new.answer_lower);
         let before = (old.advert_before_yield, new.advert_before_yield);
         self.value(&format!("{what}: advert_before_yield"), before.0, before.1);
+        self.value(&format!("{what}: hop_limit"), old.hop_limit, new.hop_limit);
+        let least = |vrrp: &Vrrp| vrrp.min_hop_limit.map_or("none".to_owned(), |n| n.to_string());
+        self.value(&format!("{what}: min_hop_limit"), least(old), least(new));
+        if (old.multicast_v4, old.multicast_v6) != (new.multicast_v4, new.multicast_v6) {
+            self.say(format!("{what}: other multicast groups"));
+        }
         let delay = (shown(old.start_delay), shown(new.start_delay));
         self.value(&format!("{what}: start_delay"), delay.0, delay.1);
     }
@@ -262,6 +268,7 @@ impl Plan {
         if old.unicast_peers != new.unicast_peers {
             self.say(format!("{what}: other unicast peers"));
         }
+        self.value(&format!("{what}: accept"), old.accept, new.accept);
         self.virtual_mac(what, old, new);
     }
 

@@ -206,6 +206,18 @@ fn vrrp(text: &str) -> Value {
             "type": "boolean", "default": false,
             "description": "Send one more advert before giving way to a router of higher priority."
         },
+        "hop_limit": whole(1, 255, "The hop limit of adverts to `unicast_peers`; default 255."),
+        "min_hop_limit": whole(
+            1, 255, "The least hop limit of adverts from `unicast_peers`; default any."
+        ),
+        "multicast": {
+            "type": "object", "additionalProperties": false,
+            "properties": {
+                "ipv4": reference("ip", "Default 224.0.0.18."),
+                "ipv6": reference("ip", "Default ff02::12."),
+            },
+            "description": "Other multicast groups for adverts."
+        },
         "start_delay": reference(
             "duration",
             "For so long after the start of the daemon nothing is claimed, up to 24h; default 0s."
@@ -229,8 +241,8 @@ fn shared() -> Value {
             "description": "The MAC address that multicast adverts come from."
         },
         "accept": {
-            "enum": [true], "default": true,
-            "description": "Accept packets to the virtual addresses; false is not supported yet."
+            "type": "boolean", "default": true,
+            "description": "Take packets to the virtual addresses for the node itself while it holds them."
         },
         "heartbeat": {
             "type": "boolean", "default": true,

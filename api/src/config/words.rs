@@ -16,6 +16,7 @@ pub(crate) enum Place {
     Group,
     GroupVrrp,
     Router,
+    Multicast,
     Check,
     Announce,
     Address,
@@ -28,7 +29,7 @@ pub(crate) enum Place {
 
 impl Place {
     /// Where a key without a place of its own may belong, the likeliest first.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Router,
         Self::Group,
         Self::GroupVrrp,
@@ -36,6 +37,7 @@ impl Place {
         Self::Node,
         Self::Link,
         Self::Vrrp,
+        Self::Multicast,
         Self::Check,
         Self::Announce,
         Self::Address,
@@ -63,7 +65,11 @@ impl Place {
                 "answer_lower",
                 "advert_before_yield",
                 "start_delay",
+                "hop_limit",
+                "min_hop_limit",
+                "multicast",
             ],
+            Self::Multicast => &["ipv4", "ipv6"],
             Self::Group => &[
                 "router",
                 "priority",
@@ -178,7 +184,7 @@ impl Place {
 
     /// Is a key more than recognised? One that is not built yet is never offered.
     pub fn is_built(key: &str) -> bool {
-        let later = ["activate", "deactivate", "accept", "election", "defer"];
+        let later = ["activate", "deactivate", "election", "defer"];
         !later.contains(&key)
     }
 
@@ -194,6 +200,7 @@ impl Place {
             Self::GroupVrrp => "[group.NAME.vrrp]",
             Self::Router => "[group.NAME.router.NAME]",
             Self::Check => "[check.NAME]",
+            Self::Multicast => "`multicast`",
             Self::Announce => "`announce`",
             Self::Address => "an entry of `addresses`",
             Self::Route => "an entry of `routes`",
@@ -236,6 +243,11 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         }
         "higher_prio_send_advert" | "vrrp_higher_prio_send_advert" => {
             "we call it `advert_before_yield = true`, under [vrrp] or [group.NAME.vrrp]"
+        }
+        "unicast_ttl" => "we call it `hop_limit`, under [vrrp] or [group.NAME.vrrp]",
+        "min_ttl" => "we call it `min_hop_limit`, under [vrrp] or [group.NAME.vrrp]",
+        "mcast_dst_ip" | "vrrp_mcast_group4" | "vrrp_mcast_group6" => {
+            "we call it `multicast = { ipv4 = \"…\" }`, under [vrrp] or [group.NAME.vrrp]"
         }
         "vrrp_startup_delay" | "startup_delay" => {
             "we call it `start_delay`, under [vrrp] or [group.NAME.vrrp]"

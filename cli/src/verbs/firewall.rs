@@ -1,10 +1,11 @@
 //! `firewall`: the nftables rules that a node needs, from its configuration.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use evergate_api::config::model::{Auth, PerNode, Router};
+use evergate_api::config::model::{Auth, PerNode, Router, Vrrp};
 use evergate_api::config::{self, Config};
 use evergate_api::control::ErrorCode;
 use serde_json::json;
@@ -14,10 +15,10 @@ use crate::args::{DEFAULT_CHAIN, Firewall};
 use crate::context::Context;
 use crate::failure::{Failure, exit};
 
-/// VRRP over IPv4 (RFC 9568 section 5.1.1.2).
-const VRRP_IPV4: &str = "224.0.0.18";
-/// VRRP over IPv6 (RFC 9568 section 5.1.2.2).
-const VRRP_IPV6: &str = "ff02::12";
+/// VRRP over IPv4, unless told otherwise (RFC 9568 section 5.1.1.2).
+const VRRP_IPV4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+/// VRRP over IPv6, unless told otherwise (RFC 9568 section 5.1.2.2).
+const VRRP_IPV6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 /// The protocol number of VRRP (RFC 9568 section 5.1.1.4).
 const VRRP_PROTOCOL: u8 = 112;
 
@@ -27,12 +28,8 @@ const HEADER_PROTOCOL: u8 = 51;
 /// Interfaces and speakers of one node, by what arrives on them.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Needs {
-    /// Adverts by multicast, IPv4.
-    vrrp_ipv4: BTreeSet<String>,
-    /// The same behind an authentication header.
-    header_ipv4: BTreeSet<String>,
-    /// Adverts by multicast, IPv6.
-    vrrp_ipv6: BTreeSet<String>,
+    /// Adverts by multicast: the interfaces, by group and protocol.
+    multicast: BTreeMap<(IpAddr, Reverse<u8>), BTreeSet<String>>,
     /// Adverts by unicast: interface, speaker and protocol.
     vrrp_from: BTreeSet<(String, IpAddr, u8)>,
     /// Heartbeats and replication.
@@ -99,7 +96,7 @@ fn needs(config: &Config, node: &str) -> Needs {
     let runs_here = config.groups.values().filter(|group| group.priorities.contains_key(node));
     for group in runs_here {
         for router in group.routers.values() {
-            needs.router(router, &group.vrrp.auth, node);
+            needs.router(router, &group.vrrp, node);
         }
     }
     let alone = config.nodes.values().filter(|node| !node.foreign).count() < 2;
@@ -117,7 +114,7 @@ fn needs(config: &Config, node: &str) -> Needs {
 }
 
 impl Needs {
-    fn router(&mut self, router: &Router, auth: &Auth, node: &str) {
+    fn router(&mut self, router: &Router, vrrp: &Vrrp, node: &str) {
         let Some(interface) = router.interface.get(node) else { return };
         if router.vrid.is_none() {
             return;
@@ -126,7 +123,7 @@ impl Needs {
             true => router.ipv4().next().is_some(),
             false => router.ipv6().next().is_some(),
         };
-        let header = matches!(auth, Auth::Header { .. });
+        let header = matches!(vrrp.auth, Auth::Header { .. });
         for peer in &router.unicast_peers {
             let protocol = if header && peer.is_ipv4() { HEADER_PROTOCOL } else { VRRP_PROTOCOL };
             if speaks(peer.is_ipv4()) {
@@ -135,12 +132,16 @@ impl Needs {
         }
         let multicast =
             |ipv4| speaks(ipv4) && !router.unicast_peers.iter().any(|peer| peer.is_ipv4() == ipv4);
+        let mut add = |group: IpAddr, protocol: u8| {
+            let interfaces = self.multicast.entry((group, Reverse(protocol))).or_default();
+            interfaces.insert(interface.clone());
+        };
         if multicast(true) {
-            let ipv4 = if header { &mut self.header_ipv4 } else { &mut self.vrrp_ipv4 };
-            ipv4.insert(interface.clone());
+            let protocol = if header { HEADER_PROTOCOL } else { VRRP_PROTOCOL };
+            add(vrrp.multicast_v4.unwrap_or(VRRP_IPV4).into(), protocol);
         }
         if multicast(false) {
-            self.vrrp_ipv6.insert(interface.clone());
+            add(vrrp.multicast_v6.unwrap_or(VRRP_IPV6).into(), VRRP_PROTOCOL);
         }
     }
 }
@@ -150,7 +151,7 @@ impl Needs {
 fn quotable(needs: &Needs) -> Result<(), Failure> {
     let from = needs.vrrp_from.iter().map(|(interface, ..)| interface);
     let conntrackd = needs.conntrackd.iter().map(|(interface, ..)| interface);
-    let multicast = needs.vrrp_ipv4.iter().chain(&needs.header_ipv4).chain(&needs.vrrp_ipv6);
+    let multicast = needs.multicast.values().flatten();
     let mut all = multicast.chain(&needs.own).chain(from).chain(conntrackd);
     let strange = |c: char| !c.is_ascii_graphic() || "\"\\*".contains(c);
     match all.find(|name| name.contains(strange)) {
@@ -166,17 +167,13 @@ fn quotable(needs: &Needs) -> Result<(), Failure> {
 /// The rules without their chain.
 fn rules(needs: &Needs, port: u16) -> Vec<String> {
     let mut rules = Vec::new();
-    let mut multicast = |interfaces: &BTreeSet<String>, group: &str, protocol: u8| {
-        if !interfaces.is_empty() {
-            rules.push(format!(
-                "iifname {} {group} meta l4proto {protocol} accept comment \"evergate: VRRP\"",
-                set(interfaces)
-            ));
-        }
-    };
-    multicast(&needs.vrrp_ipv4, &format!("ip daddr {VRRP_IPV4}"), VRRP_PROTOCOL);
-    multicast(&needs.header_ipv4, &format!("ip daddr {VRRP_IPV4}"), HEADER_PROTOCOL);
-    multicast(&needs.vrrp_ipv6, &format!("ip6 daddr {VRRP_IPV6}"), VRRP_PROTOCOL);
+    for ((group, Reverse(protocol)), interfaces) in &needs.multicast {
+        let family = if group.is_ipv4() { "ip" } else { "ip6" };
+        rules.push(format!(
+            "iifname {} {family} daddr {group} meta l4proto {protocol} accept comment \"evergate: VRRP\"",
+            set(interfaces)
+        ));
+    }
     for (interface, peer, protocol) in &needs.vrrp_from {
         let family = if peer.is_ipv4() { "ip" } else { "ip6" };
         rules.push(format!(

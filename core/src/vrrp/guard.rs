@@ -108,6 +108,8 @@ pub struct Guard {
     method: Method,
     sequence: Sequence,
     stamps: Stamps,
+    /// The hop limit of what goes to one router, where it is not [`vrrp::HOP_LIMIT`].
+    hops: Option<u8>,
     /// What the last will has used up, of both.
     willed: Option<(u32, Stamp)>,
 }
@@ -122,6 +124,12 @@ impl Guard {
     /// Takes another method; what was heard stays.
     pub fn set_method(&mut self, method: Method) {
         self.method = method;
+    }
+
+    /// Sends whole packets to single routers with this hop limit from now on; those to a group keep
+    /// [`vrrp::HOP_LIMIT`].
+    pub fn set_hop_limit(&mut self, hops: u8) {
+        self.hops = Some(hops);
     }
 
     /// Whether adverts carry a number or a stamp, so that a will is overtaken by what is sent after it.
@@ -145,7 +153,8 @@ impl Guard {
         out: &mut Vec<u8>,
     ) -> Result<(), Unsendable> {
         let counters = (&mut self.sequence, &mut self.stamps);
-        self.method.seal(counters, advert, addresses, dialect, now, out)
+        let ttl = hop_limit(self.hops, addresses.1);
+        self.method.seal(counters, advert, (addresses, ttl), dialect, now, out)
     }
 
     /// Like [`Guard::seal`], for a resignation that another process sends if this one dies: behind all
@@ -163,7 +172,8 @@ impl Guard {
         sequence.skip_to(number);
         stamps.skip_to(stamp);
         let counters = (&mut sequence, &mut stamps);
-        self.method.seal(counters, advert, addresses, dialect, now, out)?;
+        let ttl = hop_limit(self.hops, addresses.1);
+        self.method.seal(counters, advert, (addresses, ttl), dialect, now, out)?;
         self.willed = Some((number, stamps.sent().unwrap_or(stamp)));
         Ok(())
     }
@@ -218,11 +228,12 @@ impl Guard {
         Ok((advert, dialect))
     }
 
-    /// Reads a whole IPv4 packet with an authentication header. `unicast`: as in [`Context::unicast`].
+    /// Reads a whole IPv4 packet with an authentication header. `hop_limit_min`: as in
+    /// [`Context::hop_limit_min`].
     pub fn open_header(
         &mut self,
         packet: &[u8],
-        unicast: bool,
+        hop_limit_min: u8,
     ) -> Result<(Advert, Dialect), Refused> {
         let Method::Header(password) = &self.method else {
             return Err(Refused::Auth(Reject::Type));
@@ -239,7 +250,7 @@ impl Guard {
             source: outer.source.into(),
             destination: outer.destination.into(),
             hop_limit: outer.ttl,
-            unicast,
+            hop_limit_min,
         };
         let (advert, dialect) = vrrp::decode(inner, &context).map_err(Refused::Advert)?;
         if advert.auth != Auth::Header {
@@ -285,7 +296,7 @@ impl Method {
         &self,
         (sequence, stamps): (&mut Sequence, &mut Stamps),
         advert: &Advert,
-        (source, destination): (IpAddr, IpAddr),
+        ((source, destination), ttl): ((IpAddr, IpAddr), u8),
         dialect: Dialect,
         now: Stamp,
         out: &mut Vec<u8>,
@@ -306,7 +317,7 @@ impl Method {
                 encode(&mut inner)?;
                 let sequence = sequence.next(advert.priority == 0).ok_or(Unsendable::Exhausted)?;
                 let identification = identification(sequence);
-                let outer = ah::Outer { identification, source, destination, ttl: vrrp::HOP_LIMIT };
+                let outer = ah::Outer { identification, source, destination, ttl };
                 ah::encode(password, &outer, sequence, &inner, out);
             }
             (Self::Trailer(keys), ..) if keys.mode != Mode::ReceiveOnly => {
@@ -327,6 +338,11 @@ impl Method {
         }
         Ok(())
     }
+}
+
+/// The hop limit of what goes to a destination.
+fn hop_limit(hops: Option<u8>, destination: IpAddr) -> u8 {
+    hops.filter(|_| !destination.is_multicast()).unwrap_or(vrrp::HOP_LIMIT)
 }
 
 fn sender(source: IpAddr, advert: &Advert) -> Sender {

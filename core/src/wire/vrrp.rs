@@ -107,9 +107,9 @@ pub struct Context {
     pub destination: IpAddr,
     /// The TTL or hop limit that was left.
     pub hop_limit: u8,
-    /// Whether the router that listens is configured for unicast: then packets may have crossed
-    /// other routers and the hop limit proves nothing.
-    pub unicast: bool,
+    /// The least that must be left: [`HOP_LIMIT`] where adverts are multicast. Unicast may have crossed
+    /// other routers, and its operator says how many; 0: any number.
+    pub hop_limit_min: u8,
 }
 
 causes! {
@@ -121,7 +121,7 @@ causes! {
         Version = "version",
         /// Its message type is not "advertisement".
         Type = "type",
-        /// It has crossed a router, or was sent without the hop limit of 255.
+        /// It has crossed a router, or more than are allowed, or was sent with too small a hop limit.
         HopLimit = "hop-limit",
         /// Its checksum is right in no dialect.
         Checksum = "checksum",
@@ -183,7 +183,7 @@ pub fn decode_in_front_of(
         return Err(Reject::Family);
     }
     // RFC 9568 §7.1: a multicast advert MUST arrive with 255.
-    if !context.unicast && context.hop_limit != HOP_LIMIT {
+    if context.hop_limit < context.hop_limit_min {
         return Err(Reject::HopLimit);
     }
     let mut rest = Bytes(bytes);

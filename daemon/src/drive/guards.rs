@@ -13,6 +13,7 @@ use evergate_core::wire::vrrp;
 use super::Drive;
 use super::reload::places;
 use crate::estate::{Transport, Will};
+use crate::kernel::vrrp_socket::HOP_LIMIT;
 use crate::layout::Layout;
 use crate::sys::clock::realtime_now;
 
@@ -37,17 +38,19 @@ impl Drive {
     /// Gives each router of the configuration the method and the secrets that it has now.
     pub(super) fn arm_guards(&mut self) {
         let mut former = std::mem::take(&mut self.guards);
-        for group in &self.layout.core.groups {
+        for (group, layout) in self.layout.core.groups.iter().zip(&self.layout.groups) {
             let of_group = self.secrets.adverts.get(&group.name);
-            for router in group.routers.iter().filter(|router| router.vrid.is_some()) {
+            let routers = group.routers.iter().zip(&layout.routers);
+            for (router, layout) in routers.filter(|(router, _)| router.vrid.is_some()) {
                 let method = method_of(router, of_group);
-                let guard = match former.remove(&router.id) {
+                let mut guard = match former.remove(&router.id) {
                     Some(mut guard) => {
                         guard.set_method(method);
                         guard
                     }
                     None => Guard::new(method, stamp_now()),
                 };
+                guard.set_hop_limit(layout.hop_limit);
                 self.guards.insert(router.id.clone(), guard);
             }
         }
@@ -143,7 +146,9 @@ impl Drive {
                 Family::V4 => Transport::VrrpV4,
                 Family::V6 => Transport::VrrpV6,
             };
-            for destination in self.destinations(config) {
+            let hop_limit = self.layout.groups[group.index()].routers[position].hop_limit;
+            for destination in self.destinations(group, router) {
+                let hops = if destination.is_multicast() { HOP_LIMIT } else { hop_limit };
                 let mut bytes = Vec::new();
                 let ends = (source, destination);
                 let sealed = self.seal_advert((group, router), &advert, ends, true, &mut bytes);
@@ -155,6 +160,7 @@ impl Drive {
                         ifindex,
                         source,
                         destination,
+                        hops,
                         port,
                         bytes,
                     });

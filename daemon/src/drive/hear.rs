@@ -79,16 +79,18 @@ impl Drive {
             return;
         }
         let config = &self.layout.core.groups[group.index()].routers[router.index()];
-        let unicast = !config.unicast_peers.is_empty();
+        let layout = &self.layout.groups[group.index()].routers[router.index()];
+        let hop_limit_min = layout.hop_limit_min;
         let Some(guard) = self.guards.get_mut(&config.id) else { return };
         let source = received.source;
         let opened = match form {
             Form::Bare(_) => {
                 let (destination, hop_limit) = (received.destination, received.hop_limit);
-                let context = vrrp::Context { family, source, destination, hop_limit, unicast };
+                let context =
+                    vrrp::Context { family, source, destination, hop_limit, hop_limit_min };
                 guard.open(packet, &context, stamp_now())
             }
-            Form::Header => guard.open_header(packet, unicast),
+            Form::Header => guard.open_header(packet, hop_limit_min),
         };
         match opened {
             Ok((advert, dialect)) => {
@@ -109,8 +111,14 @@ impl Drive {
     ) -> bool {
         let source = received.source;
         let config = &self.layout.core.groups[group.index()].routers[router.index()];
-        let (unicast, peers) = (!config.unicast_peers.is_empty(), &config.unicast_peers);
-        if received.destination.is_multicast() == unicast || unicast && !peers.contains(&source) {
+        let peers = &config.unicast_peers;
+        let multicast = self.layout.groups[group.index()].routers[router.index()].multicast;
+        let is_meant = if peers.is_empty() {
+            received.destination == multicast
+        } else {
+            !received.destination.is_multicast() && peers.contains(&source)
+        };
+        if !is_meant {
             self.count_router(group, router, "refused_destination");
             return false;
         }

@@ -10,6 +10,7 @@ use evergate_core::ident::{GroupId, InterfaceId, Mac, RouterId};
 use evergate_core::wire::frame;
 
 use super::Drive;
+use crate::kernel::accept_mode::Unaccepted;
 use crate::kernel::addresses::{AddressSpec, VirtualAddress};
 use crate::kernel::rtnetlink::LinkRecord;
 use crate::kernel::virtual_links::{OUR_GROUP, VirtualLink};
@@ -169,6 +170,29 @@ impl Drive {
             }
         }
         self.want_links();
+    }
+
+    /// After a change of the configuration: what is sent to addresses with `accept = false` is dropped.
+    pub(super) fn lay_out_accept(&mut self) {
+        self.facts.unaccepted.clear();
+        let mut addresses = Vec::new();
+        for (at, (group, layout)) in
+            self.layout.core.groups.iter().zip(&self.layout.groups).enumerate()
+        {
+            let routers = group.routers.iter().zip(&layout.routers).enumerate();
+            for (position, (router, layout)) in routers.filter(|(_, (_, it))| !it.accept) {
+                self.facts.unaccepted.insert((GroupId::at(at), RouterId::at(position)));
+                let home = match &layout.link {
+                    Some(link) => &link.name,
+                    None => self.layout.interface(router.interface),
+                };
+                addresses.extend(router.addresses.iter().map(|(address, _)| Unaccepted {
+                    address: *address,
+                    interface: home.to_owned(),
+                }));
+            }
+        }
+        self.kernel.drop_packets_to(addresses);
     }
 }
 

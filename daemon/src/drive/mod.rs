@@ -29,6 +29,8 @@ mod report_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod transport_tests;
+#[cfg(test)]
 mod vrrp_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -369,6 +371,7 @@ impl Drive {
         let mut granted = std::mem::take(&mut self.granted);
         let mut complaints = std::mem::take(&mut self.complaints);
         self.kernel.take(&mut granted, &mut complaints);
+        self.facts.accept_failure = self.kernel.accept_failure();
         for Granted { holder, serial, result, ways, states } in granted.drain(..) {
             let position = self.holders.iter().position(|(_, known)| *known == holder);
             let Some(group) = position.map(GroupId::at) else { continue };

@@ -1,5 +1,6 @@
 //! The interfaces of the configuration as they are now, with the sockets that are open on them.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -74,13 +75,13 @@ pub struct Port {
 }
 
 /// Which sockets the configuration needs on an interface.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Wanted {
-    /// VRRP over IPv4. Also behind an authentication header where ours are without: neighbours that send
+    /// VRRP over IPv4, by the multicast groups that are joined; none if it is not wanted. Also behind an authentication header where ours are without: neighbours that send
     /// it are to be seen.
-    pub vrrp_v4: bool,
-    /// VRRP over IPv6.
-    pub vrrp_v6: bool,
+    pub vrrp_v4: BTreeSet<IpAddr>,
+    /// VRRP over IPv6, likewise.
+    pub vrrp_v6: BTreeSet<IpAddr>,
     /// The UDP port of heartbeats, if any run here.
     pub udp: Option<u16>,
     /// What they hear.
@@ -224,15 +225,18 @@ impl Port {
             return Vec::new();
         };
         let interface = Interface { index, name: self.name.clone() };
-        let wanted = self.wanted;
+        let wanted = &self.wanted;
+        let groups = |groups: &BTreeSet<IpAddr>| groups.iter().copied().collect::<Vec<_>>();
         let mut wrong = Vec::new();
         let mut sockets = Sockets::default();
-        if wanted.vrrp_v4 {
-            sockets.vrrp_v4 = keep(VrrpSocket::open_v4(&interface), &mut wrong);
-            sockets.vrrp_header = keep(VrrpSocket::open_header(&interface), &mut wrong);
+        if !wanted.vrrp_v4.is_empty() {
+            let groups = groups(&wanted.vrrp_v4);
+            sockets.vrrp_v4 = keep(VrrpSocket::open(&interface, Family::V4, &groups), &mut wrong);
+            sockets.vrrp_header = keep(VrrpSocket::open_header(&interface, &groups), &mut wrong);
         }
-        if wanted.vrrp_v6 {
-            sockets.vrrp_v6 = keep(VrrpSocket::open_v6(&interface), &mut wrong);
+        if !wanted.vrrp_v6.is_empty() {
+            let groups = groups(&wanted.vrrp_v6);
+            sockets.vrrp_v6 = keep(VrrpSocket::open(&interface, Family::V6, &groups), &mut wrong);
         }
         if let Some(port) = wanted.udp {
             sockets.udp_v4 = keep(UdpSocket::open_v4(&interface, port, wanted.hears), &mut wrong);

@@ -14,7 +14,7 @@ use evergate_core::wire::{arp, header, heartbeat, ndp, vrrp};
 use evergate_core::{Effect, Input, Instant};
 
 use super::Drive;
-use crate::kernel::{udp_socket, vrrp_socket};
+use crate::kernel::udp_socket;
 use crate::kernel_thread::Wish;
 use crate::replicate::Replication;
 use crate::sys::clock::boottime_now;
@@ -58,8 +58,8 @@ impl Drive {
         };
         let Some(advert) = self.advert(group, router, priority) else { return };
         let config = &self.layout.core.groups[group.index()].routers[router.index()];
-        let destinations = self.destinations(config);
         let interface = config.interface;
+        let destinations = self.destinations(group, router);
         for destination in destinations {
             let mut packet = std::mem::take(&mut self.packet);
             packet.clear();
@@ -112,12 +112,12 @@ impl Drive {
         }
     }
 
-    pub(super) fn destinations(&self, config: &evergate_core::config::RouterConfig) -> Vec<IpAddr> {
+    /// Where adverts of a router go.
+    pub(super) fn destinations(&self, group: GroupId, router: RouterId) -> Vec<IpAddr> {
+        let config = &self.layout.core.groups[group.index()].routers[router.index()];
         if config.unicast_peers.is_empty() {
-            return vec![match config.family {
-                Family::V4 => vrrp_socket::GROUP_V4.into(),
-                Family::V6 => vrrp_socket::GROUP_V6.into(),
-            }];
+            let layout = &self.layout.groups[group.index()].routers[router.index()];
+            return vec![layout.multicast];
         }
         let own = &self.ports[config.interface.index()].addresses;
         config.unicast_peers.iter().filter(|peer| !own.contains(peer)).copied().collect()
@@ -152,7 +152,12 @@ impl Drive {
             Family::V4 => sockets.vrrp_v4.as_ref(),
             Family::V6 => sockets.vrrp_v6.as_ref(),
         });
-        socket.is_some_and(|socket| socket.send(packet, source, destination).is_ok())
+        let hops = self.layout.groups[group.index()].routers[router.index()].hop_limit;
+        let sent = socket.map(|socket| match destination.is_multicast() {
+            true => socket.send(packet, source, destination),
+            false => socket.send_within(packet, (source, destination), hops),
+        });
+        matches!(sent, Some(Ok(())))
     }
 
     fn send_heartbeat(&mut self, now: Instant, paths: PathSet, body: &Heartbeat) {

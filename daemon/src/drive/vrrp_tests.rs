@@ -236,14 +236,15 @@ fn our_adverts_say_what_is_configured() {
         for (router, priority) in [(IPV4, 200), (IPV4, 0), (IPV6, 200)] {
             let source = bed.drive.source_of(GATEWAY, router).unwrap();
             let config = bed.drive.layout.core.groups[0].routers[usize::from(router.0)].clone();
-            let destination = bed.drive.destinations(&config)[0];
+            let destination = bed.drive.destinations(GATEWAY, router)[0];
             let mut packet = Vec::new();
             let said = bed.drive.advert(GATEWAY, router, priority).unwrap();
             let ends = (source, destination);
             let sent = bed.drive.seal_advert((GATEWAY, router), &said, ends, false, &mut packet);
             assert_eq!(sent, Ok(()));
             let family = Family::of(source);
-            let context = Context { family, source, destination, hop_limit: 255, unicast: false };
+            let context =
+                Context { family, source, destination, hop_limit: 255, hop_limit_min: 255 };
             let (said, dialect) = decode(&packet, &context).unwrap();
             let is_v2 = (router, version) == (IPV4, Version::V2);
             let expected = Advert {
@@ -265,9 +266,8 @@ fn our_adverts_go_from_an_address_of_our_own_to_the_group() {
     assert_eq!(source(IPV4), Some([192, 0, 2, 2].into()));
     let link_local: Ipv6Addr = "fe80::2".parse().unwrap();
     assert_eq!(source(IPV6), Some(link_local.into()));
-    let routers = &bed.drive.layout.core.groups[0].routers;
-    assert_eq!(bed.drive.destinations(&routers[0]), [IpAddr::from(GROUP_V4)]);
-    assert_eq!(bed.drive.destinations(&routers[1]), [IpAddr::from(GROUP_V6)]);
+    assert_eq!(bed.drive.destinations(GATEWAY, IPV4), [IpAddr::from(GROUP_V4)]);
+    assert_eq!(bed.drive.destinations(GATEWAY, IPV6), [IpAddr::from(GROUP_V6)]);
 }
 
 #[test]

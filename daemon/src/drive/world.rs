@@ -14,6 +14,7 @@ use crate::cold::ColdJob;
 use crate::estate::{Estate, HeldAddress, Holding, Transport, Will};
 use crate::kernel::Interface;
 use crate::kernel::udp_socket::Hears;
+use crate::kernel::vrrp_socket::HOP_LIMIT;
 use crate::kernel_thread::Holder;
 
 impl Drive {
@@ -31,7 +32,7 @@ impl Drive {
             let wanted = self.wanted(id);
             let mut port = former.remove(name).unwrap_or_else(|| {
                 self.next_key += 1;
-                Port::new(id, self.next_key, name, wanted)
+                Port::new(id, self.next_key, name, wanted.clone())
             });
             port.id = id;
             unwanted.extend(port.want(wanted));
@@ -66,6 +67,7 @@ impl Drive {
         }
         self.facts.present.retain(|(_, address)| self.virtuals.contains_key(address));
         self.lay_out_links();
+        self.lay_out_accept();
         self.facts.config_hash = self.layout.file.digest.to_string();
     }
 
@@ -94,14 +96,17 @@ impl Drive {
         here.filter_map(|(_, layout)| layout.source).collect()
     }
 
-    fn wanted(&self, id: InterfaceId) -> Wanted {
+    pub(super) fn wanted(&self, id: InterfaceId) -> Wanted {
         let mut wanted = Wanted::default();
-        for group in &self.layout.core.groups {
-            for router in group.routers.iter().filter(|router| router.interface == id) {
-                wanted.frames = true;
-                wanted.vrrp_v4 |= router.family == Family::V4 && router.vrid.is_some();
-                wanted.vrrp_v6 |= router.family == Family::V6 && router.vrid.is_some();
-            }
+        let groups = self.layout.core.groups.iter().zip(&self.layout.groups);
+        let routers = groups.flat_map(|(core, layout)| core.routers.iter().zip(&layout.routers));
+        for (router, layout) in routers.filter(|(router, _)| router.interface == id) {
+            wanted.frames = true;
+            match router.family {
+                _ if router.vrid.is_none() => continue,
+                Family::V4 => wanted.vrrp_v4.insert(layout.multicast),
+                Family::V6 => wanted.vrrp_v6.insert(layout.multicast),
+            };
         }
         let peers = self.layout.core.peers().next().is_some();
         if peers && self.layout.core.paths.iter().any(|path| path.interface == id) {
@@ -188,6 +193,7 @@ impl Drive {
                     ifindex,
                     source,
                     destination,
+                    hops: HOP_LIMIT,
                     port: self.layout.file.cluster.port,
                     bytes: self.will.clone(),
                 });

@@ -69,6 +69,8 @@ pub struct Will {
     pub source: IpAddr,
     /// Where it goes: a multicast group or a peer.
     pub destination: IpAddr,
+    /// The hop limit with which it leaves; a whole packet has its own.
+    pub hops: u8,
     /// UDP port; 0 for VRRP.
     pub port: u16,
     /// What follows the IP header (VRRP, checksum included) or the UDP header, or the whole packet.
@@ -88,7 +90,7 @@ impl Will {
     }
 }
 
-/// How a will travels. Hop limit 255 always.
+/// How a will travels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transport {
     /// IP protocol 112 over IPv4.
@@ -173,6 +175,7 @@ impl Estate {
             out.extend_from_slice(&will.ifindex.to_le_bytes());
             put_address(out, will.source);
             put_address(out, will.destination);
+            out.push(will.hops);
             out.extend_from_slice(&will.port.to_le_bytes());
             put_count(out, will.bytes.len(), WILL_BYTES_MAX, TooLarge::Will)?;
             out.extend_from_slice(&will.bytes);
@@ -288,9 +291,9 @@ impl<'a> Input<'a> {
         let group = self.u16().map(|index| (index != u16::MAX).then_some(index))?;
         let ifindex = self.u32()?;
         let (source, destination) = (self.address()?, self.address()?);
-        let port = self.u16()?;
+        let (hops, port) = (self.u8()?, self.u16()?);
         let length = self.count(WILL_BYTES_MAX)?;
         let bytes = self.take(length)?.to_vec();
-        Some(Will { transport, group, ifindex, source, destination, port, bytes })
+        Some(Will { transport, group, ifindex, source, destination, hops, port, bytes })
     }
 }

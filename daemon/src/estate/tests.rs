@@ -26,6 +26,7 @@ fn numbered(number: u32) -> Estate {
             ifindex: number,
             source: "fe80::1".parse().unwrap(),
             destination: "ff02::114".parse().unwrap(),
+            hops: 255,
             port: 8747,
             bytes: vec![7; size * 20],
         }],

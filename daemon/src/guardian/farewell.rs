@@ -4,7 +4,7 @@
 //! source address go with each packet.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
@@ -13,22 +13,18 @@ use evergate_core::wire::ah;
 
 use crate::estate::{Estate, Transport, Will};
 use crate::sys::address::RawAddress;
-use crate::sys::message::{receive, send};
+use crate::sys::message::{Origin, receive, send};
 use crate::sys::option::{set_int, set_receive_buffer};
 
 /// Hop limit of all we send.
 const HOP_LIMIT: u32 = 255;
 /// IP protocol of VRRP.
 const VRRP_PROTOCOL: i32 = 112;
-/// Multicast group of VRRP over IPv4 (RFC 9568 section 5.1.1.2).
-const VRRP_GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
-/// Multicast group of VRRP over IPv6 (RFC 9568 section 5.1.2.2).
-const VRRP_GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 /// Room for the few adverts between a resignation and its answer.
 const RECEIVE_BUFFER_BYTES: i32 = 16 * 1024;
 /// Packets read at one go.
 pub const PACKETS_PER_READ_MAX: usize = 64;
-/// Interfaces on which the VRRP groups are joined.
+/// Groups that are joined, each on its interface.
 pub const JOINED_MAX: usize = 1024;
 
 /// An advert that a living router has sent.
@@ -54,7 +50,7 @@ pub struct Farewell {
     vrrp_header: Option<Socket>,
     udp_v4: Option<Socket>,
     udp_v6: Option<Socket>,
-    joined: Vec<(u32, bool)>,
+    joined: Vec<(u32, IpAddr)>,
 }
 
 impl Farewell {
@@ -73,27 +69,28 @@ impl Farewell {
         (farewell, errors)
     }
 
-    /// Joins the VRRP groups on the interfaces of these wills, so that a successor is heard also
+    /// Joins the groups of these wills on their interfaces, so that a successor is heard also
     /// when the core's own membership has gone with it. An interface where this fails is served by
     /// the time limit alone.
     pub fn prepare(&mut self, estate: &Estate) {
         for will in estate.wills.iter().take(JOINED_MAX) {
-            let key = match will.transport {
-                Transport::VrrpV4 | Transport::VrrpHeader => (will.ifindex, false),
-                Transport::VrrpV6 => (will.ifindex, true),
-                Transport::Udp => continue,
-            };
+            // What others answer to adverts that go to single routers comes to us without.
+            if will.transport == Transport::Udp || !will.destination.is_multicast() {
+                continue;
+            }
+            let key = (will.ifindex, will.destination);
             if self.joined.contains(&key) || self.joined.len() >= JOINED_MAX {
                 continue;
             }
             let joined = match key {
-                (ifindex, false) => self.vrrp_v4.as_ref().is_some_and(|socket| {
+                (ifindex, IpAddr::V4(group)) => self.vrrp_v4.as_ref().is_some_and(|socket| {
                     let interface = InterfaceIndexOrAddress::Index(ifindex);
-                    socket.join_multicast_v4_n(&VRRP_GROUP_V4, &interface).is_ok()
+                    socket.join_multicast_v4_n(&group, &interface).is_ok()
                 }),
-                (ifindex, true) => self.vrrp_v6.as_ref().is_some_and(|socket| {
-                    socket.join_multicast_v6(&VRRP_GROUP_V6, ifindex).is_ok()
-                }),
+                (ifindex, IpAddr::V6(group)) => self
+                    .vrrp_v6
+                    .as_ref()
+                    .is_some_and(|socket| socket.join_multicast_v6(&group, ifindex).is_ok()),
             };
             if joined {
                 self.joined.push(key);
@@ -140,8 +137,9 @@ impl Farewell {
         };
         let socket = socket.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
         let destination = RawAddress::on_interface(will.destination, will.port, will.ifindex);
-        let source = Some((will.source, will.ifindex));
-        send(socket, &will.bytes, Some(&destination), source, libc::MSG_DONTWAIT)
+        let (source, ifindex, hops) = (will.source, will.ifindex, Some(will.hops));
+        let origin = Some(Origin { source, ifindex, hops });
+        send(socket, &will.bytes, Some(&destination), origin, libc::MSG_DONTWAIT)
     }
 }
 
@@ -213,6 +211,8 @@ fn living_vrid(vrrp: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -234,7 +234,8 @@ mod tests {
             group: None,
             ifindex: 1,
             source: Ipv4Addr::LOCALHOST.into(),
-            destination: VRRP_GROUP_V4.into(),
+            destination: Ipv4Addr::new(224, 0, 0, 18).into(),
+            hops: 255,
             port: 0,
             bytes: vec![0x31, 51, 0],
         };

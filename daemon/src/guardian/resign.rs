@@ -163,6 +163,7 @@ mod tests {
             ifindex: 3,
             source: [192, 0, 2, 1].into(),
             destination: [224, 0, 0, 18].into(),
+            hops: 255,
             port: 0,
             bytes: vec![0x31, vrid, 0, 1],
         };

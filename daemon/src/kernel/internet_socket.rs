@@ -5,13 +5,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, SockRef, Socket, Type};
 
 use super::Interface;
 use super::error::SocketError;
 use crate::sys::address::RawAddress;
 use crate::sys::clock::{NS_PER_S, boottime_now, boottime_of_stamp};
-use crate::sys::message;
+use crate::sys::message::{self, Origin};
 use crate::sys::option::{bind, set_bytes, set_int, set_receive_buffer};
 
 /// The hop limit of everything we send: a receiver that sees less knows it crossed a router.
@@ -81,21 +81,11 @@ impl InternetSocket {
         socket.bind_device(Some(interface.name.as_bytes())).map_err(step("bind a socket"))?;
         set_common(&socket).map_err(step("set up a socket"))?;
         match group {
-            IpAddr::V4(group) => {
-                set_v4(&socket, interface.index).map_err(step("set up IPv4"))?;
-                let index = InterfaceIndexOrAddress::Index(interface.index);
-                if group.is_multicast() {
-                    socket.join_multicast_v4_n(&group, &index).map_err(step("join a group"))?;
-                }
-            }
-            IpAddr::V6(group) => {
-                set_v6(&socket, interface.index).map_err(step("set up IPv6"))?;
-                if group.is_multicast() {
-                    socket
-                        .join_multicast_v6(&group, interface.index)
-                        .map_err(step("join a group"))?;
-                }
-            }
+            IpAddr::V4(_) => set_v4(&socket, interface.index).map_err(step("set up IPv4"))?,
+            IpAddr::V6(_) => set_v6(&socket, interface.index).map_err(step("set up IPv6"))?,
+        }
+        if group.is_multicast() {
+            join(&socket, interface.index, group).map_err(step("join a group"))?;
         }
         if !filter.is_empty() {
             // Before the port is bound: nothing that is not meant comes in.
@@ -131,6 +121,12 @@ impl InternetSocket {
         Ok(Self { socket: socket.into(), interface: interface.clone(), kind, is_v4 })
     }
 
+    /// Joins one more multicast group, of the same family.
+    pub(super) fn join(&self, group: IpAddr) -> Result<(), SocketError> {
+        join(&SockRef::from(&self.socket), self.interface.index, group)
+            .map_err(|error| SocketError::new("join a group", &self.interface, &error))
+    }
+
     /// Sends a datagram out of the interface; without a source the kernel chooses one.
     pub(super) fn send(
         &self,
@@ -138,13 +134,37 @@ impl InternetSocket {
         destination: IpAddr,
         source: Option<IpAddr>,
     ) -> Result<(), SocketError> {
+        let ifindex = self.interface.index;
+        self.send_from(
+            payload,
+            destination,
+            source.map(|source| Origin { source, ifindex, hops: None }),
+        )
+    }
+
+    /// The same with another hop limit than [`HOP_LIMIT`].
+    pub(super) fn send_within(
+        &self,
+        payload: &[u8],
+        (source, destination): (IpAddr, IpAddr),
+        hops: u8,
+    ) -> Result<(), SocketError> {
+        let origin = Origin { source, ifindex: self.interface.index, hops: Some(hops) };
+        self.send_from(payload, destination, Some(origin))
+    }
+
+    fn send_from(
+        &self,
+        payload: &[u8],
+        destination: IpAddr,
+        origin: Option<Origin>,
+    ) -> Result<(), SocketError> {
         let port = match self.kind {
             Kind::Udp(port) | Kind::Group(port) => port,
             Kind::Raw(_) | Kind::Whole(_) => 0,
         };
         let to = RawAddress::on_interface(destination, port, self.interface.index);
-        let from = source.map(|source| (source, self.interface.index));
-        message::send(&self.socket, payload, Some(&to), from, 0)
+        message::send(&self.socket, payload, Some(&to), origin, 0)
             .map_err(|error| SocketError::new("send", &self.interface, &error))
     }
 
@@ -198,6 +218,15 @@ fn create(kind: Kind, is_v4: bool) -> io::Result<Socket> {
     }
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+fn join(socket: &Socket, ifindex: u32, group: IpAddr) -> io::Result<()> {
+    match group {
+        IpAddr::V4(group) => {
+            socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(ifindex))
+        }
+        IpAddr::V6(group) => socket.join_multicast_v6(&group, ifindex),
+    }
 }
 
 fn set_common(socket: &Socket) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! Nothing here decides anything. Every call does one thing, reads every answer, and says in its
 //! error what was attempted, on which interface, and whose fault it was.
 
+pub mod accept_mode;
 pub mod addresses;
 pub mod conntrack;
 pub mod error;
@@ -12,6 +13,7 @@ pub mod internet_socket;
 pub mod links;
 pub mod monitor;
 mod netlink_socket;
+mod nftables;
 pub mod notrack;
 pub mod probe_socket;
 pub mod requests;

@@ -9,6 +9,7 @@ use evergate_core::announce::Schedule;
 use evergate_core::config as core;
 use evergate_core::ident::{Family, InterfaceId, Mac, PathId, Vrid};
 use evergate_core::wire::frame::virtual_mac;
+use evergate_core::wire::vrrp;
 
 use super::{AddressLayout, Build, RouteLayout, RouterLayout};
 use crate::kernel::addresses::Attributes;
@@ -23,6 +24,8 @@ pub(super) struct Named<'a> {
     pub name: &'a str,
     /// What its group says on the wire.
     pub vrrp: &'a file::Vrrp,
+    /// Whether this node owns the addresses: then it accepts always (RFC 9568 §6.1).
+    pub owns: bool,
     /// The router.
     pub router: &'a file::Router,
 }
@@ -69,6 +72,9 @@ impl Build<'_> {
             main.0.vrid = router.vrid.and_then(Vrid::new);
             let speakers = router.unicast_peers.iter().filter(|ip| Family::of(**ip) == family);
             main.0.unicast_peers = speakers.copied().collect();
+            let least = named.vrrp.min_hop_limit.unwrap_or(0);
+            main.1.hop_limit_min =
+                if main.0.unicast_peers.is_empty() { vrrp::HOP_LIMIT } else { least };
             let source = router.source.as_ref().and_then(|source| source.get(self.me));
             main.1.source = source.copied().filter(|source| Family::of(*source) == family);
             let advertised = addresses.iter().filter(|address| address.advertise);
@@ -125,6 +131,13 @@ fn views_of(
         advertised: Vec::new(),
         link: None,
         adverts_from_link: false,
+        accept: named.router.accept || named.owns,
+        multicast: match family {
+            Family::V4 => named.vrrp.multicast_v4.unwrap_or(vrrp::GROUP_V4).into(),
+            Family::V6 => named.vrrp.multicast_v6.unwrap_or(vrrp::GROUP_V6).into(),
+        },
+        hop_limit: named.vrrp.hop_limit,
+        hop_limit_min: vrrp::HOP_LIMIT,
     };
     (core, layout)
 }

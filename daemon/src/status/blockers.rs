@@ -141,6 +141,15 @@ impl Collector<'_> {
             );
             self.add("unchecked", Some(group.id), me, None, text);
         }
+        let facts = self.truth.facts;
+        let unaccepted = facts.unaccepted.iter().any(|(of, _)| *of == group.id);
+        if let Some(why) = facts.accept_failure.as_ref().filter(|_| unaccepted) {
+            let text = format!(
+                "packets to the addresses of {name} are taken although accept = false, because nftables \
+                 rules cannot be made: {why}"
+            );
+            self.add("accept-on", Some(group.id), me, None, text);
+        }
         if let Some(end) = group.delayed_until() {
             let left = words::span(end.since(self.truth.now));
             let text = format!(

@@ -53,7 +53,7 @@ pub(crate) fn router(
         advert_ms: millis(config.advert),
         active_advert_ms: heard.map(|heard| millis(heard.interval)),
         preempt: config.failback != Failback::Manual,
-        accept: true,
+        accept: !facts.unaccepted.contains(&(group_id, id)),
         up_ms: facts.taking_part.get(&group_id).map(|at| words::whole_millis(now.since(*at))),
         active_reason: seen.active_reason.clone().unwrap_or(ActiveReason::NotActive),
         packet_error: seen.refused.map_or(PacketError::NoError, packet_error),

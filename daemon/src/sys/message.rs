@@ -68,19 +68,29 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<Datagr
     Ok(Some(datagram))
 }
 
-/// Sends one datagram: to `destination` or the bound peer, from `source` on its interface or the
-/// kernel's choice. It is sent whole or not at all.
+/// Where a datagram comes from, in place of the kernel's choice.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// Its source address.
+    pub source: IpAddr,
+    /// The interface by which it leaves.
+    pub ifindex: u32,
+    /// Its hop limit, in place of that of the socket.
+    pub hops: Option<u8>,
+}
+
+/// Sends one datagram: to `destination` or the bound peer, from `origin` or the kernel's choice. It is
+/// sent whole or not at all.
 pub fn send(
     socket: impl AsFd,
     payload: &[u8],
     destination: Option<&RawAddress>,
-    source: Option<(IpAddr, u32)>,
+    origin: Option<Origin>,
     flags: i32,
 ) -> io::Result<()> {
     let descriptor = socket.as_fd().as_raw_fd();
     let mut control = Control([0; CONTROL_BYTES]);
-    let control_length =
-        source.map_or(0, |(from, ifindex)| write_packet_info(&mut control.0, from, ifindex));
+    let control_length = origin.map_or(0, |origin| write_origin(&mut control.0, origin));
     let name = destination.map_or(&[][..], RawAddress::filled);
     // The kernel only reads through these pointers; C has no way to say so.
     let mut part =
@@ -150,26 +160,38 @@ fn read_control_item(level: i32, kind: i32, data: &[u8], datagram: &mut Datagram
     }
 }
 
-/// Writes the control message that chooses source address and interface; returns its length.
-fn write_packet_info(control: &mut [u8; CONTROL_BYTES], from: IpAddr, ifindex: u32) -> usize {
-    let mut data = [0_u8; 20];
-    let (level, kind, length) = match from {
+/// Writes the control messages that choose source address, interface and hop limit; returns their length.
+fn write_origin(control: &mut [u8; CONTROL_BYTES], origin: Origin) -> usize {
+    let ifindex = origin.ifindex.to_ne_bytes();
+    let (level, hop_limit, length) = match origin.source {
         IpAddr::V4(address) => {
-            data[..4].copy_from_slice(&ifindex.to_ne_bytes());
+            let mut data = [0_u8; 12];
+            data[..4].copy_from_slice(&ifindex);
             data[4..8].copy_from_slice(&address.octets());
-            (libc::IPPROTO_IP, libc::IP_PKTINFO, 12)
+            let level = libc::IPPROTO_IP;
+            (level, libc::IP_TTL, write_item(control, (level, libc::IP_PKTINFO), &data))
         }
         IpAddr::V6(address) => {
+            let mut data = [0_u8; 20];
             data[..16].copy_from_slice(&address.octets());
-            data[16..].copy_from_slice(&ifindex.to_ne_bytes());
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 20)
+            data[16..].copy_from_slice(&ifindex);
+            let level = libc::IPPROTO_IPV6;
+            (level, libc::IPV6_HOPLIMIT, write_item(control, (level, libc::IPV6_PKTINFO), &data))
         }
     };
-    control[..WORD].copy_from_slice(&(CONTROL_HEADER + length).to_ne_bytes());
+    let Some(hops) = origin.hops else { return length };
+    let data = i32::from(hops).to_ne_bytes();
+    length + write_item(&mut control[length..], (level, hop_limit), &data)
+}
+
+/// Writes one control message; returns its length with the padding behind it.
+fn write_item(control: &mut [u8], (level, kind): (i32, i32), data: &[u8]) -> usize {
+    let length = CONTROL_HEADER + data.len();
+    control[..WORD].copy_from_slice(&length.to_ne_bytes());
     control[WORD..WORD + 4].copy_from_slice(&level.to_ne_bytes());
     control[WORD + 4..WORD + 8].copy_from_slice(&kind.to_ne_bytes());
-    control[CONTROL_HEADER..CONTROL_HEADER + length].copy_from_slice(&data[..length]);
-    (CONTROL_HEADER + length).next_multiple_of(WORD)
+    control[CONTROL_HEADER..length].copy_from_slice(data);
+    length.next_multiple_of(WORD)
 }
 
 fn bytes_at<const N: usize>(data: &[u8], at: usize) -> Option<[u8; N]> {
@@ -191,12 +213,15 @@ mod tests {
 
     #[test]
     fn what_is_written_for_the_kernel_reads_back() {
-        let mut control = [0; CONTROL_BYTES];
-        let length = write_packet_info(&mut control, "2001:db8::1".parse().unwrap(), 7);
-        let mut datagram = Datagram::default();
-        read_control(&control[..length], &mut datagram);
-        assert_eq!(datagram.destination, Some("2001:db8::1".parse().unwrap()));
-        assert_eq!(datagram.ifindex, Some(7));
+        for hops in [None, Some(64)] {
+            let mut control = [0; CONTROL_BYTES];
+            let source = "2001:db8::1".parse().unwrap();
+            let length = write_origin(&mut control, Origin { source, ifindex: 7, hops });
+            let mut datagram = Datagram::default();
+            read_control(&control[..length], &mut datagram);
+            assert_eq!(datagram.destination, Some(source));
+            assert_eq!((datagram.ifindex, datagram.hop_limit), (Some(7), hops));
+        }
     }
 
     #[test]

@@ -179,6 +179,7 @@ fn left(arguments: &[OsString]) -> Estate {
         ifindex: 1,
         source: [127, 0, 0, 1].into(),
         destination: [127, 0, 0, 1].into(),
+        hops: 255,
         port,
         bytes: LAST_WORD.to_vec(),
     };

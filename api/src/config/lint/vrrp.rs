@@ -1,11 +1,11 @@
 //! What VRRP can carry, and identifiers that must not meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Found, Lint};
 use crate::config::duration::shown;
-use crate::config::model::{Auth, Failback, Group, VrrpVersion};
+use crate::config::model::{Auth, Failback, Group, MULTICAST_MAX, VrrpVersion};
 use crate::config::report::{Problem, Span};
 
 /// The longest interval that version 3 carries: 12 bits of centiseconds (RFC 9568 section 5.2.7).
@@ -18,12 +18,14 @@ const V2_ADVERT_MAX: Duration = Duration::from_secs(255);
 impl Lint<'_> {
     pub(super) fn vrrp(&mut self) {
         self.identifiers();
+        self.multicast();
         for (name, group) in &self.config.groups {
             self.interval(name, group);
             self.version(name, group);
             self.auth(name, group);
             self.speaks(name, group);
             self.owner(name, group);
+            self.hops(name, group);
         }
     }
 
@@ -141,6 +143,42 @@ impl Lint<'_> {
             let at = self.place(&start);
             let help = "give at least one of its routers a vrid, 1 to 255";
             self.push(Problem::error("no-vrid", text).at(at).help(help));
+        }
+    }
+
+    /// A socket joins a limited number of multicast groups.
+    fn multicast(&mut self) {
+        let all = || self.config.groups.values().map(|group| &group.vrrp);
+        let ipv4: BTreeSet<_> = all().filter_map(|vrrp| vrrp.multicast_v4).collect();
+        let ipv6: BTreeSet<_> = all().filter_map(|vrrp| vrrp.multicast_v6).collect();
+        let most = ipv4.len().max(ipv6.len());
+        if most > MULTICAST_MAX {
+            let text =
+                format!("{most} multicast groups of one family; the most are {MULTICAST_MAX}");
+            self.push(Problem::error("too-many", text).at(self.place(&["group"])));
+        }
+    }
+
+    /// Hop limits are of adverts to single routers, and ours have to reach each other.
+    fn hops(&mut self, name: &str, group: &Group) {
+        let is_unicast = group.routers.values().any(|router| !router.unicast_peers.is_empty());
+        for key in ["hop_limit", "min_hop_limit"] {
+            if let Some(node) = self.tree.get(&["group", name, "vrrp", key]).filter(|_| !is_unicast)
+            {
+                let text =
+                    format!("`{key}` is about adverts to `unicast_peers`, which `{name}` has not");
+                let help = "leave it out; multicast adverts are sent and taken with 255 alone";
+                self.push(Problem::warning("no-effect", text).at(node.at).help(help));
+            }
+        }
+        let (sent, least) = (group.vrrp.hop_limit, group.vrrp.min_hop_limit.unwrap_or(0));
+        let at = self.vrrp_place(name, "min_hop_limit");
+        let Some(at) = at.filter(|_| is_unicast && sent < least) else { return };
+        let again = |problem: &Problem| problem.code == "hop-limits" && problem.at == Some(at);
+        if !self.problems.iter().any(again) {
+            let text = format!("adverts are sent with hop limit {sent}, and refused below {least}");
+            let help = "make `hop_limit` larger, or `min_hop_limit` smaller";
+            self.push(Problem::warning("hop-limits", text).at(at).help(help));
         }
     }
 

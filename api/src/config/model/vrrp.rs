@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,11 @@ use super::{ADVERT_DEFAULT, AUTH_WINDOW_DEFAULT};
 pub const DOWN_AFTER_DEFAULT: u8 = 3;
 /// The most adverts that may be missing.
 pub const DOWN_AFTER_MAX: u8 = 100;
+/// The hop limit of adverts unless told otherwise (RFC 9568 section 5.1.1.3).
+pub const HOP_LIMIT_DEFAULT: u8 = 255;
+/// The most multicast groups of a configuration and family: a socket may join 20 of IPv4
+/// (`igmp_max_memberships`), and joins the usual one too.
+pub const MULTICAST_MAX: usize = 16;
 /// The longest time after the start in which nothing is claimed.
 pub const START_DELAY_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -33,6 +39,14 @@ pub struct Vrrp {
     pub advert_before_yield: bool,
     /// For so long after the start of the daemon nothing is claimed, up to [`START_DELAY_MAX`].
     pub start_delay: Duration,
+    /// The hop limit of adverts to `unicast_peers`, 1 to 255.
+    pub hop_limit: u8,
+    /// The least hop limit with which adverts of `unicast_peers` may arrive, 1 to 255, if it counts.
+    pub min_hop_limit: Option<u8>,
+    /// Another multicast group for IPv4.
+    pub multicast_v4: Option<Ipv4Addr>,
+    /// Another multicast group for IPv6.
+    pub multicast_v6: Option<Ipv6Addr>,
 }
 
 impl Default for Vrrp {
@@ -46,6 +60,10 @@ impl Default for Vrrp {
             answer_lower: true,
             advert_before_yield: false,
             start_delay: Duration::ZERO,
+            hop_limit: HOP_LIMIT_DEFAULT,
+            min_hop_limit: None,
+            multicast_v4: None,
+            multicast_v6: None,
         }
     }
 }

@@ -20,6 +20,7 @@ pub(super) struct Shared {
     unicast_peers: Vec<IpAddr>,
     virtual_mac: VirtualMac,
     adverts_from: AdvertsFrom,
+    accept: bool,
 }
 
 impl Default for Shared {
@@ -30,6 +31,7 @@ impl Default for Shared {
             unicast_peers: Vec::new(),
             virtual_mac: VirtualMac::Off,
             adverts_from: AdvertsFrom::VirtualMac,
+            accept: true,
         }
     }
 }
@@ -62,10 +64,8 @@ impl Walker<'_> {
         if let Some(value) = from.and_then(|e| self.word(&e.node, "adverts_from", &words)) {
             shared.adverts_from = value;
         }
-        if let Some(entry) = get("accept")
-            && self.boolean(&entry.node, "accept") == Some(false)
-        {
-            self.not_yet(entry.node.at, "`accept = false`");
+        if let Some(value) = get("accept").and_then(|e| self.boolean(&e.node, "accept")) {
+            shared.accept = value;
         }
         shared
     }
@@ -121,6 +121,7 @@ impl Walker<'_> {
             unicast_peers: shared.unicast_peers,
             virtual_mac: shared.virtual_mac,
             adverts_from: shared.adverts_from,
+            accept: shared.accept,
         }
     }
 

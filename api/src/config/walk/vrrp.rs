@@ -1,10 +1,11 @@
 //! `[vrrp]` and `[group.NAME.vrrp]`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Walker;
 use crate::config::model::{Checksum, DOWN_AFTER_MAX, START_DELAY_MAX, Vrrp, VrrpVersion};
-use crate::config::tree::Table;
+use crate::config::tree::{Node, Table, Value};
 use crate::config::words::Place;
 
 impl Walker<'_> {
@@ -39,6 +40,10 @@ impl Walker<'_> {
             vrrp.auth = auth;
         }
         self.conduct(table, &mut vrrp);
+        self.hop_limits(table, &mut vrrp);
+        if let Some(entry) = table.entries.get("multicast") {
+            self.multicast(&entry.node, &mut vrrp);
+        }
         vrrp
     }
 
@@ -60,6 +65,39 @@ impl Walker<'_> {
         let delay = get("start_delay");
         if let Some(delay) = delay.and_then(|n| self.duration(n, "start_delay", limits)) {
             vrrp.start_delay = delay;
+        }
+    }
+
+    fn hop_limits(&mut self, table: &Table, vrrp: &mut Vrrp) {
+        let mut octet = |key: &str| {
+            let entry = table.entries.get(key)?;
+            self.octet(&entry.node, key, 1, u8::MAX)
+        };
+        vrrp.hop_limit = octet("hop_limit").unwrap_or(vrrp.hop_limit);
+        vrrp.min_hop_limit = octet("min_hop_limit").or(vrrp.min_hop_limit);
+    }
+
+    /// The multicast groups, by family.
+    fn multicast(&mut self, node: &Node, vrrp: &mut Vrrp) {
+        let Value::Table(table) = &node.value else {
+            return self.wrong_type(node, "multicast", "a table, as in { ipv4 = \"224.0.0.18\" }");
+        };
+        self.unknown(table, Place::Multicast, &[]);
+        for (key, example) in [("ipv4", "224.0.0.18"), ("ipv6", "ff02::12")] {
+            let Some(entry) = table.entries.get(key) else { continue };
+            let Some(group) = self.ip(&entry.node, key) else { continue };
+            match group {
+                IpAddr::V4(group) if key == "ipv4" && group.is_multicast() => {
+                    vrrp.multicast_v4 = Some(group);
+                }
+                IpAddr::V6(group) if key == "ipv6" && group.is_multicast() => {
+                    vrrp.multicast_v6 = Some(group);
+                }
+                _ => {
+                    let text = format!("{group} is no multicast group of {key}, such as {example}");
+                    self.wrong(entry.node.at, text);
+                }
+            }
         }
     }
 }

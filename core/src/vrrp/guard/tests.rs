@@ -47,7 +47,7 @@ fn sent_by(guard: &mut Guard, version: vrrp::Version, at: Stamp) -> Vec<u8> {
 
 fn context() -> Context {
     let (source, destination) = (from(1), vrrp::GROUP_V4.into());
-    Context { family: Family::V4, source, destination, hop_limit: 255, unicast: false }
+    Context { family: Family::V4, source, destination, hop_limit: 255, hop_limit_min: 255 }
 }
 
 fn opened_by(guard: &mut Guard, packet: &[u8]) -> Result<Advert, Refused> {
@@ -86,20 +86,39 @@ fn a_header_is_taken_once_and_whoever_takes_over_goes_on_with_its_numbers() {
     let mut active = Guard::new(method.clone(), now());
     let mut standby = Guard::new(method.clone(), Stamp(0));
     let first = sent_by(&mut active, vrrp::Version::V2, now());
-    let (heard, dialect) = standby.open_header(&first, false).unwrap();
+    let (heard, dialect) = standby.open_header(&first, 255).unwrap();
     assert_eq!((heard.priority, dialect), (100, vrrp::Dialect::Plain));
-    assert_eq!(standby.open_header(&first, false).err(), Some(Refused::Auth(Reject::Replay)));
+    assert_eq!(standby.open_header(&first, 255).err(), Some(Refused::Auth(Reject::Replay)));
     // The standby's own counter stood at 0: it goes on behind what it has heard.
     let next = sent_by(&mut standby, vrrp::Version::V2, now());
-    assert!(active.open_header(&next, false).is_ok());
+    assert!(active.open_header(&next, 255).is_ok());
     let plain = sent_by(&mut Guard::default(), vrrp::Version::V2, now());
     assert_eq!(opened_by(&mut standby, &plain), why(Reject::Type));
     let mut other = Guard::new(Method::Header(password(b"secret13")), now());
     let foreign = sent_by(&mut other, vrrp::Version::V2, now());
-    assert_eq!(active.open_header(&foreign, false).err(), Some(Refused::Auth(Reject::Failed)));
-    assert_eq!(active.open_header(&foreign[..30], false).err(), Some(Refused::Auth(Reject::Form)));
+    assert_eq!(active.open_header(&foreign, 255).err(), Some(Refused::Auth(Reject::Failed)));
+    assert_eq!(active.open_header(&foreign[..30], 255).err(), Some(Refused::Auth(Reject::Form)));
     let mut none = Guard::default();
-    assert_eq!(none.open_header(&next, false).err(), Some(Refused::Auth(Reject::Type)));
+    assert_eq!(none.open_header(&next, 255).err(), Some(Refused::Auth(Reject::Type)));
+}
+
+#[test]
+fn a_whole_packet_to_one_router_has_the_hop_limit_that_was_set_and_one_to_the_group_has_not() {
+    let mut guard = Guard::new(Method::Header(password(b"secret12")), now());
+    guard.set_hop_limit(64);
+    for (destination, ttl) in [(from(2), 64), (vrrp::GROUP_V4.into(), 255)] {
+        let (mut packet, mut will) = (Vec::new(), Vec::new());
+        let advert = advert(vrrp::Version::V2, 100);
+        let ends = (from(1), destination);
+        guard.seal(&advert, ends, Dialect::Plain, now(), &mut packet).unwrap();
+        guard.seal_will(&advert, ends, Dialect::Plain, now(), &mut will).unwrap();
+        assert_eq!((packet[8], will[8]), (ttl, ttl));
+        for (hop_limit_min, is_heard) in [(ttl, true), (65, ttl == 255)] {
+            let mut other = Guard::new(Method::Header(password(b"secret12")), now());
+            let heard = other.open_header(&packet, hop_limit_min);
+            assert_eq!(heard.is_ok(), is_heard, "{hop_limit_min}");
+        }
+    }
 }
 
 #[test]
@@ -171,7 +190,7 @@ fn a_trailer_over_ipv6_is_under_the_checksum_and_is_taken_without_too() {
     let addresses = vec!["fe80::51:1".parse().unwrap()];
     let advert = Advert { addresses, ..advert(vrrp::Version::V3, 100) };
     let context =
-        Context { family: Family::V6, source, destination, hop_limit: 255, unicast: false };
+        Context { family: Family::V6, source, destination, hop_limit: 255, hop_limit_min: 255 };
     let mut packet = Vec::new();
     let ends = (source, destination);
     let mut sender = Guard::new(enforced(), now());
@@ -198,7 +217,7 @@ fn a_will_is_behind_all_that_was_sent_and_the_next_process_goes_on_behind_it() {
         dying.seal_will(&resignation, addresses, Dialect::Plain, now(), &mut will).unwrap();
         let mut standby = Guard::new(method.clone(), Stamp(0));
         let mut take = |packet: &[u8]| match standby.is_header() {
-            true => standby.open_header(packet, false).map(|(advert, _)| advert.priority),
+            true => standby.open_header(packet, 255).map(|(advert, _)| advert.priority),
             false => opened_by(&mut standby, packet).map(|advert| advert.priority),
         };
         let mut sent = 0;

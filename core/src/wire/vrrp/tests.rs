@@ -7,13 +7,13 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 const MULTICAST: IpAddr = IpAddr::V4(GROUP_V4);
 
 fn to(destination: IpAddr) -> Context {
-    let unicast = !destination.is_multicast();
+    let hop_limit_min = if destination.is_multicast() { HOP_LIMIT } else { 0 };
     let family = Family::of(destination);
     let source = match family {
         Family::V4 => SOURCE,
         Family::V6 => "fe80::a".parse().unwrap(),
     };
-    Context { family, source, destination, hop_limit: 255, unicast }
+    Context { family, source, destination, hop_limit: 255, hop_limit_min }
 }
 
 fn advert(version: Version, priority: u8, auth: Auth) -> Advert {
@@ -85,8 +85,9 @@ fn the_vectors_are_read_and_written() {
     for vector in vectors("vrrp.txt") {
         let [name, from, to, dialect, packet] = vector.as_slice() else { panic!("{vector:?}") };
         let (source, destination): (IpAddr, IpAddr) = (from.parse().unwrap(), to.parse().unwrap());
-        let (family, unicast) = (Family::of(source), !destination.is_multicast());
-        let context = Context { family, source, destination, hop_limit: 255, unicast };
+        let hop_limit_min = if destination.is_multicast() { HOP_LIMIT } else { 0 };
+        let family = Family::of(source);
+        let context = Context { family, source, destination, hop_limit: 255, hop_limit_min };
         let packet = hex(packet);
         let (advert, spoken) = decode(&packet, &context).unwrap();
         assert_eq!(format!("{spoken:?}"), *dialect, "{name}");
@@ -139,10 +140,14 @@ fn changed_v2(auth: u8) -> Result<(Advert, Dialect), Reject> {
 }
 
 #[test]
-fn unicast_may_have_crossed_routers() {
+fn unicast_may_have_crossed_as_many_routers_as_its_operator_says() {
     let packet = hex("3133c8020064fd16 c0000264 c0000265");
     let context = Context { hop_limit: 3, ..to(PEER) };
     assert!(decode(&packet, &context).is_ok());
+    for (hop_limit_min, expected) in [(3, Ok(200)), (4, Err(Reject::HopLimit))] {
+        let told = decode(&packet, &Context { hop_limit_min, ..context });
+        assert_eq!(told.map(|(advert, _)| advert.priority), expected, "{hop_limit_min}");
+    }
 }
 
 #[test]
