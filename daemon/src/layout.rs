@@ -398,6 +398,30 @@ mod tests {
     }
 
     #[test]
+    fn the_owner_accepts_whatever_the_file_says_and_others_do_as_it_says() {
+        let file = |group: &str, router: &str| {
+            layout(&format!(
+                "[cluster]\nname = \"edge\"\n[node.gw1]\n[node.old]\nforeign = true\n\
+                 [group.g]\n{group}\n[group.g.router.lan]\ninterface = \"lan\"\nvrid = 51\n{router}\n\
+                 addresses = [\"10.91.0.1/24\", {{ address = \"10.92.0.1/24\", interface = \"wan\" }}]"
+            ))
+        };
+        for (group, router, accepts, priority) in [
+            ("", "", true, 100),
+            ("accept = false", "", false, 100),
+            ("accept = false", "accept = true", true, 100),
+            ("", "accept = false", false, 100),
+            ("owner = \"gw1\"", "accept = false", true, 255),
+            ("owner = \"old\"", "accept = false", false, 100),
+        ] {
+            let layout = file(group, router);
+            let all: Vec<bool> = layout.groups[0].routers.iter().map(|it| it.accept).collect();
+            assert_eq!(all, [accepts; 2], "{group} {router}");
+            assert_eq!(layout.core.groups[0].priorities[0].map(Priority::get), Some(priority));
+        }
+    }
+
+    #[test]
     fn addresses_on_another_interface_are_a_router_beside_that_is_advertised_by_the_first() {
         let layout = layout(
             r#"

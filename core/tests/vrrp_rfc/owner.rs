@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use evergate_core::config::{Conduct, Failback};
+use evergate_core::effect::Note;
 use evergate_core::heartbeat::Role;
 
 use super::router::{NANOSECOND, OTHER, Router, SECOND, Setup, claims_after};
@@ -50,6 +51,9 @@ fn nobody_of_lower_priority_makes_it_give_way() {
             router.hears(priority, HIGHER);
             assert_eq!(router.role(), Role::Active, "{priority}");
             assert_eq!(router.adverts(), [(Duration::ZERO, 255)], "it is answered");
+            let told =
+                router.notes.iter().any(|note| matches!(note, Note::Conflict { kept: true, .. }));
+            assert_eq!(told, priority == 1, "once and not with every advert");
         }
         router.hears(255, OTHER);
         assert_eq!(router.role(), Role::Active, "the address decides between two owners");

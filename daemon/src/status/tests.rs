@@ -94,6 +94,31 @@ fn adverts_that_nobody_understands_and_adverts_without_a_source_are_blockers_for
 }
 
 #[test]
+fn a_node_that_waits_after_its_start_says_so_and_is_not_ready() {
+    let mut late = config(1);
+    late.groups[0].conduct.start_delay = 30_000 * MS;
+    let mut world = World::start(vec![config(0), late]);
+    world.run(10_000 * MS);
+    let status = of(&world, 1);
+    assert_eq!((status.verdict.clone(), status.ready), (Verdict::Degraded, Some(false)));
+    assert!(text(&status, "start-delay").contains("20 s"), "{:?}", status.blockers);
+    assert_eq!(codes(&of(&world, 0)), ["no-standby", "peer-not-ready"]);
+    world.run(21_000 * MS);
+    assert_eq!(of(&world, 1).verdict, Verdict::Ready);
+}
+
+#[test]
+fn packets_that_cannot_be_refused_are_a_blocker_of_the_groups_that_refuse_them() {
+    let mut world = World::settled();
+    world.facts[0].accept_failure = Some("no such protocol".into());
+    assert_eq!(of(&world, 0).verdict, Verdict::Ready, "nobody wants it");
+    world.facts[0].unaccepted.insert((GATEWAY, evergate_core::ident::RouterId(0)));
+    let status = of(&world, 0);
+    assert_eq!(status.verdict, Verdict::Degraded);
+    assert!(text(&status, "accept-on").contains("no such protocol"), "{:?}", status.blockers);
+}
+
+#[test]
 fn a_silent_path_is_named_with_its_likely_cause() {
     let mut world = World::settled();
     world.cut.push(PathId(2));

@@ -50,14 +50,14 @@ pub const SCENARIOS: &[Scenario] = &[
         test: leaves_nothing,
     },
     Scenario {
-        name: "foreign-owner",
+        name: "owner-beside-keepalived",
         shows: "keepalived with priority 255 takes the addresses, and ours with 255 takes them from it",
         needs: Needs::Peer,
         long: false,
         test: owners,
     },
     Scenario {
-        name: "foreign-other-group",
+        name: "transports-beside-keepalived",
         shows: "ours and keepalived agree on another multicast group, and on unicast with a smaller TTL",
         needs: Needs::Peer,
         long: false,
