@@ -161,6 +161,9 @@ fn quirks_are_kept_and_told() {
     assert_eq!(why(&all, 29, "state Master").0, Fate::Unsupported);
     assert!(why(&all, 13, "state BACKUP").1.contains("MASTER on line 12"));
     assert!(why(&all, 1, "//").1.contains("not known"));
+    let ttl = all.findings.iter().find(|found| found.text == "unicast_ttl 64").expect("it is told");
+    assert!(ttl.why.contains("without peers"), "{}", ttl.why);
+    assert!(!all.toml.contains("hop_limit"), "{}", all.toml);
 }
 
 #[test]

@@ -23,7 +23,8 @@ pub struct Vrrp {
     pub down_after: Choice<u8>,
     pub answer_lower: Choice<bool>,
     pub advert_before_yield: Choice<bool>,
-    pub hop_limit: Choice<u8>,
+    /// None where adverts are multicast.
+    pub hop_limit: Choice<Option<u8>>,
     pub min_hop_limit: Choice<Option<u8>>,
     pub multicast: Choice<Option<IpAddr>>,
     pub auth: Choice<Auth>,
@@ -82,7 +83,7 @@ impl<'t> Translator<'_, 't, '_> {
             down_after,
             answer_lower: Choice { value: !lower.value, by: lower.by },
             advert_before_yield: higher,
-            hop_limit: Choice::of(&instance.unicast_ttl, &None, 255),
+            hop_limit: self.hop_limit(instance, is_strict),
             min_hop_limit: self.min_hop_limit(instance),
             multicast: self.group_address(instance, is_ipv6),
             auth,
@@ -124,6 +125,17 @@ impl<'t> Translator<'_, 't, '_> {
             }
         }
         advert
+    }
+
+    /// The hop limit of what goes to peers; there are none in strict mode.
+    fn hop_limit(&mut self, instance: &Instance<'t>, is_strict: bool) -> Choice<Option<u8>> {
+        let is_unicast = instance.peers.as_ref().is_some_and(|peers| !peers.value.is_empty());
+        if !is_unicast || is_strict {
+            self.exactly(&instance.unicast_ttl, "without peers it does nothing, there too");
+            return Choice::silent(None);
+        }
+        let Choice { value, by } = Choice::of(&instance.unicast_ttl, &None, 255);
+        Choice { value: Some(value), by }
     }
 
     /// The smallest hop count that any peer may have.
@@ -198,8 +210,10 @@ impl<'t> Translator<'_, 't, '_> {
     }
 
     fn own_vrrp(&mut self, routers: &[&Vrrp], table: &mut GroupVrrp) {
-        let hop = self.agreed(&each(routers, |one| &one.hop_limit), "hop_limit");
-        let least = self.agreed(&each(routers, |one| &one.min_hop_limit), "min_hop_limit");
+        let unicast: Vec<&Vrrp> =
+            routers.iter().copied().filter(|one| one.hop_limit.value.is_some()).collect();
+        let hop = self.agreed(&each(&unicast, |one| &one.hop_limit), "hop_limit").flatten();
+        let least = self.agreed(&each(&unicast, |one| &one.min_hop_limit), "min_hop_limit");
         if let Some(hop) = hop.filter(|hop| *hop != 255) {
             table.own.push(("hop_limit", i64::from(hop).into()));
         }
