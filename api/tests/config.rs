@@ -387,6 +387,22 @@ fn the_plan_names_what_changes_and_what_does_not() {
 }
 
 #[test]
+fn a_router_with_another_name_is_no_other_router() {
+    let old = config(EDGE);
+    let renamed = edge_with("router.lan]", "router.inside]");
+    let plan = diff(&old, &config(&renamed));
+    assert_eq!(plan.changes, ["group gateway: router lan is named inside from now on"]);
+    let text = renamed.replace("[\"10.91.0.1/24\"]", "[\"10.91.0.1/24\", \"10.91.0.9/24\"]");
+    let plan = diff(&old, &config(&text));
+    assert_eq!(plan.changes[1..], ["router gateway/inside: add 10.91.0.9/24"]);
+    let text = renamed.replace("10.91.0.1/24", "10.91.0.9/24");
+    let plan = diff(&old, &config(&text));
+    let other =
+        ["remove group gateway: router lan", "add group gateway: router inside"].map(str::to_owned);
+    assert_eq!(plan.changes, other, "with nothing in common it is another one");
+}
+
+#[test]
 fn authentication_has_its_files_and_defaults() {
     let with = |auth: &str| {
         let vrrp = format!("[vrrp]\nversion = 2\nadvert = \"2s\"\nauth = {auth}\n[replicate]");

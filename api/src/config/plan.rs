@@ -1,5 +1,7 @@
 //! What a reload would change, by name, in sentences.
 
+mod routers;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -205,10 +207,7 @@ impl Plan {
         self.vrrp(&what, &old.vrrp, &new.vrrp);
         self.listed(&what, &old.routes, &new.routes);
         self.listed(&what, &old.rules, &new.rules);
-        let kind = format!("{what}: router");
-        self.named(&kind, &old.routers, &new.routers, |plan, router, old, new| {
-            plan.router(&format!("router {name}/{router}"), old, new);
-        });
+        self.routers(name, old, new);
     }
 
     /// Compares routes or rules, which have no names: what they say stands for them.
