@@ -36,6 +36,16 @@ fn instances_beyond_the_limit_are_left_out_and_told() {
 }
 
 #[test]
+fn an_instance_that_advertises_nothing_is_left_out_and_told() {
+    let text = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\n\
+                virtual_ipaddress_excluded {\n10.0.0.1/24\n}\n}\n";
+    let all = imported(text.to_owned());
+    assert!(!all.toml.contains("[group."), "{}", all.toml);
+    let address = all.of(Fate::Unsupported).find(|found| found.text == "10.0.0.1/24");
+    assert!(address.is_some_and(|found| found.why.contains("advertises no address")));
+}
+
+#[test]
 fn names_that_become_the_same_do_not_make_it_slow() {
     let mut text = String::new();
     for number in 0..limits::CHECKS_MAX {

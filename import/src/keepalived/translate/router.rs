@@ -14,6 +14,7 @@ use crate::toml::Value;
 const ANNOUNCE_REPEAT_MAX: u32 = evergate_api::config::model::ANNOUNCE_REPEAT_MAX as u32;
 
 const NO_ADDRESSES: &str = "it has no addresses, and a router needs one";
+const NONE_ADVERTISED: &str = "it advertises no address, and an advert lists one at least";
 
 /// An instance, translated.
 pub struct Router<'m, 't> {
@@ -41,7 +42,8 @@ impl<'m, 't> Translator<'m, 't, '_> {
         };
         let addresses = self.own_addresses(instance, is_ipv6, &interface);
         if addresses.is_empty() {
-            return self.left_out(instance, NO_ADDRESSES);
+            let none = instance.excluded.is_empty();
+            return self.left_out(instance, if none { NO_ADDRESSES } else { NONE_ADVERTISED });
         }
         self.exactly(&instance.interface, "interface");
         self.exactly(&instance.vrid, "vrid");
@@ -117,6 +119,10 @@ impl<'m, 't> Translator<'m, 't, '_> {
                 let why = "not of the instance's family: keepalived passes over the line";
                 self.note(address.by, Fate::Unsupported, why);
             }
+        }
+        if values.is_empty() {
+            // Adverts list one address at least, and the excluded ones are not listed.
+            return values;
         }
         for address in instance.excluded.iter().filter(|one| one.address.is_ipv6() == is_ipv6) {
             values.extend(self.address(address, interface, false, values.len()));
