@@ -13,10 +13,11 @@
 pub mod choice;
 pub mod dice;
 pub mod laws;
+pub mod mixer;
 pub mod planted;
 pub mod replication;
 pub mod report;
 pub mod setup;
-mod threads;
+pub mod threads;
 pub mod walk;
 pub mod world;

@@ -21,13 +21,19 @@ pub const LATENESS_WINDOW: Duration = Duration::from_secs(30);
 /// first of the steps 1, 2, 4, 8 ... times three heartbeats that leaves room for three such
 /// latenesses. Steps, so that it does not follow every twitch; at most [`DEAD_MAX`].
 pub fn dead_time(interval: Duration, lateness: Duration) -> Duration {
-    let base = interval.saturating_mul(HEARTBEATS_MISSED).max(DEAD_MIN);
-    let wanted = lateness.saturating_mul(HEARTBEATS_MISSED);
+    // In nanoseconds: this is asked for each fact and each peer, and sums of `Duration` divide.
+    let missed = |span: Duration| nanos(span).saturating_mul(u64::from(HEARTBEATS_MISSED));
+    let (base, wanted, max) =
+        (missed(interval).max(nanos(DEAD_MIN)), missed(lateness), nanos(DEAD_MAX));
     let mut step = base;
-    while step < wanted && step < DEAD_MAX {
+    while step < wanted && step < max {
         step *= 2;
     }
-    step.min(DEAD_MAX.max(base))
+    Duration::from_nanos(step.min(max.max(base)))
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The worst lateness of the last one to two [`LATENESS_WINDOW`]s.

@@ -10,6 +10,7 @@ use evergate_core::Instant;
 use serde::Serialize;
 use serde::ser::{self, Serializer};
 
+use crate::mixer::Mixer;
 use crate::world::World;
 
 /// Fields that are only for people, or constant, or whose value is arbitrary, or whose effect does not
@@ -67,8 +68,7 @@ const SECOND: i64 = 1_000_000_000;
 /// probability of 2^-128.
 pub fn fingerprint(world: &World) -> u128 {
     let mut canon = Canon {
-        low: 0x243f_6a88_85a3_08d3,
-        high: 0x1319_8a2e_0370_7344,
+        mixer: Mixer::default(),
         now: world.now,
         world,
         key: "",
@@ -83,12 +83,11 @@ pub fn fingerprint(world: &World) -> u128 {
     canon.key = "disturbed";
     let all = done && world.disturbed.serialize(&mut canon).is_ok();
     assert!(all, "hashing cannot fail");
-    u128::from(canon.high) << 64 | u128::from(canon.low)
+    canon.mixer.whole()
 }
 
 struct Canon<'a> {
-    low: u64,
-    high: u64,
+    mixer: Mixer,
     now: Instant,
     world: &'a World,
     /// The field that is being written.
@@ -103,10 +102,7 @@ struct Canon<'a> {
 
 impl Canon<'_> {
     fn put(&mut self, word: u64) {
-        self.low = (self.low ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        self.high = (self.high.rotate_left(17) ^ word).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
-        self.high ^= self.high >> 31;
-        self.low ^= self.low >> 32;
+        self.mixer.put(word);
     }
 
     fn moment(&mut self, at: Instant) {

@@ -3,12 +3,11 @@
 
 mod small;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 pub use small::{Budgets, Choice, Small};
 
 use super::planted::Defect;
 use super::{Law, Violation};
+use crate::mixer::Mixer;
 
 /// What came of a walk.
 #[derive(Clone, Debug)]
@@ -97,13 +96,9 @@ pub fn tell(nodes: usize, budgets: &Budgets, way: &[Choice]) -> Vec<String> {
     small.world.journal.unwrap_or_default()
 }
 
-/// A name of a state: equal states have the same one, others differ but for one in 2^64 or so.
+/// A name of a state: equal states have the same one.
 fn fingerprint(small: &Small) -> u128 {
-    let half = |seed: u64| {
-        let mut hasher = DefaultHasher::new();
-        seed.hash(&mut hasher);
-        small.hash_state(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    half(1) << 64 | half(2)
+    let mut mixer = Mixer::default();
+    small.hash_state(&mut mixer);
+    mixer.whole()
 }
