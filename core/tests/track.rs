@@ -79,6 +79,32 @@ fn a_failure_that_is_tracked_as_a_fault_moves_the_group_and_its_end_brings_it_ba
 }
 
 #[test]
+fn of_two_reasons_for_a_fault_one_that_ends_leaves_the_fault() {
+    let other = CheckId(1);
+    let mut pair = Pair::with(tracking(Source::Told, None).map(|mut config| {
+        config.checks.push(check("uplink", Source::Told));
+        config.groups[0].track.push(Tracked { check: other, weight: None });
+        config
+    }));
+    for (node, check) in [(0, WEB), (0, other), (1, WEB), (1, other)] {
+        pair.feed(node, Input::Checked { check, reading: Reading::Pass });
+    }
+    pair.run(3000 * MS + SETTLED_AFTER);
+    assert_eq!(pair.roles(), [Role::Active, Role::Standby]);
+    let tell = |pair: &mut Pair, check, reading| pair.feed(0, Input::Checked { check, reading });
+    tell(&mut pair, WEB, Reading::Fail);
+    tell(&mut pair, other, Reading::Fail);
+    pair.run(20 * MS);
+    assert_eq!(pair.roles(), [Role::Fault, Role::Active]);
+    tell(&mut pair, WEB, Reading::Pass);
+    pair.run(5000 * MS);
+    assert_eq!(pair.roles(), [Role::Fault, Role::Active], "the other reason is still there");
+    tell(&mut pair, other, Reading::Pass);
+    pair.run(5000 * MS);
+    assert_eq!(pair.roles(), [Role::Active, Role::Standby]);
+}
+
+#[test]
 fn a_standby_that_fails_moves_nothing_and_does_not_take_over() {
     let mut pair = settled(Source::Told, None);
     told(&mut pair, 1, Reading::Fail);

@@ -9,7 +9,7 @@ mod list;
 mod names;
 
 use list::{OBJECTS, Object, Requirement, objects, read, requirements};
-use names::{resolve, runs};
+use names::{exists, resolve, runs};
 
 /// The lists of requirements, in the order of the document.
 const RFCS: [&str; 3] = ["9568", "3768", "2338"];
@@ -19,6 +19,8 @@ const STATUSES: [&str; 4] = ["kernel", "not-applicable", "not-built", "deviation
 /// The longest sentence: an entry says one thing.
 const TEXT_BYTES_MAX: usize = 240;
 const DOCUMENT: &str = "docs/conformance.md";
+/// The page with tests and scenarios in the last column of its tables.
+const PAINS: &str = "docs/keepalived-pains.md";
 
 #[test]
 fn every_requirement_is_well_formed_and_its_tests_exist_and_run() {
@@ -95,6 +97,24 @@ fn the_document_has_the_counts_of_the_files_and_names_what_is_missing() {
         }
     }
     assert!(problems.is_empty(), "\n{DOCUMENT}:\n{}", problems.join("\n"));
+}
+
+#[test]
+fn the_page_for_users_of_keepalived_names_tests_that_exist() {
+    let page = read(PAINS);
+    let rows = page.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---"));
+    let (mut problems, mut count) = (Vec::new(), 0);
+    for shown in rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next()) {
+        for name in shown.split('`').skip(1).step_by(2) {
+            count += 1;
+            if !(resolve(name).is_ok() || exists(name)) {
+                problems.push(name);
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{PAINS} names what is not there: {problems:#?}");
+    assert!(count > 50, "{count} names");
+    assert!(!exists("no_test_has_this_name_but_for_this_line_here"));
 }
 
 #[test]

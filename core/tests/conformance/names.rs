@@ -57,6 +57,28 @@ pub fn runs(source: &str, indent: &str, test: &str) -> bool {
     attributes.contains(&"#[test]") && !attributes.iter().any(|line| line.contains("ignore"))
 }
 
+/// Whether a test of this name is anywhere in the sources; without its place, as pages for people name it.
+pub fn exists(name: &str) -> bool {
+    let crates = ["api", "cli", "core", "daemon", "fuzz", "import", "lab", "sim"];
+    let mut open: Vec<PathBuf> = crates.iter().map(|name| root().join(name)).collect();
+    // As a function, or as a row of a table of cases.
+    let forms = [format!("fn {name}()"), format!("(\"{name}\",")];
+    while let Some(directory) = open.pop() {
+        let entries = std::fs::read_dir(&directory).expect("a directory of sources");
+        for path in entries.map(|entry| entry.expect("an entry of it").path()) {
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source");
+                if forms.iter().any(|form| text.contains(form.as_str())) {
+                    return true;
+                }
+            }
+        }
+    }
+    false
+}
+
 fn scenarios() -> Vec<PathBuf> {
     let directory = root().join("lab/src/scenario");
     let entries = std::fs::read_dir(directory).expect("the scenarios of the lab");
