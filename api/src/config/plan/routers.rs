@@ -13,7 +13,7 @@ impl Plan {
             let what = format!("router {group}/{after}");
             self.router(&what, &old.routers[*before], &new.routers[*after]);
         }
-        let rest = |all: &BTreeMap<String, Router>, names: Vec<&str>| {
+        let rest = |all: &BTreeMap<String, Box<Router>>, names: Vec<&str>| {
             let others = all.iter().filter(|(name, _)| !names.contains(&name.as_str()));
             others.map(|(name, router)| (name.clone(), router.clone())).collect()
         };
@@ -29,12 +29,12 @@ impl Plan {
 /// Routers that are there under another name: on the same interface, with an address in common. The kernel knows no names
 /// of routers, so what they have in common stays, and the plan has to say what does not.
 fn renamed<'r>(
-    old: &'r BTreeMap<String, Router>,
-    new: &'r BTreeMap<String, Router>,
+    old: &'r BTreeMap<String, Box<Router>>,
+    new: &'r BTreeMap<String, Box<Router>>,
 ) -> Vec<(&'r str, &'r str)> {
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for (before, gone) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
-        let is_it = |(_, come): &(&String, &Router)| {
+        let is_it = |(_, come): &(&String, &Box<Router>)| {
             let shares = |one| come.addresses.iter().any(|other| other.is_same(one));
             come.interface == gone.interface && gone.addresses.iter().any(shares)
         };
