@@ -34,13 +34,13 @@ fn renamed<'r>(
 ) -> Vec<(&'r str, &'r str)> {
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for (before, gone) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
-        let is_it = |(_, come): &(&String, &Box<Router>)| {
+        let is_it = |come: &Router| {
             let shares = |one| come.addresses.iter().any(|other| other.is_same(one));
             come.interface == gone.interface && gone.addresses.iter().any(shares)
         };
         let is_free =
             |name: &str| !old.contains_key(name) && pairs.iter().all(|(_, taken)| *taken != name);
-        let found = new.iter().filter(|(name, _)| is_free(name)).find(is_it);
+        let found = new.iter().filter(|(name, _)| is_free(name)).find(|(_, come)| is_it(come));
         pairs.extend(found.map(|(after, _)| (before.as_str(), after.as_str())));
     }
     pairs
