@@ -132,10 +132,8 @@ mod tests {
         drop(heir);
         // A test beside this one may be starting a program: until it is executed, the child has the
         // descriptor too.
-        assert!((0..100).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            SocketLock::take(&socket, 1).is_ok()
-        }));
+        let pause = || std::thread::park_timeout(std::time::Duration::from_millis(20));
+        assert!((0..100).any(|_| SocketLock::take(&socket, 1).map_err(|_| pause()).is_ok()));
         std::fs::remove_file(SocketLock::path_of(&socket)).unwrap();
     }
 
