@@ -12,7 +12,7 @@ use crate::arguments::{Arguments, Instead};
 use crate::checks;
 use crate::cold;
 use crate::control::{CALLS_MAX, Server};
-use crate::drive::{self, Drive, Equipment, instant_now, wanted_ways};
+use crate::drive::{self, Drive, Equipment, instant_now};
 use crate::facts::Facts;
 use crate::guardian::{EnterError, Inherited, enter_core};
 use crate::kernel::addresses::AddressSpec;
@@ -228,7 +228,7 @@ fn sweep_ways(kernel: &mut Kernel, layout: &Layout, adopted: &[String], links: &
     let groups = layout.core.groups.iter().zip(&layout.groups);
     let others = groups.filter(|(group, _)| !adopted.contains(&group.name));
     let left: Vec<Way> = others
-        .flat_map(|(_, layout)| wanted_ways(layout, &index))
+        .flat_map(|(_, layout)| layout.wanted_ways(&index))
         .map(|wanted| wanted.way)
         .collect();
     if left.is_empty() {

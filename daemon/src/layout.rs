@@ -4,6 +4,7 @@
 //! interfaces, sources and announcements stays here, under the same indices.
 
 mod routers;
+mod ways;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -22,6 +23,8 @@ use crate::kernel::addresses::Attributes;
 use crate::checks::Order;
 
 use crate::kernel::virtual_links::VirtualLink;
+use crate::kernel_thread::WantedWay;
+pub use ways::RouteLayout;
 
 /// One node's view of a configuration.
 #[derive(Clone, Debug)]
@@ -59,16 +62,7 @@ pub struct GroupLayout {
     /// Routes that come with the addresses.
     pub routes: Vec<RouteLayout>,
     /// Rules that come with the addresses.
-    pub rules: Vec<file::Rule>,
-}
-
-/// A route of the file, with the interface of each of its ways on this node.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RouteLayout {
-    /// The route.
-    pub route: file::Route,
-    /// By way; none where the kernel finds it.
-    pub interfaces: Vec<Option<InterfaceId>>,
+    pub rules: Vec<WantedWay>,
 }
 
 /// What a router needs on the wire.
@@ -354,7 +348,7 @@ impl Build<'_> {
         };
         let routes =
             group.routes.iter().filter(|_| member).map(|route| self.route(route)).collect();
-        let rules = if member { group.rules.clone() } else { Vec::new() };
+        let rules = group.rules.iter().filter(|_| member).map(ways::rule).collect();
         (core, GroupLayout { checksum: group.vrrp.checksum, routers: layouts, routes, rules })
     }
 }

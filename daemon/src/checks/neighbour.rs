@@ -36,7 +36,7 @@ fn ask(address: IpAddr, interface: Option<&str>, within: Duration) -> Result<See
     let ears = Ears::open(address, &interface)?;
     let mouth = FrameSocket::open(&interface).map_err(|error| error.to_string())?;
     for _ in 0..QUESTIONS {
-        question(&mouth, mac, address)?;
+        mouth.probe(mac, address).map_err(|error| error.to_string())?;
         if ears.hear(address, within / QUESTIONS)? {
             return Ok(pass("it answers"));
         }
@@ -71,18 +71,6 @@ fn route(kernel: &mut Kernel, address: IpAddr) -> Result<u32, String> {
     let addresses = kernel.addresses().map_err(|error| error.to_string())?;
     let found = addresses.iter().find(|record| record.address == own);
     found.map(|record| record.ifindex).ok_or_else(|| "there is no route to it".to_owned())
-}
-
-fn question(mouth: &FrameSocket, mac: Mac, address: IpAddr) -> Result<(), String> {
-    let sent = match address {
-        IpAddr::V4(address) => mouth.send(&arp::Arp::probe(mac, address).broadcast()),
-        IpAddr::V6(address) => {
-            let group = ndp::solicited_node(address);
-            let source = std::net::Ipv6Addr::UNSPECIFIED;
-            mouth.send_icmpv6(mac.0, source, group, &ndp::probe(address))
-        }
-    };
-    sent.map_err(|error| error.to_string())
 }
 
 enum Ears {

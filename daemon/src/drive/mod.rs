@@ -67,7 +67,7 @@ use crate::sys::ready::{Bell, Poller, Ready, Timer};
 use guards::Guards;
 use neighbours::Neighbours;
 use ports::Port;
-pub use ways::{WaysState, wanted_ways};
+pub use ways::WaysState;
 
 const TOKEN_TIMER: u64 = 0;
 const TOKEN_BELL: u64 = 1;

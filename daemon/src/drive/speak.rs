@@ -310,16 +310,9 @@ impl Drive {
     fn probe_address(&self, interface: InterfaceId, address: IpAddr) {
         let port = &self.ports[interface.index()];
         let frames = port.sockets.as_ref().and_then(|sockets| sockets.frames.as_ref());
-        let (Some(Mac(mac)), Some(frames)) = (port.mac(), frames) else { return };
+        let (Some(mac), Some(frames)) = (port.mac(), frames) else { return };
         // A probe that is lost is sent again soon; the test judges by answers alone.
-        let _ = match address {
-            IpAddr::V4(address) => frames.send(&arp::Arp::probe(Mac(mac), address).broadcast()),
-            IpAddr::V6(address) => {
-                let source = std::net::Ipv6Addr::UNSPECIFIED;
-                let group = ndp::solicited_node(address);
-                frames.send_icmpv6(mac, source, group, &ndp::probe(address))
-            }
-        };
+        let _ = frames.probe(mac, address);
     }
 
     /// Keeps the phases of a takeover until its last one, the announcement, is done.

@@ -1,8 +1,10 @@
 //! Whole Ethernet frames: gratuitous ARP, unsolicited neighbour advertisements, and probes.
 
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
+use evergate_core::ident::Mac;
+use evergate_core::wire::{arp, ndp};
 use socket2::{Domain, Socket, Type};
 
 use super::Interface;
@@ -52,6 +54,17 @@ impl FrameSocket {
         let to = RawAddress::link(self.interface.index, ethertype);
         message::send(&self.socket, frame, Some(&to), None, 0)
             .map_err(|error| SocketError::new("send a frame", &self.interface, &error))
+    }
+
+    /// Asks who has an address, by ARP (RFC 5227 §2.1.1) or neighbour solicitation, in nobody's name.
+    pub fn probe(&self, mac: Mac, address: IpAddr) -> Result<(), SocketError> {
+        match address {
+            IpAddr::V4(address) => self.send(&arp::Arp::probe(mac, address).broadcast()),
+            IpAddr::V6(address) => {
+                let group = ndp::solicited_node(address);
+                self.send_icmpv6(mac.0, Ipv6Addr::UNSPECIFIED, group, &ndp::probe(address))
+            }
+        }
     }
 
     /// Sends an ICMPv6 message (at most [`CONTROL_MESSAGE_MAX`] bytes, checksum included) to a

@@ -11,7 +11,7 @@ use evergate_core::ident::{Family, InterfaceId, Mac, PathId, Vrid};
 use evergate_core::wire::frame::virtual_mac;
 use evergate_core::wire::vrrp;
 
-use super::{AddressLayout, Build, RouteLayout, RouterLayout};
+use super::{AddressLayout, Build, RouterLayout};
 use crate::kernel::addresses::Attributes;
 use crate::kernel::virtual_links::VirtualLink;
 
@@ -34,16 +34,6 @@ pub(super) struct Named<'a> {
 type Views = (core::RouterConfig, RouterLayout);
 
 impl Build<'_> {
-    /// A route with the interfaces of this node.
-    pub(super) fn route(&mut self, route: &file::Route) -> RouteLayout {
-        let mut interfaces = Vec::new();
-        for hop in &route.hops {
-            let name = hop.interface.as_ref().and_then(|interface| interface.get(self.me));
-            interfaces.push(name.map(|name| self.interface(name)));
-        }
-        RouteLayout { route: route.clone(), interfaces }
-    }
-
     /// The routers of the core for one of the file.
     pub(super) fn router(&mut self, named: Named<'_>, paths: &[core::PathConfig]) -> Vec<Views> {
         let router = named.router;
