@@ -46,6 +46,13 @@ fn an_instance_that_advertises_nothing_is_left_out_and_told() {
 }
 
 #[test]
+fn a_user_that_cannot_be_is_not_taken_over() {
+    let all = imported("global_defs {\nscript_user r/24\n}\n".to_owned());
+    let told = all.of(Fate::Unsupported).find(|found| found.text.contains("r/24"));
+    assert!(told.is_some_and(|found| found.why == "no user or group has such a name"));
+}
+
+#[test]
 fn names_that_become_the_same_do_not_make_it_slow() {
     let mut text = String::new();
     for number in 0..limits::CHECKS_MAX {

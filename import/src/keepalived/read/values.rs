@@ -100,6 +100,10 @@ impl Reader<'_> {
             return None;
         }
         let value = owner(&by.words[1..]);
+        if !is_account(&value.user) || !is_account(&value.group) {
+            self.unsupported(by, NO_ACCOUNT);
+            return None;
+        }
         Some(Set { value, by, words: by.words.len().min(3) })
     }
 
@@ -113,6 +117,10 @@ impl Reader<'_> {
             return None;
         };
         let owner = owner(by.words.get(2..).unwrap_or_default());
+        if !is_account(&owner.user) || !is_account(&owner.group) {
+            self.unsupported(by, NO_ACCOUNT);
+            return None;
+        }
         Some(Set { value: Script { line, words, owner }, by, words: by.words.len().min(4) })
     }
 
@@ -127,6 +135,17 @@ impl Reader<'_> {
 }
 
 use super::fates;
+
+/// Why a script is not run as somebody.
+const NO_ACCOUNT: &str = "no user or group has such a name";
+/// The longest name of a user, as `evergate check` takes it.
+const ACCOUNT_BYTES_MAX: usize = 32;
+
+/// Whether it can be a user or a group, or none is named.
+fn is_account(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.$".contains(c);
+    name.len() <= ACCOUNT_BYTES_MAX && name.chars().all(allowed)
+}
 
 fn owner(words: &[String]) -> Owner {
     let word = |at: usize| words.get(at).cloned().unwrap_or_default();
