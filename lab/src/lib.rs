@@ -17,6 +17,7 @@ pub mod conntrack;
 pub mod conntrackd;
 pub mod control;
 pub mod demo;
+pub mod dice;
 pub mod error;
 pub mod fault;
 pub mod figures;

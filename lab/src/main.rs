@@ -78,6 +78,9 @@ enum Verb {
         /// Only list them.
         #[arg(long)]
         list: bool,
+        /// The seed of what goes by chance, as a former run has printed it.
+        #[arg(long)]
+        seed: Option<u64>,
         #[command(flatten)]
         lab: LabArguments,
     },
@@ -225,8 +228,8 @@ fn run(verb: Verb) -> Result<bool> {
                 lab: lab.options(),
             })
         }
-        Verb::Test { names, long, lab, .. } => {
-            scenario::run_all(&TestOptions { names, long, lab: lab.options() })
+        Verb::Test { names, long, seed, lab, .. } => {
+            scenario::run_all(&TestOptions { names, long, seed, lab: lab.options() })
         }
         Verb::Bench { runs, faults, only, json, lab } => {
             let acts = if faults.is_empty() { bench::USUAL_ACTS.to_vec() } else { faults };

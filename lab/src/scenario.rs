@@ -11,6 +11,7 @@ mod interop;
 mod partition;
 mod process;
 mod reload;
+mod reloads;
 mod replay;
 mod replicate_flows;
 mod replicate_loss;
@@ -74,6 +75,7 @@ pub struct Scenario {
 /// What a scenario works with.
 pub struct Bed {
     options: Options,
+    seed: u64,
 }
 
 /// Which scenarios are run.
@@ -83,11 +85,18 @@ pub struct TestOptions {
     pub names: Vec<String>,
     /// The long ones too.
     pub long: bool,
+    /// The seed of scenarios that go by chance; none for another one each time.
+    pub seed: Option<u64>,
     /// How labs are built.
     pub lab: Options,
 }
 
 impl Bed {
+    /// The seed of whatever goes by chance; a second attempt has the same.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// A lab without daemons.
     pub fn lab(&self) -> Result<Lab> {
         Lab::build(self.options.clone())
@@ -125,7 +134,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 25] = [
+    let groups: [&'static [Scenario]; 26] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -140,6 +149,7 @@ pub fn all() -> Vec<&'static Scenario> {
         interop::SCENARIOS,
         bad_input::SCENARIOS,
         reload::SCENARIOS,
+        reloads::SCENARIOS,
         replay::SCENARIOS,
         calm::SCENARIOS,
         stateful::SCENARIOS,
@@ -178,7 +188,8 @@ pub fn run_all(options: &TestOptions) -> Result<bool> {
         let text = format!("no scenario begins with {}; see --list", options.names.join(" or "));
         return Err(LabError::Usage(text));
     }
-    let bed = Bed { options: options.lab.clone() };
+    let bed =
+        Bed { options: options.lab.clone(), seed: options.seed.unwrap_or_else(clock::wall_us) };
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for scenario in chosen {
         let start = clock::now();
