@@ -5,22 +5,26 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BIN := target/release
 
-.PHONY: demo test check check-build lab lab-all bench setup build clean
+.PHONY: demo test check check-build fuzz lab lab-all bench setup build clean
 
 demo: setup build ## two gateways, one power cut, what the client saw
 	$(BIN)/evergate-lab demo
 
-test: setup check lab ## everything that a change must pass; under 40 minutes on two cores
+test: setup check fuzz lab ## everything that a change must pass; under 40 minutes on two cores
 
-check: check-build ## the quick gate: format, lints, docs, unit tests, model, fixtures
+check: check-build ## the quick gate: format, lints, docs, unit tests, model, fixtures, mutants
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
 	$(CARGO) test --workspace --locked --quiet
 	$(BIN)/evergate-sim check
+	$(BIN)/evergate-fuzz check
 
 check-build:
-	$(CARGO) build --release --locked -p evergate-sim
+	$(CARGO) build --release --locked -p evergate-sim -p evergate-fuzz
+
+fuzz: setup ## every decoder and the importers under libFuzzer, ten seconds each
+	$(MAKE) -C fuzz all SECONDS=10
 
 build:
 	$(CARGO) build --release --locked

@@ -26,6 +26,7 @@ pub fn keys(toml: &str) -> String {
 fn is_planned_table(header: &str) -> bool {
     header == "[notify]" || {
         let end = header.trim_end_matches(']').rsplit('.').next().unwrap_or_default();
-        header.starts_with("[group.") && PLANNED.contains(&end)
+        // `[group.NAME.auth]`; a group may have such a name itself.
+        header.starts_with("[group.") && header.split('.').count() > 2 && PLANNED.contains(&end)
     }
 }

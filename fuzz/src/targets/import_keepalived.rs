@@ -1,14 +1,12 @@
 //! Any bytes as a file of keepalived, behind a zero byte as one that it includes: no panic; what is
 //! written is TOML with each key once, and the parser takes what it knows of it; the same bytes give
 //! the same; passwords are not told.
-#![no_main]
 
-#[path = "../../import/tests/today/mod.rs"]
+#[path = "../../../import/tests/today/mod.rs"]
 mod today;
 
 use evergate_api::config::{Sources, parse};
 use evergate_import::keepalived::{Files, Options, import};
-use libfuzzer_sys::fuzz_target;
 
 /// The file `/k/a`, which may include `/k/b`.
 struct Pair<'b>(&'b [u8], &'b [u8]);
@@ -30,7 +28,8 @@ impl Files for Pair<'_> {
 /// A password that no fuzzer writes elsewhere by chance.
 const PASSWORD: &str = "Zq7-Zq7-Zq7-Zq7";
 
-fuzz_target!(|bytes: &[u8]| {
+/// One execution; whether a decoder took the bytes.
+pub fn run(bytes: &[u8]) -> bool {
     let mut parts = bytes.splitn(2, |byte| *byte == 0);
     let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     // A statement with a password is put behind whatever there is.
@@ -45,7 +44,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(imported) => imported,
         Err(error) => {
             assert!(has_word || !error.told("a").contains(PASSWORD));
-            return;
+            return false;
         }
     };
     let outcome = parse(Sources::from_text("edge.toml", &imported.toml));
@@ -59,4 +58,5 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let told = format!("{}{}", imported.report("a"), imported.to_json("a"));
     assert!(has_word || !told.contains(PASSWORD), "{told}");
-});
+    true
+}

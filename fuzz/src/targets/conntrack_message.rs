@@ -1,19 +1,20 @@
 //! Any bytes as a datagram of the table of connections: no panic; a flow that was read, and that
 //! nothing is translated in, is written and read again as far as the kernel takes it; likewise what a
 //! connection expects.
-#![no_main]
 
 use evergate_core::flow::{Flow, FlowKey, Part, State, Zones, status, tcp};
 use evergate_daemon::kernel::conntrack::decode::{News, NewsOf, is_complete, messages};
 use evergate_daemon::kernel::conntrack::encode::{Omit, create, delete, expect, unexpect, update};
 use evergate_daemon::kernel::rtnetlink::encode::Requests;
-use libfuzzer_sys::fuzz_target;
 
 /// The number of every request.
 const SEQUENCE: u32 = 1;
 
-fuzz_target!(|bytes: &[u8]| {
+/// One execution; whether a decoder took the bytes.
+pub fn run(bytes: &[u8]) -> bool {
+    let mut accepted = false;
     for message in messages(bytes).flatten() {
+        accepted = true;
         let _ = is_complete(&message);
         let flow = message.flow;
         let mut requests = Requests::default();
@@ -47,7 +48,8 @@ fuzz_target!(|bytes: &[u8]| {
         }
         unexpect(&mut requests, SEQUENCE, &key, &told.expectation);
     }
-});
+    accepted
+}
 
 /// What the kernel takes of a flow.
 fn taken(mut flow: Flow) -> Flow {

@@ -1,6 +1,5 @@
 //! Any bytes as a story: what a peer sends, what the kernel and an operator say, and time that
 //! passes. No panic, and the machine never wants to be called for ever in the same moment.
-#![no_main]
 
 use std::time::Duration;
 
@@ -10,16 +9,17 @@ use evergate_core::replicate::{Effect, Input, Replicator, Settings, Sight};
 use evergate_core::wire::flow::{decode, decode_key};
 use evergate_core::wire::names::Names;
 use evergate_core::{Instant, Machine};
-use libfuzzer_sys::fuzz_target;
 
 /// More calls than this in one moment are a circle.
 const CALLS_MAX: u32 = 64;
 
-fuzz_target!(|bytes: &[u8]| {
+/// One execution; whether a decoder took the bytes.
+pub fn run(bytes: &[u8]) -> bool {
     let mut now = Instant::from_nanos(1_000_000_000);
     let mut machine = Replicator::new(settings(), now);
     let mut flow: Option<Flow> = None;
     let mut rest = bytes;
+    let mut accepted = false;
     while let Some((length, [kind, more @ ..])) = rest.split_first() {
         let (value, after) = more.split_at(usize::from(*length).min(more.len()));
         rest = after;
@@ -29,11 +29,13 @@ fuzz_target!(|bytes: &[u8]| {
             tick(&mut machine, now);
             continue;
         };
+        accepted = true;
         let mut out = Vec::new();
         machine.handle(now, input, &mut out);
         answer(&mut machine, now, out);
     }
-});
+    accepted
+}
 
 /// Lets the machine work until it has nothing to do in this moment.
 fn tick(machine: &mut Replicator, now: Instant) {
