@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::sequence::Sequence;
-use super::stamps::Stamps;
+use super::stamps::{Stamps, is_far};
 use crate::ident::Family;
 use crate::wire::ah;
 use crate::wire::trailer::{self, Key, Sender, Stamp, Trailer};
@@ -347,10 +347,6 @@ fn hop_limit(hops: Option<u8>, destination: IpAddr) -> u8 {
 
 fn sender(source: IpAddr, advert: &Advert) -> Sender {
     Sender { source, version: advert.version.number(), vrid: advert.vrid.get() }
-}
-
-fn is_far(stamp: Stamp, now: Stamp, window: Duration) -> bool {
-    u64::from(stamp.seconds_to(now)) > window.as_secs()
 }
 
 /// Compares without an early end: who guesses learns nothing from how long it takes.

@@ -67,7 +67,13 @@ impl Stamps {
 
 /// Whether a stamp lies further ahead than the window.
 fn is_beyond(stamp: Stamp, now: Stamp, window: Option<Duration>) -> bool {
-    window.is_some_and(|window| stamp.is_after(now.later(window)))
+    window.is_some_and(|window| stamp.is_after(now) && is_far(stamp, now, window))
+}
+
+/// Whether a stamp is further from now than the window, in either direction. Whole seconds count, for what is taken
+/// and for what is remembered alike: or what is taken at the edge could be replayed.
+pub(super) fn is_far(stamp: Stamp, now: Stamp, window: Duration) -> bool {
+    u64::from(stamp.seconds_to(now)) > window.as_secs()
 }
 
 #[cfg(test)]
@@ -107,6 +113,16 @@ mod tests {
         let mut rising = Stamps::default();
         assert_eq!(rising.accept(source, at(3700), (at(3700), None)), Ok(()));
         assert_eq!(rising.accept(source, at(100), (at(100), None)), Err(Reject::Replay));
+    }
+
+    #[test]
+    fn what_is_taken_at_the_edge_of_the_window_is_taken_once() {
+        let source = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
+        let edge = Stamp(at(105).0 + (1 << 31));
+        assert!(!is_far(edge, at(100), Duration::from_secs(5)));
+        let mut stamps = Stamps::default();
+        assert_eq!(stamps.accept(source, edge, (at(100), WINDOW)), Ok(()));
+        assert_eq!(stamps.accept(source, edge, (at(100), WINDOW)), Err(Reject::Replay));
     }
 
     #[test]
