@@ -194,10 +194,47 @@ pub struct GroupStatus {
     pub reasons: Vec<Reason>,
     /// The last handover that this node took part in.
     pub last_handover: Option<LastHandover>,
+    /// What was run for the last transition that anything was run for; null before that.
+    #[serde(default)]
+    pub procedures: Option<ProceduresStatus>,
     /// The state of the group on every node, this one included.
     pub nodes: Vec<GroupNode>,
     /// The virtual routers of the group, one for each family.
     pub routers: Vec<RouterStatus>,
+}
+
+/// What is run for a transition of a group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProceduresStatus {
+    /// The number of the transition, as the procedures are told it.
+    pub sequence: u64,
+    /// Where it led: `active`, `releasing`, `standby`, `fault`, `locked`, `stopped`, `lower-heard`.
+    pub to: String,
+    /// The procedure that runs now; null when all have ended.
+    pub running: Option<String>,
+    /// How many transitions wait behind it.
+    pub waiting: u64,
+    /// How many transitions were skipped since the daemon started, because newer ones made them idle.
+    pub skipped: u64,
+    /// Those that have ended, in the order in which they were run.
+    pub ended: Vec<ProcedureStatus>,
+}
+
+/// A procedure that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcedureStatus {
+    /// Its name: `activate 1`, `deactivate 2`, `notify master`, `notify any (master)`.
+    pub procedure: String,
+    /// It ended by itself, in time, with exit status 0.
+    pub ok: bool,
+    /// The exit status of one that has ended by itself.
+    pub exit_status: Option<i32>,
+    /// How it ended, in words.
+    pub text: String,
+    /// When.
+    pub at: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: f64,
 }
 
 /// What one check does to a priority.

@@ -612,7 +612,7 @@ fn what_the_parser_takes_the_schema_knows() {
         table.as_object().expect("an object").keys().cloned().collect::<Vec<_>>()
     };
     let root = properties("/properties");
-    assert_eq!(root, ["check", "cluster", "group", "link", "node", "replicate", "vrrp"]);
+    assert_eq!(root, ["check", "cluster", "group", "link", "node", "notify", "replicate", "vrrp"]);
     let cluster = properties("/properties/cluster/properties");
     assert_eq!(cluster, ["heartbeat", "key_file", "name", "port"]);
     for key in properties("/properties/replicate/properties") {

@@ -177,6 +177,13 @@ pub enum Note {
         /// How it is held, if it is.
         held: Option<Hold<Instant>>,
     },
+    /// This node, active, is about to hand the group over, or keeps it after all.
+    Yields {
+        /// The group.
+        group: GroupId,
+        /// To whom; `None` if it stays.
+        to: Option<NodeId>,
+    },
     /// A planned handover was refused.
     HandoverRefused {
         /// The group.

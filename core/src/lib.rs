@@ -14,6 +14,9 @@
 //! Connections have machines of their own, in a thread of their own: [`replicate::Replicator`] between
 //! nodes of ours, [`conntrackd::Conntrackd`] towards a box that runs Debian's conntrackd.
 //!
+//! Which programs are run when a group changes its role is decided by [`procedure::Procedures`], beside all
+//! of this: nothing waits for it.
+//!
 //! Four drivers run the very same machines: the daemon, the random simulator, the exhaustive
 //! checker and the replay of recorded traces. So nothing in here may depend on who drives it.
 #![forbid(unsafe_code)]
@@ -31,6 +34,7 @@ pub mod heartbeat;
 pub mod ident;
 pub mod input;
 pub mod node;
+pub mod procedure;
 pub mod put_back;
 pub mod replicate;
 pub mod segment;

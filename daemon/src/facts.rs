@@ -14,6 +14,7 @@ use evergate_core::effect::{Cause, Note};
 use evergate_core::fault::Fault;
 use evergate_core::heartbeat::Role;
 use evergate_core::ident::{GroupId, InterfaceId, RouterId};
+use evergate_core::procedure::{Outcome, Transition};
 
 use crate::drive::WaysState;
 use crate::kernel::virtual_links::VirtualLink;
@@ -73,6 +74,8 @@ pub struct Facts {
     pub looks: BTreeMap<String, LastLook>,
     /// Whether the runner is there.
     pub runner: bool,
+    /// What was run for each group last, by the group's name.
+    pub procedures: BTreeMap<String, ProcedureFacts>,
     /// How replication stands, where there is any.
     pub replication: Option<Standing>,
 }
@@ -139,6 +142,45 @@ pub struct LastLook {
     pub status: Option<i32>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What was run for a group last.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ProcedureFacts {
+    /// The number of the transition.
+    pub sequence: u64,
+    /// Where it led, in one word.
+    pub to: &'static str,
+    /// What runs now.
+    pub running: Option<String>,
+    /// What has ended of it, in order.
+    pub ended: Vec<LastProcedure>,
+    /// How many transitions wait behind it.
+    pub waiting: usize,
+    /// How many transitions were skipped since this process began.
+    pub skipped: u64,
+}
+
+/// A procedure that has ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LastProcedure {
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub at: Instant,
+    /// How.
+    pub outcome: Outcome,
+}
+
+impl ProcedureFacts {
+    /// From here on they are those of this transition.
+    pub fn begin(&mut self, transition: &Transition) {
+        if self.sequence != transition.sequence {
+            self.sequence = transition.sequence;
+            self.to = crate::words::phase(transition.to);
+            self.ended.clear();
+        }
+    }
 }
 
 impl Facts {

@@ -3,6 +3,7 @@
 //! The core knows indices and what it needs to decide; everything else that the file says about
 //! interfaces, sources and announcements stays here, under the same indices.
 
+mod procedures;
 mod routers;
 mod ways;
 

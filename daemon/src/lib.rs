@@ -9,7 +9,7 @@
 //! All three are this program, told apart by a hidden first argument ([`guardian::Role`]). They share
 //! one piece of memory, the [`estate`]. The core's thread `node` is [`drive`]; the thread `kernel`
 //! is [`kernel_thread`]; what may wait for files is [`cold`]; requests come by [`control`];
-//! what the runner looks at is in [`checks`].
+//! what the runner looks at is in [`checks`], what it runs for groups in [`procedures`].
 #![deny(unsafe_code)]
 
 pub mod arguments;
@@ -28,6 +28,7 @@ pub mod lock;
 pub mod notify;
 pub mod observe;
 pub mod privilege;
+pub mod procedures;
 pub mod replicate;
 pub mod runner;
 pub mod say;

@@ -25,7 +25,7 @@ pub use draft::{EventDraft, Level};
 pub use journal::{EVENTS_KEPT, Journal};
 pub use limit::{TOPICS_MAX, WINDOW};
 pub use log::Log;
-pub use observer::Observer;
+pub use observer::{Observer, procedure_event};
 
 use crate::wall_clock::WallClock;
 pub use crate::words::cause_code;

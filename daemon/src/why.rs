@@ -3,6 +3,7 @@
 mod checks;
 mod group;
 mod peers;
+mod procedures;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +44,7 @@ pub fn why(
         group::ranks(&sources, scene, state, &mut lines);
         checks::checks(&sources, scene, &mut lines);
         group::timers(&sources, scene, state, &mut lines);
+        procedures::procedures(&sources, scene, &mut lines);
         group::operator(&sources, scene, state, &mut lines);
         group::kernel(&sources, scene, state, &mut lines);
     });

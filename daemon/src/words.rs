@@ -10,6 +10,7 @@ use evergate_core::effect::{Cause, Discard, View};
 use evergate_core::fault::Fault;
 use evergate_core::heartbeat::{Hearing, Refusal, Role};
 use evergate_core::ident::{CheckId, GroupId, NodeId, PathId, RouterId};
+use evergate_core::procedure::{Occasion, Phase, Procedure};
 
 /// What stands for a name that the present configuration does not have.
 const NAMELESS: &str = "?";
@@ -77,6 +78,39 @@ pub fn state(role: Role) -> GroupState {
         Role::Releasing => GroupState::Releasing,
         Role::Fault => GroupState::Fault,
         Role::Locked => GroupState::Locked,
+    }
+}
+
+/// Where procedures are told that a group has got to.
+pub fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Active => "active",
+        Phase::Releasing => "releasing",
+        Phase::Standby => "standby",
+        Phase::Fault => "fault",
+        Phase::Locked => "locked",
+        Phase::Stopped => "stopped",
+        Phase::LowerHeard => "lower-heard",
+    }
+}
+
+/// A procedure as the file names it, those of a list with their number.
+pub fn procedure(procedure: Procedure) -> String {
+    match procedure {
+        Procedure::Activate(at) => format!("activate {}", at + 1),
+        Procedure::Deactivate(at) => format!("deactivate {}", at + 1),
+        Procedure::Notify(occasion) => format!("notify {}", notified(occasion)),
+        Procedure::Any(occasion) => format!("notify any ({})", notified(occasion)),
+    }
+}
+
+fn notified(occasion: Occasion) -> &'static str {
+    match occasion {
+        Occasion::Master => "master",
+        Occasion::Backup => "backup",
+        Occasion::Fault => "fault",
+        Occasion::Stop => "stop",
+        Occasion::LowerPriority => "lower_priority",
     }
 }
 

@@ -39,7 +39,7 @@ impl Command {
     }
 
     /// As one text; none if an argument has blanks or quotes, or is empty.
-    pub fn text(&self) -> Option<String> {
+    fn text(&self) -> Option<String> {
         let is_plain = |word: &String| {
             let bad = |c: char| c.is_whitespace() || c.is_control() || "\"'\\".contains(c);
             !word.is_empty() && !word.contains(bad)
@@ -47,8 +47,8 @@ impl Command {
         self.words.iter().all(is_plain).then(|| format!("exec:{}", self.words.join(" ")))
     }
 
-    /// As the `test` of a check, which may be an array.
-    pub fn test(&self) -> Value {
+    /// As our keys have a program: an array, if an argument has blanks or quotes.
+    pub fn program(&self) -> Value {
         self.text().map_or_else(
             || {
                 let mut words = self.words.clone();
@@ -97,6 +97,6 @@ mod tests {
         let words = vec!["/bin/x".to_owned(), "one two".to_owned()];
         let command = Command::new(words, "/bin/x 'one two'").expect("it has words");
         assert_eq!(command.text(), None);
-        assert_eq!(command.test(), Value::texts(["exec:/bin/x".into(), "one two".into()]));
+        assert_eq!(command.program(), Value::texts(["exec:/bin/x".into(), "one two".into()]));
     }
 }

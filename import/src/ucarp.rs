@@ -49,7 +49,6 @@ struct Import {
     up: Option<(Id, String)>,
     down: Option<(Id, String)>,
     preempts: Option<Id>,
-    is_neutral: bool,
     is_down_at_end: bool,
 }
 
@@ -113,8 +112,8 @@ impl Import {
                 self.ledger.note(id, Fate::Changed, "failback = \"auto\": once ready for a second");
             }
             "neutral" => {
-                self.is_neutral = true;
-                self.exactly(id, "nothing is run at the start");
+                let why = "deactivate is run at the start too: it may have been left active";
+                self.ledger.note(id, Fate::Changed, why);
             }
             "shutdown" => {
                 self.is_down_at_end = true;
@@ -191,8 +190,12 @@ impl Import {
         let group = format!("carp-{vrid}");
         let mut table = Table::new(&["group", &group]);
         table.set_some("failback", self.preempts.is_none().then_some("manual"));
+        // It runs them as itself, which needs to be root.
+        let root = Value::inline([("user", "root".into())]);
+        let runs = activate.is_some() || deactivate.is_some();
         table.set_some("activate", activate);
         table.set_some("deactivate", deactivate);
+        table.set_some("procedures", runs.then_some(root));
         document.tables(Some(table).filter(|table| !table.is_empty()));
         let mut table = Table::new(&["group", &group, "router", "carp"]);
         table.set("interface", interface);
@@ -228,15 +231,11 @@ impl Import {
         for argument in more {
             command = command.map(|command| command.with(argument));
         }
-        let Some((text, added)) = command.and_then(|one| Some((one.text()?, one.added))) else {
-            let why = "it, or what it is given, has blanks or quotes, which cannot be said here";
-            self.ledger.note(id, Fate::Unsupported, why);
+        let Some((program, added)) = command.map(|one| (one.program(), one.added)) else {
+            self.ledger.note(id, Fate::Unsupported, "it names no program");
             return None;
         };
         let mut why = format!("{key}; the address is set and removed here: take that out of it");
-        if key == "deactivate" && !self.is_neutral {
-            why.push_str("; it is not run at the start");
-        }
         if key == "deactivate" && !self.is_down_at_end {
             why.push_str("; it is run at the end too");
         }
@@ -244,7 +243,7 @@ impl Import {
             why = format!("{why}; {added}");
         }
         self.ledger.note(id, Fate::Changed, why);
-        Some(Value::texts([text]))
+        Some(Value::Array(vec![program]))
     }
 }
 

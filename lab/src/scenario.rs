@@ -9,6 +9,7 @@ mod calm;
 mod conntrackd;
 mod interop;
 mod partition;
+mod procedures;
 mod process;
 mod reload;
 mod reloads;
@@ -134,7 +135,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 26] = [
+    let groups: [&'static [Scenario]; 27] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -161,6 +162,7 @@ pub fn all() -> Vec<&'static Scenario> {
         replicate_loss::SCENARIOS,
         conntrackd::SCENARIOS,
         track::SCENARIOS,
+        procedures::SCENARIOS,
     ];
     groups.into_iter().flatten().collect()
 }

@@ -183,6 +183,18 @@ fn listen(socket: &OwnedFd, segment: Segment, stop: &AtomicBool) -> Vec<Frame> {
     frames
 }
 
+/// The protocol number of VRRP.
+const VRRP: u8 = 112;
+
+/// The longest time between two adverts on the client's segment, in microseconds.
+pub fn advert_gap(frames: &[Frame]) -> u64 {
+    let is_advert =
+        |frame: &&Frame| frame.segment == Segment::Lan && frame.bytes.get(23) == Some(&VRRP);
+    let times: Vec<u64> = frames.iter().filter(is_advert).map(|frame| frame.at_us).collect();
+    let gaps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+    if times.len() < 3 { u64::MAX } else { gaps.max().unwrap_or(u64::MAX) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

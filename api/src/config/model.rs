@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod address;
 mod announce;
+mod procedure;
 mod route;
 mod vrrp;
 
@@ -15,6 +16,10 @@ pub use super::check::{Check, GroupIs, Host, RunAs, Test, Track};
 pub use address::{Address, LABEL_MAX, Scope};
 pub use announce::{
     ANNOUNCE_INTERVAL_MAX, ANNOUNCE_MAX, ANNOUNCE_MIN, ANNOUNCE_REPEAT_MAX, Announce,
+};
+pub use procedure::{
+    Fifo, HowRun, Notify, NotifyKind, NotifyOf, PROCEDURE_TIMEOUT_DEFAULT, PROCEDURE_TIMEOUT_MAX,
+    PROCEDURE_TIMEOUT_MIN, PROCEDURES_MAX, Procedures,
 };
 pub use route::{
     Hop, NEXTHOP_WEIGHT_MAX, NEXTHOPS_MAX, ROUTES_MAX, RULES_MAX, Route, RouteKind, Rule,
@@ -111,6 +116,8 @@ pub struct Config {
     pub groups: BTreeMap<String, Group>,
     /// `[check.NAME]`, by name.
     pub checks: BTreeMap<String, Check>,
+    /// `[notify]`, if there is a FIFO.
+    pub fifo: Option<Fifo>,
     /// `[replicate]`, if connections are replicated.
     pub replicate: Option<Replicate>,
     /// What was written, in 64 bits.
@@ -189,6 +196,8 @@ pub struct Group {
     pub failback: Failback,
     /// What it makes of checks, by the check's name.
     pub track: BTreeMap<String, Track>,
+    /// What it runs when its role changes.
+    pub procedures: Procedures,
     /// What its routers say on the wire.
     pub vrrp: Vrrp,
     /// `[group.NAME.router.NAME]`, by name. Boxed: a map has room for eleven at once, most groups have one.

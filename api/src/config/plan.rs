@@ -110,6 +110,9 @@ impl Plan {
         }
         self.value("heartbeat", shown(before.heartbeat), shown(after.heartbeat));
         self.value("port", before.port, after.port);
+        if old.fifo != new.fifo {
+            self.say("[notify]: another FIFO");
+        }
         match (&old.replicate, &new.replicate) {
             (None, None) => {}
             (None, Some(_)) => self.say("connections are replicated from now on"),
@@ -204,6 +207,7 @@ impl Plan {
         }
         self.value(&format!("{what}: failback"), failback(old.failback), failback(new.failback));
         self.track(&what, old, new);
+        self.procedures(&what, old, new);
         self.vrrp(&what, &old.vrrp, &new.vrrp);
         self.listed(&what, &old.routes, &new.routes);
         self.listed(&what, &old.rules, &new.rules);
@@ -223,6 +227,20 @@ impl Plan {
         };
         if order(old, new) != order(new, old) {
             self.say(format!("{what}: another order of routes or rules"));
+        }
+    }
+
+    /// They are run at the next change of role.
+    fn procedures(&mut self, what: &str, old: &Group, new: &Group) {
+        let (old, new) = (&old.procedures, &new.procedures);
+        let changes = [
+            ("activate", old.activate != new.activate),
+            ("deactivate", old.deactivate != new.deactivate),
+            ("procedures", old.run != new.run),
+            ("notify", old.notify != new.notify),
+        ];
+        for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
+            self.say(format!("{what}: another `{key}`"));
         }
     }
 

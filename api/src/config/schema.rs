@@ -1,5 +1,7 @@
 //! The JSON Schema of the configuration, for editors: completion, hints and early errors.
 
+mod procedure;
+
 use serde_json::{Value, json};
 
 use super::check::{COUNT_MAX, USER_DEFAULT, WEIGHT_MAX, WORDS_MAX};
@@ -28,6 +30,7 @@ pub fn schema() -> Value {
             "vrrp": vrrp("What all groups say on the wire unless they say otherwise."),
             "group": named("What moves as one unit, by name.", group()),
             "check": named("What groups track, by name.", check()),
+            "notify": procedure::fifo(),
             "replicate": replicate(),
         },
         "$defs": {
@@ -322,6 +325,7 @@ fn group() -> Value {
         "description": "Checks by name: \"fault\", or a weight. Above 0 it is added to the priority \
                         while the check passes, below 0 while it fails."
     });
+    procedure::add_to(&mut properties);
     properties["vrrp"] = vrrp("What the routers of the group say on the wire.");
     properties["router"] = named("The virtual routers of the group, by name.", router());
     properties["routes"] = json!({
@@ -337,7 +341,6 @@ fn group() -> Value {
 
 fn check() -> Value {
     let count = json!({ "type": "integer", "minimum": 1, "maximum": COUNT_MAX, "default": 1 });
-    let user = json!({ "type": "string", "minLength": 1 });
     let properties = json!({
         "test": {
             "description": "What is looked at: carrier:IFACE, interface:IFACE, group:NAME, \
@@ -364,8 +367,8 @@ fn check() -> Value {
             "type": "boolean", "default": false,
             "description": "A pass counts as a failure and the other way round."
         },
-        "user": described(user.clone(), &format!("Who runs an exec; default {USER_DEFAULT}.")),
-        "user_group": described(user, "As which group; default the user's own."),
+        "user": described(procedure::user(), &format!("Who runs an exec; default {USER_DEFAULT}.")),
+        "user_group": described(procedure::user(), "As which group; default the user's own."),
     });
     described(table(properties, &["test"]), "Something that is looked at, for groups to track.")
 }

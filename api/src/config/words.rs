@@ -25,11 +25,14 @@ pub(crate) enum Place {
     Rule,
     Replicate,
     Conntrackd,
+    Procedures,
+    GroupNotify,
+    Notify,
 }
 
 impl Place {
     /// Where a key without a place of its own may belong, the likeliest first.
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 20] = [
         Self::Router,
         Self::Group,
         Self::GroupVrrp,
@@ -47,12 +50,17 @@ impl Place {
         Self::Replicate,
         Self::Root,
         Self::Conntrackd,
+        Self::Procedures,
+        Self::GroupNotify,
+        Self::Notify,
     ];
 
     /// The keys that it may have.
     pub fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Root => &["cluster", "node", "link", "vrrp", "group", "check", "replicate"],
+            Self::Root => {
+                &["cluster", "node", "link", "vrrp", "group", "check", "notify", "replicate"]
+            }
             Self::Cluster => &["name", "key_file", "heartbeat", "port"],
             Self::Node => &["priority", "foreign"],
             Self::Link => &["interface", "address"],
@@ -81,6 +89,9 @@ impl Place {
                 "track",
                 "activate",
                 "deactivate",
+                "procedures",
+                "notify",
+                "notify_kind",
                 "virtual_mac",
                 "adverts_from",
                 "heartbeat",
@@ -178,13 +189,26 @@ impl Place {
                 "defer",
                 "conntrackd",
             ],
+            Self::Procedures => &["timeout", "user", "user_group"],
+            Self::GroupNotify => &[
+                "any",
+                "master",
+                "backup",
+                "fault",
+                "stop",
+                "lower_priority",
+                "timeout",
+                "user",
+                "user_group",
+            ],
+            Self::Notify => &["fifo", "fifo_script", "user", "user_group"],
             Self::Conntrackd => &["peer", "link", "mode", "port", "address", "group"],
         }
     }
 
     /// Is a key more than recognised? One that is not built yet is never offered.
     pub fn is_built(key: &str) -> bool {
-        let later = ["activate", "deactivate", "election", "defer"];
+        let later = ["election", "defer"];
         !later.contains(&key)
     }
 
@@ -206,6 +230,9 @@ impl Place {
             Self::Route => "an entry of `routes`",
             Self::Nexthop => "an entry of `nexthops`",
             Self::Rule => "an entry of `rules`",
+            Self::Procedures => "`procedures`",
+            Self::GroupNotify => "[group.NAME.notify]",
+            Self::Notify => "[notify]",
             Self::Replicate => "[replicate]",
             Self::Conntrackd => "[replicate.conntrackd]",
         }
@@ -278,10 +305,14 @@ pub(crate) fn foreign_word(key: &str) -> Option<&'static str> {
         }
         "vrrp_script" | "vrrp_track_process" | "vrrp_track_file" => "we call it [check.NAME]",
         "track_bfd" => "BFD is not spoken: leave it out",
-        "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop"
-        | "notify_deleted" | "smtp_alert" => {
-            "programs that run on a change are not built yet; watch `evergate events --follow`"
+        "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => {
+            "we call it `notify = { master = \"exec:/path argument\" }`, under [group.NAME]"
         }
+        "notify_fifo" | "vrrp_notify_fifo" | "notify_fifo_script" => {
+            "we call it `fifo` and `fifo_script`, under [notify]"
+        }
+        "notify_deleted" => "a group that a reload removes ends by `stop` of `notify`",
+        "smtp_alert" => "no mail is sent: `notify` can run a program that does",
         "virtual_routes" => "we call it `routes`, under [group.NAME]",
         "virtual_rules" => "we call it `rules`, under [group.NAME]",
         "virtual_server" => "no counterpart here: Evergate balances no load, so leave it out",

@@ -1,7 +1,8 @@
 //! One group for people: where it is and why, every node, every address as the kernel has it.
 
 use evergate_api::status::{
-    AddressStatus, GroupNode, GroupState, GroupStatus, PhasesMs, RouterStatus, Status,
+    AddressStatus, GroupNode, GroupState, GroupStatus, PhasesMs, ProceduresStatus, RouterStatus,
+    Status,
 };
 
 use super::age;
@@ -36,6 +37,28 @@ pub fn render(page: &mut Page, group: &GroupStatus, status: &Status) {
     if let Some(last) = &group.last_handover {
         let phases = phases(&last.phases_ms).map(|text| format!(": {text}")).unwrap_or_default();
         page.line([dim(format!("  last handover #{}, {}{phases}", last.seq, last.cause))]);
+    }
+    if let Some(procedures) = &group.procedures {
+        self::procedures(page, procedures);
+    }
+}
+
+/// What runs, and each procedure that has not ended well; the others are counted.
+fn procedures(page: &mut Page, procedures: &ProceduresStatus) {
+    let well = procedures.ended.iter().filter(|ended| ended.ok).count();
+    let waiting = match procedures.waiting {
+        0 => String::new(),
+        count => format!(", {count} transitions wait"),
+    };
+    let running = match &procedures.running {
+        Some(name) => format!(", {name} runs{waiting}"),
+        None => String::new(),
+    };
+    let text = format!("  procedures ({}): {well} ended well{running}", procedures.to);
+    page.line([dim(text)]);
+    for ended in procedures.ended.iter().filter(|ended| !ended.ok) {
+        let name = Span::new(Style::Bad, format!("  {} failed: ", ended.procedure));
+        page.line([name, plain(&ended.text)]);
     }
 }
 

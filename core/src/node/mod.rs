@@ -247,8 +247,11 @@ impl Node {
         out: &mut Vec<Effect>,
         act: impl FnOnce(&mut Group, &Scene, &mut Vec<Effect>),
     ) {
-        let before = group.news();
+        let (before, successor) = (group.news(), group.successor());
         act(group, &self.scene(now, group.id), out);
+        if matches!(group.state, State::Active { .. }) && group.successor() != successor {
+            out.push(Effect::Note(Note::Yields { group: group.id, to: group.successor() }));
+        }
         if group.news() != before {
             group.touched_at = now;
             self.urgent = true;

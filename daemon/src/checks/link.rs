@@ -7,8 +7,9 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Found, LINE_MAX, Order};
+use super::{Found, LINE_MAX, Letter, Order, Said};
 use crate::control::SocketFile;
+use crate::procedures::{Ended, Work};
 use crate::sys::option::peer_user;
 use crate::sys::ready::Bell;
 
@@ -26,6 +27,8 @@ const STACK_BYTES: usize = 256 * 1024;
 pub enum News {
     /// A look has found something.
     Found(Found),
+    /// A procedure has ended, or a line was written.
+    Ended(Ended),
     /// The runner has come, or has gone.
     Runner {
         /// It is there.
@@ -49,9 +52,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Desk {
     orders: Vec<Order>,
-    /// The runner that has not been told yet, or not the newest.
-    untold: Option<UnixStream>,
+    work: Work,
     runner: Option<UnixStream>,
+    /// The runner has not been told yet, or not the newest.
+    untold_orders: bool,
+    untold_work: bool,
 }
 
 impl Link {
@@ -74,7 +79,17 @@ impl Link {
         let mut desk = self.shared.lock();
         if desk.orders != orders {
             desk.orders = orders;
-            desk.untold = desk.runner.as_ref().and_then(|runner| runner.try_clone().ok());
+            desk.untold_orders = true;
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Leaves new work for the runner. This waits for nobody.
+    pub fn work(&self, work: Work) {
+        let mut desk = self.shared.lock();
+        if desk.work != work {
+            desk.work = work;
+            desk.untold_work = true;
             self.shared.changed.notify_all();
         }
     }
@@ -87,7 +102,7 @@ impl Shared {
 
     fn set_runner(&self, runner: Option<UnixStream>) {
         let mut desk = self.lock();
-        desk.untold = runner.as_ref().and_then(|runner| runner.try_clone().ok());
+        (desk.untold_orders, desk.untold_work) = (true, true);
         desk.runner = runner;
         self.changed.notify_all();
     }
@@ -97,12 +112,13 @@ impl Shared {
     fn hand_over(&self) {
         loop {
             let mut desk = self.lock();
-            let Some(mut runner) = desk.untold.take() else {
+            let runner = desk.runner.as_ref().and_then(|runner| runner.try_clone().ok());
+            let (Some(mut runner), Some(letter)) = (runner, desk.next_letter()) else {
                 drop(self.changed.wait(desk));
                 continue;
             };
-            let line = serde_json::to_vec(&desk.orders);
             drop(desk);
+            let line = serde_json::to_vec(&letter);
             let Ok(mut line) = line else { continue };
             line.push(b'\n');
             if runner.write_all(&line).is_err() {
@@ -112,10 +128,26 @@ impl Shared {
     }
 }
 
+impl Desk {
+    /// What the runner has not been told yet, if it is there.
+    fn next_letter(&mut self) -> Option<Letter> {
+        self.runner.as_ref()?;
+        if std::mem::take(&mut self.untold_orders) {
+            return Some(Letter::Checks(self.orders.clone()));
+        }
+        let untold = std::mem::take(&mut self.untold_work);
+        untold.then(|| Letter::Procedures(self.work.clone()))
+    }
+}
+
 fn serve(listener: &UnixListener, shared: &Shared, news: &SyncSender<News>, bell: &Bell) {
     let tell = |what: News| {
-        // Where there is no room it is found again.
-        if news.try_send(what).is_ok() {
+        let sent = match what {
+            // Where there is no room it is found again.
+            News::Found(_) => news.try_send(what).is_ok(),
+            News::Ended(_) | News::Runner { .. } => news.send(what).is_ok(),
+        };
+        if sent {
             let _ = bell.ring();
         }
     };
@@ -144,7 +176,8 @@ fn read(stream: UnixStream, tell: &impl Fn(News)) {
         match (&mut reader).take(LINE_MAX).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => match serde_json::from_slice(&line) {
-                Ok(found) => tell(News::Found(found)),
+                Ok(Said::Found(found)) => tell(News::Found(found)),
+                Ok(Said::Ended(ended)) => tell(News::Ended(ended)),
                 Err(_) => return,
             },
         }

@@ -21,8 +21,9 @@ pub(super) fn look(order: &Order, programs: &Programs, told: program::Told) {
     let within = order.timeout;
     let seen = match &order.look {
         Look::Exec { words, user, group } => {
-            let (check, group) = (order.name.as_str(), group.as_deref());
-            let program = program::Program { check, words, user, group };
+            let environment = [("EVERGATE_CHECK".to_owned(), order.name.clone())];
+            let (environment, group) = (environment.as_slice(), group.as_deref());
+            let program = program::Program { words, user, group, environment, input: b"" };
             return program::run(&program, within, programs, told);
         }
         Look::Route(network, prefix) => route::look(*network, *prefix),

@@ -1,10 +1,11 @@
-//! Checks: what has to be looked at, because nobody tells it.
+//! Checks: what has to be looked at, because nobody tells it. And what core and runner say to each other.
 //!
 //! ```text
 //!   core:    node thread ◄── results, bell ── thread checks ◄───┐ one socket,
 //!                        ── orders ─────────►   (link)          │ one line a message
 //!   runner:  thread checks (service) ── one thread for each ────┘
-//!                                       check: looks, waits
+//!                                       check: looks, waits;
+//!                                       procedures: crate::procedures
 //! ```
 //!
 //! The core starts nothing and reads nothing that could hang, so the runner looks: each check has a
@@ -14,7 +15,7 @@ mod link;
 mod look;
 mod neighbour;
 mod ping;
-mod program;
+pub(crate) mod program;
 mod route;
 mod service;
 #[cfg(test)]
@@ -29,8 +30,11 @@ use evergate_api::config::check::{Check, Test};
 use evergate_core::check::Reading;
 use serde::{Deserialize, Serialize};
 
+use crate::procedures::{Ended, Work};
+
 pub use link::{Link, NEWS_MAX, News};
 pub use service::Service;
+pub(crate) use service::{Voice, tell};
 
 /// The longest line between core and runner, in bytes: all checks with all their arguments.
 const LINE_MAX: u64 = 1 << 24;
@@ -95,6 +99,24 @@ pub struct Found {
     pub took: Duration,
 }
 
+/// What the core says to its runner. Each is a level: the newest of its kind counts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Letter {
+    /// All checks.
+    Checks(Vec<Order>),
+    /// All procedures that are to run now, and all lines that are to be written.
+    Procedures(Work),
+}
+
+/// What the runner says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Said {
+    /// A look has found something.
+    Found(Found),
+    /// A procedure has ended, or a line was written.
+    Ended(Ended),
+}
+
 /// The socket on which the core listens for its runner.
 pub fn socket_path(control: &Path) -> PathBuf {
     let mut path = control.as_os_str().to_owned();
@@ -126,7 +148,7 @@ impl Order {
 }
 
 /// What one look gives: the reading, and words for it; the exit status of a program.
-type Seen = (Reading, String, Option<i32>);
+pub(crate) type Seen = (Reading, String, Option<i32>);
 
 /// It passes.
 fn pass(text: impl Into<String>) -> Seen {

@@ -1,6 +1,7 @@
 //! Programs that look: started as the user that the file names, ended when they take too long.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -26,7 +27,7 @@ const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// The programs that run now.
 #[derive(Debug, Default)]
-pub(super) struct Programs {
+pub(crate) struct Programs {
     /// The name of this node, which they are told.
     node: String,
     running: Mutex<Running>,
@@ -42,7 +43,7 @@ struct Running {
 
 impl Programs {
     /// None yet, on the node of this name.
-    pub(super) fn new(node: String) -> Programs {
+    pub(crate) fn new(node: String) -> Programs {
         Programs { node, running: Mutex::default() }
     }
 
@@ -51,7 +52,7 @@ impl Programs {
     }
 
     /// Ends all of them at once, and for good.
-    pub(super) fn end_all(&self) {
+    pub(crate) fn end_all(&self) {
         self.with(|running| {
             running.ended = true;
             for group in &running.groups {
@@ -63,52 +64,82 @@ impl Programs {
 
 /// What is to be run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Program<'a> {
-    /// The check that it is for.
-    pub(super) check: &'a str,
+pub(crate) struct Program<'a> {
     /// The program and its arguments.
-    pub(super) words: &'a [String],
+    pub(crate) words: &'a [String],
     /// Who runs it.
-    pub(super) user: &'a str,
+    pub(crate) user: &'a str,
     /// As which group, if not the user's own.
-    pub(super) group: Option<&'a str>,
+    pub(crate) group: Option<&'a str>,
+    /// What it is told, beside the name of this node.
+    pub(crate) environment: &'a [(String, String)],
+    /// What it may read, less than a pipe holds; empty for nothing.
+    pub(crate) input: &'a [u8],
+}
+
+/// A program that runs.
+pub(crate) struct Started {
+    child: Child,
+    handle: ProcessHandle,
+    /// Its process group.
+    number: i32,
 }
 
 /// Takes what was seen.
-pub(super) type Told<'t> = &'t mut dyn FnMut(Seen);
+pub(crate) type Told<'t> = &'t mut dyn FnMut(Seen);
 
 /// Runs a program to its end. One that takes too long has failed, which is told before it is ended
 /// with everything that it has started.
-pub(super) fn run(program: &Program, within: Duration, programs: &Programs, told: Told) {
-    let started = start(program, programs);
-    let (mut child, handle, number) = match started {
+pub(crate) fn run(program: &Program, within: Duration, programs: &Programs, told: Told) {
+    let started = match start(program, programs) {
         Ok(started) => started,
         Err(why) => return told(fail(why)),
     };
-    let in_time = wait(&handle, within);
+    let in_time = started.ends(within);
     if !in_time {
         told(fail(format!("no end within {} ms: it is killed", within.as_millis())));
-        let _ = killpg(Pid::from_raw(number), Signal::SIGTERM);
-        wait(&handle, GRACE);
+        started.ask_to_end();
     }
-    // While it was not waited for, its number is nobody else's. What it left behind goes with it.
-    programs.with(|running| running.groups.remove(&number));
-    let _ = killpg(Pid::from_raw(number), Signal::SIGKILL);
-    let ended = child.wait();
+    let ended = started.end(programs);
     if in_time {
-        told(ended.map_or_else(|error| fail(error.to_string()), seen));
+        told(ended);
     }
 }
 
-fn start(program: &Program, programs: &Programs) -> Result<(Child, ProcessHandle, i32), String> {
+impl Started {
+    /// Waits for its end; false if it did not come in time.
+    pub(crate) fn ends(&self, within: Duration) -> bool {
+        wait(&self.handle, within)
+    }
+
+    /// Asks it to end, and gives it a moment.
+    pub(crate) fn ask_to_end(&self) {
+        let _ = killpg(Pid::from_raw(self.number), Signal::SIGTERM);
+        self.ends(GRACE);
+    }
+
+    /// Ends it with everything that it has started.
+    pub(crate) fn end(mut self, programs: &Programs) -> Seen {
+        // While it was not waited for, its number is nobody else's. What it left behind goes with it.
+        programs.with(|running| running.groups.remove(&self.number));
+        let _ = killpg(Pid::from_raw(self.number), Signal::SIGKILL);
+        self.child.wait().map_or_else(|error| fail(error.to_string()), seen)
+    }
+}
+
+/// Starts a program, whose end somebody has to see to.
+pub(crate) fn start(program: &Program, programs: &Programs) -> Result<Started, String> {
     let (file, arguments) = program.words.split_first().ok_or("it names no program")?;
     let identity = Identity::of(program.user, program.group)?;
     trust::examine(Path::new(file), identity.user())?;
     let mut command = Command::new(file);
     command.args(arguments).current_dir("/").env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| PATH_DEFAULT.into()));
-    command.env("EVERGATE_NODE", &programs.node).env("EVERGATE_CHECK", program.check);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env("EVERGATE_NODE", &programs.node);
+    command.envs(program.environment.iter().map(|(name, value)| (name, value)));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let reads = !program.input.is_empty();
+    command.stdin(if reads { Stdio::piped() } else { Stdio::null() });
     let mut child = spawn_as(&mut command, &identity)
         .map_err(|error| format!("it cannot be started: {error}"))?;
     let number = i32::try_from(child.id()).map_err(|error| error.to_string())?;
@@ -121,7 +152,14 @@ fn start(program: &Program, programs: &Programs) -> Result<(Child, ProcessHandle
         let _ = child.wait();
     }
     let handle = opened?;
-    if entered { Ok((child, handle, number)) } else { Err("the daemon ends".to_owned()) }
+    if !entered {
+        return Err("the daemon ends".to_owned());
+    }
+    if let Some(mut pipe) = child.stdin.take() {
+        // One that does not want it has closed it.
+        let _ = pipe.write_all(program.input);
+    }
+    Ok(Started { child, handle, number })
 }
 
 /// Waits for the end of a program; false if it did not come in time.
@@ -157,13 +195,22 @@ fn name_of(signal: i32) -> String {
 mod tests {
     use super::*;
 
+    /// A program of the user `user` who is told these things.
+    fn program<'a>(
+        words: &'a [String],
+        user: &'a str,
+        environment: &'a [(String, String)],
+    ) -> Program<'a> {
+        Program { words, user, group: None, environment, input: b"" }
+    }
+
     /// Runs a shell command as the user who runs the tests, or as nobody.
     fn shell(command: &str, within: Duration) -> Vec<Seen> {
         let words = ["/bin/sh", "-c", command].map(str::to_owned);
         let user = nix::unistd::geteuid().to_string();
         let mut all = Vec::new();
         let programs = Programs::default();
-        let program = Program { check: "web", words: &words, user: &user, group: None };
+        let program = program(&words, &user, &[]);
         run(&program, within, &programs, &mut |seen| all.push(seen));
         assert!(programs.with(|running| running.groups.is_empty()));
         all
@@ -209,7 +256,8 @@ mod tests {
         let test = "test \"$EVERGATE_NODE/$EVERGATE_CHECK\" = gw1/web && test -z \"$HOME\"";
         let words = ["/bin/sh", "-c", test].map(str::to_owned);
         let user = nix::unistd::geteuid().to_string();
-        let program = Program { check: "web", words: &words, user: &user, group: None };
+        let environment = [("EVERGATE_CHECK".to_owned(), "web".to_owned())];
+        let program = program(&words, &user, &environment);
         let mut all = Vec::new();
         run(&program, within, &programs, &mut |seen| all.push(seen));
         assert_eq!(all, [(Reading::Pass, "exit status 0".into(), Some(0))]);
@@ -222,7 +270,7 @@ mod tests {
         for (user, reason) in
             [(user.as_str(), "/no/such/program"), ("no-such-user", "no-such-user")]
         {
-            let program = Program { check: "web", words: &words, user, group: None };
+            let program = program(&words, user, &[]);
             let mut all = Vec::new();
             run(&program, GRACE, &Programs::default(), &mut |seen| all.push(seen));
             let [(Reading::Fail, text, None)] = &all[..] else { panic!("{all:?}") };

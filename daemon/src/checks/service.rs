@@ -11,8 +11,9 @@ use evergate_core::check::Reading;
 
 use super::look::look;
 use super::program::Programs;
-use super::{Found, LINE_MAX, Order};
+use super::{Found, LINE_MAX, Letter, Order, Said};
 use crate::privilege;
+use crate::procedures::Workshop;
 use crate::say::say;
 use crate::sys::clock::boottime_now;
 use crate::sys::option::peer_user;
@@ -27,35 +28,41 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Everything that looks, in this process.
 pub struct Service {
     programs: Arc<Programs>,
+    workshop: Arc<Workshop>,
 }
 
 impl Service {
     /// Begins to look for a core at this path, and to do what it orders, on the node of this name.
     pub fn start(path: PathBuf, node: String) -> io::Result<Service> {
         let programs = Arc::new(Programs::new(node));
+        let voice = Voice::default();
+        let workshop = Arc::new(Workshop::new(Arc::clone(&voice), Arc::clone(&programs)));
         let crew = Crew {
             workers: BTreeMap::new(),
-            voice: Arc::new(Mutex::new(None)),
+            voice,
             programs: Arc::clone(&programs),
+            workshop: Arc::clone(&workshop),
         };
         let thread = std::thread::Builder::new().name("checks".into()).stack_size(STACK_BYTES);
         thread.spawn(move || crew.serve(&path))?;
-        Ok(Service { programs })
+        Ok(Service { programs, workshop })
     }
 
     /// The daemon ends: so do the programs that it has started.
     pub fn stop(&self) {
+        self.workshop.close();
         self.programs.end_all();
     }
 }
 
 /// Where results go: to the core that is there now.
-type Voice = Arc<Mutex<Option<UnixStream>>>;
+pub(crate) type Voice = Arc<Mutex<Option<UnixStream>>>;
 
 struct Crew {
     workers: BTreeMap<String, Worker>,
     voice: Voice,
     programs: Arc<Programs>,
+    workshop: Arc<Workshop>,
 }
 
 struct Worker {
@@ -109,8 +116,9 @@ impl Crew {
             line.clear();
             match (&mut reader).take(LINE_MAX).read_until(b'\n', &mut line) {
                 Ok(0) | Err(_) => break,
-                Ok(_) => match serde_json::from_slice::<Vec<Order>>(&line) {
-                    Ok(orders) => self.take(orders),
+                Ok(_) => match serde_json::from_slice(&line) {
+                    Ok(Letter::Checks(orders)) => self.take(orders),
+                    Ok(Letter::Procedures(work)) => self.workshop.take(work),
                     Err(error) => {
                         say("runner", &format!("orders that cannot be read: {error}"));
                         break;
@@ -137,7 +145,7 @@ impl Crew {
             match self.workers.get(&order.name) {
                 Some(worker) => {
                     let last = worker.desk.lock().last.clone();
-                    last.into_iter().for_each(|found| tell(&self.voice, &found));
+                    last.into_iter().for_each(|found| tell(&self.voice, &Said::Found(found)));
                 }
                 None => self.hire(order),
             }
@@ -189,7 +197,7 @@ fn work(order: &Order, desk: &Desk, voice: &Voice, programs: &Programs) {
             if !state.stop {
                 state.last = Some(found.clone());
                 drop(state);
-                tell(voice, &found);
+                tell(voice, &Said::Found(found));
             }
         };
         look(order, programs, &mut told);
@@ -213,8 +221,9 @@ fn found(order: &Order, (reading, text, status): super::Seen, took: Duration) ->
     Found { name: order.name.clone(), test: order.test.clone(), reading, text, status, took }
 }
 
-fn tell(voice: &Voice, found: &Found) {
-    let Ok(mut line) = serde_json::to_vec(found) else { return };
+/// Says something to the core that is there now, if one is.
+pub(crate) fn tell(voice: &Voice, said: &Said) {
+    let Ok(mut line) = serde_json::to_vec(said) else { return };
     line.push(b'\n');
     let mut voice = voice.lock().unwrap_or_else(PoisonError::into_inner);
     if voice.as_mut().is_some_and(|stream| stream.write_all(&line).is_err())

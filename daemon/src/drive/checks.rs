@@ -23,6 +23,7 @@ impl Drive {
         for _ in 0..NEWS_PER_WAKE_MAX {
             match self.check_news.try_recv() {
                 Ok(News::Found(found)) => self.found(now, found),
+                Ok(News::Ended(ended)) => self.work_ended(now, ended),
                 Ok(News::Runner { there }) => self.runner_news(there),
                 Err(_) => return,
             }

@@ -17,6 +17,7 @@ mod home;
 mod neighbours;
 mod news;
 pub mod ports;
+mod procedures;
 mod reload;
 mod renumber;
 pub mod replication;
@@ -44,6 +45,7 @@ use evergate_api::status::{LastHandover, PhasesMs};
 use evergate_core::announce::Announcer;
 use evergate_core::effect::{Cause, Discard};
 use evergate_core::ident::{Family, GroupId, Incarnation, InterfaceId, RouterId};
+use evergate_core::procedure::Procedures;
 use evergate_core::time::earliest;
 use evergate_core::wire::{header, vrrp};
 use evergate_core::{Input, Instant, Machine, Node};
@@ -191,6 +193,10 @@ pub struct Drive {
     replication: Option<Replication>,
     runner: Option<Link>,
     check_news: Receiver<News>,
+    /// What is run when groups change their role.
+    procedures: Procedures,
+    /// The runner has not been told the newest of it.
+    new_work: bool,
     /// What the machine was told last of the copies of the peers' connections.
     copies_whole: Option<bool>,
     /// Whether a group was being handed over when that was last told.
@@ -281,6 +287,8 @@ impl Drive {
             replication,
             runner,
             check_news,
+            procedures: Procedures::new(now),
+            new_work: false,
             copies_whole: None,
             handed_over: false,
         };
@@ -289,6 +297,7 @@ impl Drive {
         drive.look_at_kernel(now);
         drive.inherit_guards();
         drive.order_checks();
+        drive.configure_procedures(now);
         let named = |names: &[String]| {
             let groups = drive.layout.core.groups.iter().enumerate();
             let chosen = groups.filter(|(_, group)| names.contains(&group.name));
@@ -321,6 +330,7 @@ impl Drive {
             self.node.tick(now, &mut effects);
             self.carry_out(now, &mut effects);
             self.send_announcements(now);
+            self.order_work();
             self.tell_frames();
             self.keep_house(now);
         }
@@ -460,13 +470,14 @@ impl Drive {
         let ms = |span: Duration| span.as_secs_f64() * 1000.0;
         let announce = Duration::from_nanos(now_ns.saturating_sub(phases.since_ns));
         let total = phases.detect + phases.states + phases.addresses + announce;
+        let name = &self.layout.core.groups[group.index()].name;
         let phases_ms = PhasesMs {
             detect: Some(ms(phases.detect)),
             claim: Some(0.0),
             states: Some(ms(phases.states)),
             addresses: Some(ms(phases.addresses)),
             announce: Some(ms(announce)),
-            procedures: Some(0.0),
+            procedures: self.procedures.running(name).is_none().then_some(0.0),
             total: Some(ms(total)),
         };
         let cause = crate::observe::cause_code(phases.cause).to_owned();
@@ -510,7 +521,7 @@ impl Drive {
     }
 
     /// Every address is gone: the settings of the kernel are restored, and the guardian learns it.
-    fn finish(self) -> io::Result<()> {
+    fn finish(mut self) -> io::Result<()> {
         self.kernel.stop();
         let mut ready = Ready::default();
         for _ in 0..FINISH_TURNS {
@@ -525,7 +536,7 @@ impl Drive {
         }
         // An empty estate: nothing is left to resign for.
         let _ = self.estate.publish(&crate::estate::Estate::default());
-        Ok(())
+        self.finish_procedures()
     }
 }
 

@@ -50,6 +50,7 @@ impl Drive {
         self.lay_out();
         self.open_ports();
         self.order_checks();
+        self.configure_procedures(instant_now());
         let checks = &self.layout.core.checks;
         self.facts.looks.retain(|name, _| checks.iter().any(|check| check.name == *name));
         // Before an address is added that the former configuration did not have.

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use evergate_api::config::model::Checksum;
 use evergate_core::config::Version;
-use evergate_core::effect::Note;
+use evergate_core::effect::{Note, Occasion};
 use evergate_core::heartbeat::{Heartbeat, Role};
 use evergate_core::ident::{Family, GroupId, InterfaceId, Mac, PathId, PathSet, RouterId};
+use evergate_core::procedure::Fact;
 use evergate_core::vrrp::guard::Unsendable;
 use evergate_core::wire::heartbeat::{About, Neighbour};
 use evergate_core::wire::{arp, header, heartbeat, ndp, vrrp};
@@ -29,12 +30,20 @@ impl Drive {
                 }
                 Effect::Heartbeat { paths, body } => self.send_heartbeat(now, paths, &body),
                 Effect::Own { group, lease, serial } => self.own(now, group, lease, serial),
-                Effect::Announce { group, occasion } => self.announce(now, group, occasion),
+                Effect::Announce { group, occasion } => {
+                    if occasion == Occasion::LowerHeard {
+                        self.lower_heard(now, group);
+                    }
+                    self.announce(now, group, occasion);
+                }
                 Effect::Probe(interface) => self.probe(interface),
                 Effect::Answer { token, outcome } => self.answer_call(token, outcome),
                 Effect::Note(note) => self.note(now, &note),
                 Effect::Configured => self.configured(),
-                Effect::Stopped => self.stopped = true,
+                Effect::Stopped => {
+                    self.stopped = true;
+                    self.tell_procedures(now, Fact::Stopped);
+                }
             }
         }
         if self.replication.is_some() && self.handing_over() != self.handed_over {
@@ -334,6 +343,7 @@ impl Drive {
             let phases = super::Phases { cause, detect, states, addresses, since_ns };
             self.phases.insert(*group, phases);
         }
+        self.note_for_procedures(now, note);
         if let Note::Discarded { why, .. } = note {
             self.count(super::discard_name(*why));
         }

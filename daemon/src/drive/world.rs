@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use evergate_core::config as core;
 use evergate_core::ident::{Family, GroupId, InterfaceId, PathId, RouterId};
+use evergate_core::procedure::Fact;
 use evergate_core::{Input, Instant};
 use nix::sys::signal::Signal;
 
@@ -141,7 +142,10 @@ impl Drive {
         while let Some(signal) = self.signals.read()? {
             match signal {
                 Signal::SIGHUP => self.reload_by_signal(),
-                Signal::SIGTERM | Signal::SIGINT => self.feed(now, Input::Shutdown),
+                Signal::SIGTERM | Signal::SIGINT => {
+                    self.tell_procedures(now, Fact::Stopping);
+                    self.feed(now, Input::Shutdown);
+                }
                 _ => {}
             }
         }

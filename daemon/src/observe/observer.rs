@@ -61,6 +61,12 @@ impl Observer {
         self.limiter.pass(now, Topic::Said(text.to_owned()), ONCE, draft)
     }
 
+    /// An event about the procedures of a group, unless there are too many of them.
+    pub fn limited(&mut self, now: Instant, group: &str, draft: EventDraft) -> Option<EventDraft> {
+        let topic = Topic::Said(format!("procedures of {group}"));
+        self.limiter.pass(now, topic, CHANGES_MAX, || draft)
+    }
+
     /// One event that was held back by its rate and is due now, with the count of those like it.
     /// Call it about once a second until there is none.
     pub fn flush(&mut self, now: Instant) -> Option<EventDraft> {
@@ -73,7 +79,7 @@ fn topic(note: &Note) -> Option<(Topic, u32)> {
     let (kind, first, second, burst) = match note {
         Note::Role { group, .. } => ("state", group.0, 0, CHANGES_MAX),
         // Told with all its phases when the last one is done.
-        Note::TookOver { .. } => return None,
+        Note::TookOver { .. } | Note::Yields { .. } => return None,
         Note::Fault { group, .. } => ("fault", group.0, 0, CHANGES_MAX),
         Note::Check { check, .. } => ("check", check.0, 0, CHANGES_MAX),
         Note::Peer { node, .. } => ("peer", node.0, 0, VIEWS_MAX),
@@ -141,6 +147,16 @@ fn draft(at: Instant, note: &Note, names: &Config, me: &str) -> EventDraft {
             };
             EventDraft::new(at, Level::Notice, "held", text).in_group(name).because("operator")
         }
+        Note::Yields { group, to } => {
+            let name = words::group(names, group);
+            let text = match to {
+                Some(node) => {
+                    format!("{name} is about to be handed over to {}", words::node(names, node))
+                }
+                None => format!("{name} stays on {me}: the handover came to nothing"),
+            };
+            EventDraft::new(at, Level::Info, "yields", text).in_group(name)
+        }
         Note::HandoverRefused { group, why } => {
             let name = words::group(names, group);
             let text = format!("{name}: a handover was refused: {}", words::refusal(why));
@@ -148,6 +164,18 @@ fn draft(at: Instant, note: &Note, names: &Config, me: &str) -> EventDraft {
             draft.because(words::refusal_code(why))
         }
     }
+}
+
+/// A procedure of a group that has ended, or that nothing is run for a transition.
+pub fn procedure_event(
+    at: Instant,
+    group: &str,
+    cause: &'static str,
+    well: bool,
+    text: String,
+) -> EventDraft {
+    let level = if well { Level::Info } else { Level::Warning };
+    EventDraft::new(at, level, "procedure", text).in_group(group).because(cause)
 }
 
 fn role(

@@ -21,7 +21,7 @@ const GW2: NodeId = NodeId(1);
 fn code(note: &Note) -> Option<&'static str> {
     match note {
         Note::Role { .. } => Some("state"),
-        Note::TookOver { .. } => None,
+        Note::TookOver { .. } | Note::Yields { .. } => None,
         Note::Fault { .. } => Some("fault"),
         Note::Check { .. } => Some("check"),
         Note::Peer { .. } => Some("peer"),
@@ -57,6 +57,7 @@ fn one_of_each() -> Vec<Note> {
         Note::Accepted { node: GW2, incarnation: Incarnation([7; 16]) },
         Note::PutBack(group),
         Note::Held { group, held: Some(Hold::Open) },
+        Note::Yields { group, to: Some(GW2) },
         Note::HandoverRefused { group, why: Refusal::NotReady },
     ]
 }

@@ -1,8 +1,8 @@
 //! One group of the status document.
 
 use evergate_api::status::{
-    AddressStatus, ElectionKind, Family, GroupNode, GroupStatus, Held, PriorityTerm, Reason,
-    RouterStatus,
+    AddressStatus, ElectionKind, Family, GroupNode, GroupStatus, Held, PriorityTerm,
+    ProcedureStatus, ProceduresStatus, Reason, RouterStatus,
 };
 use evergate_core::Instant;
 use evergate_core::check::Tracked;
@@ -34,9 +34,31 @@ pub(super) fn of(truth: &Truth, id: GroupId) -> GroupStatus {
             held: held(truth, scene, group),
             reasons: reasons(truth, scene, group),
             last_handover: truth.facts.handovers.get(&id).cloned(),
+            procedures: procedures(truth, &scene.config.name),
             nodes: nodes(truth, scene, group),
             routers: routers.map(|at| router(truth, group, RouterId::at(at))).collect(),
         }
+    })
+}
+
+/// What is run for the group, or was run last.
+fn procedures(truth: &Truth, group: &str) -> Option<ProceduresStatus> {
+    let facts = truth.facts.procedures.get(group)?;
+    let ended = facts.ended.iter().map(|last| ProcedureStatus {
+        procedure: last.name.clone(),
+        ok: last.outcome.well,
+        exit_status: last.outcome.status,
+        text: last.outcome.text.clone(),
+        at: truth.time(last.at),
+        took_ms: words::millis(last.outcome.took),
+    });
+    Some(ProceduresStatus {
+        sequence: facts.sequence,
+        to: facts.to.to_owned(),
+        running: facts.running.clone(),
+        waiting: facts.waiting as u64,
+        skipped: facts.skipped,
+        ended: ended.collect(),
     })
 }
 

@@ -41,6 +41,11 @@ impl Identity {
         Ok(Identity { user: known.uid, group, others })
     }
 
+    /// The number of the group.
+    pub fn group(&self) -> u32 {
+        self.group.as_raw()
+    }
+
     /// The number of the user.
     pub fn user(&self) -> u32 {
         self.user.as_raw()

@@ -30,6 +30,7 @@ multicast = { ipv4 = \"224.0.0.19\" }
 [group.carp-1]
 activate = [\"exec:/etc/vip-up.sh eth0 10.1.1.252 extra\"]
 deactivate = [\"exec:/etc/vip-down.sh eth0 10.1.1.252 extra\"]
+procedures = { user = \"root\" }
 
 [group.carp-1.router.carp]
 interface = \"eth0\"
@@ -76,12 +77,17 @@ fn scripts_are_told_what_changes_for_them() {
         (found.fate, found.why.clone())
     };
     let (fate, text) = why("-i eth0 -v 7 -a 10.1.1.252 -d /down");
-    assert!(fate == Fate::Changed && text.contains("not run at the start"), "{text}");
+    assert_eq!(fate, Fate::Changed);
     assert!(text.contains("run at the end too"), "{text}");
     let (_, text) = why("-i eth0 -v 7 -a 10.1.1.252 -u up");
     assert!(text.contains("/usr/bin/env") && text.contains("take that out"), "{text}");
-    let (fate, _) = why("-i eth0 -v 7 -a 10.1.1.252 -x \"' -u /up");
-    assert_eq!(fate, Fate::Unsupported);
+    let all = imported("-i eth0 -v 7 -a 10.1.1.252 -n -x \"' -u /up").expect("fine");
+    let array = "activate = [[\"exec:/up\", \"eth0\", \"10.1.1.252\", \"\\\"'\"]]";
+    assert!(all.toml.contains(array), "{}", all.toml);
+    let outcome = parse(Sources::from_text("edge.toml", &all.toml));
+    assert!(outcome.config.is_some(), "{}", outcome.report.render(false));
+    let neutral = all.findings.iter().find(|found| found.text == "--neutral").expect("told");
+    assert_eq!(neutral.fate, Fate::Changed, "{neutral:?}");
 }
 
 #[test]

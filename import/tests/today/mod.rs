@@ -2,7 +2,7 @@
 //! checked by it.
 
 /// Keys that are planned.
-const PLANNED: [&str; 3] = ["notify", "notify_kind", "auth"];
+const PLANNED: [&str; 1] = ["auth"];
 
 /// The text with today's keys alone.
 pub fn keys(toml: &str) -> String {
@@ -24,9 +24,7 @@ pub fn keys(toml: &str) -> String {
 }
 
 fn is_planned_table(header: &str) -> bool {
-    header == "[notify]" || {
-        let end = header.trim_end_matches(']').rsplit('.').next().unwrap_or_default();
-        // `[group.NAME.auth]`; a group may have such a name itself.
-        header.starts_with("[group.") && header.split('.').count() > 2 && PLANNED.contains(&end)
-    }
+    let end = header.trim_end_matches(']').rsplit('.').next().unwrap_or_default();
+    // `[group.NAME.auth]`; a group may have such a name itself.
+    header.starts_with("[group.") && header.split('.').count() > 2 && PLANNED.contains(&end)
 }

@@ -12,7 +12,7 @@ use crate::error::{LabError, Result};
 use crate::fault::Fault;
 use crate::lab::Lab;
 use crate::probe::Probe;
-use crate::spy::{Frame, Spy};
+use crate::spy::{Spy, advert_gap};
 use crate::topology::{Gateway, SERVER, Segment};
 use crate::wait::READY_LIMIT;
 
@@ -26,8 +26,6 @@ const CALM: Duration = Duration::from_secs(5);
 const SETTLES: Duration = Duration::from_secs(11);
 /// Adverts are due each second; what waits for a script would wait for a minute.
 const ADVERT_GAP_MAX_US: u64 = 2_000_000;
-/// The protocol number of VRRP.
-const VRRP: u8 = 112;
 /// The mark of the program that hangs, among all processes of the machine.
 const HANGS: &str = "61.8034";
 
@@ -271,13 +269,4 @@ fn hanging() -> usize {
         matches!(words[..], [b"sleep", mark, ..] if mark == HANGS.as_bytes())
     });
     sleeps.count()
-}
-
-/// The longest time between two adverts on the client's segment, in microseconds.
-fn advert_gap(frames: &[Frame]) -> u64 {
-    let is_advert =
-        |frame: &&Frame| frame.segment == Segment::Lan && frame.bytes.get(23) == Some(&VRRP);
-    let times: Vec<u64> = frames.iter().filter(is_advert).map(|frame| frame.at_us).collect();
-    let gaps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-    if times.len() < 3 { u64::MAX } else { gaps.max().unwrap_or(u64::MAX) }
 }

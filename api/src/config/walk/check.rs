@@ -118,7 +118,7 @@ impl Walker<'_> {
         }
     }
 
-    fn run_as(&mut self, table: &Table) -> RunAs {
+    pub(super) fn run_as(&mut self, table: &Table) -> RunAs {
         let mut name = |key: &str| {
             let entry = table.entries.get(key)?;
             let name = self.string(&entry.node, key)?;
@@ -240,9 +240,9 @@ impl Walker<'_> {
         Some(argument.to_owned())
     }
 
-    fn absolute(&mut self, argument: &str, kind: &str, at: Span) -> Option<PathBuf> {
+    pub(super) fn absolute(&mut self, argument: &str, kind: &str, at: Span) -> Option<PathBuf> {
         if !argument.starts_with('/') || argument.contains('\0') {
-            let text = format!("the path of `{kind}:` must be absolute");
+            let text = format!("the path of `{kind}` must be absolute");
             let help = format!("write {}", example(kind));
             self.push(Problem::error("bad-value", text).at(at).help(help));
             return None;
@@ -251,7 +251,7 @@ impl Walker<'_> {
     }
 
     /// A program: its arguments stand behind it, or are the other elements of an array.
-    fn program(&mut self, argument: &str, more: &[&str], node: &Node) -> Option<Test> {
+    pub(super) fn program(&mut self, argument: &str, more: &[&str], node: &Node) -> Option<Test> {
         let words: Vec<String> = if let Value::Array(_) = node.value {
             [argument].iter().chain(more).map(|word| (*word).to_owned()).collect()
         } else {
@@ -364,6 +364,7 @@ fn example(kind: &str) -> &'static str {
         "file" => "\"file:/run/maintenance\"",
         "value" => "\"value:/run/weight\"",
         "exec" => "\"exec:/usr/local/bin/check argument\"",
+        "fifo" => "fifo = \"/run/evergate/notify\"",
         "arp" => "\"arp:192.0.2.1\"",
         "ping" => "\"ping:192.0.2.1\"",
         _ => "\"tcp:192.0.2.1:80\"",

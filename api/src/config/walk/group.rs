@@ -63,6 +63,7 @@ impl Walker<'_> {
             owner,
             failback: failback.unwrap_or(Failback::Auto),
             track,
+            procedures: self.procedures(name, table),
             vrrp,
             routers,
             routes: self.routes(table, &own),
@@ -76,15 +77,6 @@ impl Walker<'_> {
             let words = [("vrrp", true), ("cluster", false)];
             if self.word(&entry.node, "election", &words) == Some(false) {
                 self.not_yet(entry.node.at, "`election = \"cluster\"`");
-            }
-        }
-        for key in ["activate", "deactivate"] {
-            if let Some(entry) = table.entries.get(key) {
-                match &entry.node.value {
-                    Value::Array(steps) if steps.is_empty() => {}
-                    Value::Array(_) => self.not_yet(entry.key, &format!("`{key}`")),
-                    _ => self.wrong_type(&entry.node, key, "an array of procedures"),
-                }
             }
         }
     }

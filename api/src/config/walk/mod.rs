@@ -8,6 +8,7 @@ mod check;
 mod cluster;
 mod conntrackd;
 mod group;
+mod procedure;
 mod replicate;
 mod route;
 mod router;
@@ -40,8 +41,10 @@ pub(crate) fn walk(tree: &Table, sources: &Sources, problems: &mut Vec<Problem>)
     let links = walker.links(tree, &nodes);
     let checks = walker.checks(tree);
     let groups = walker.groups(tree, &nodes);
+    let fifo = walker.fifo(tree);
     let replicate = walker.replicate(tree, &nodes, &links);
-    Config { cluster, nodes, links, groups, checks, replicate, digest: digest::digest(tree) }
+    let digest = digest::digest(tree);
+    Config { cluster, nodes, links, groups, checks, fifo, replicate, digest }
 }
 
 /// The state of the walk.

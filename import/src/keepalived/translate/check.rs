@@ -166,7 +166,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let named = tracker.user.as_ref().map(|set| &set.value);
         let differs = [self.user_differs(named), command.added];
         self.script_told(script, "test", &differs);
-        let mut keys = vec![("test", command.test())];
+        let mut keys = vec![("test", command.program())];
         let interval = tracker.interval.map_or(SECOND, |set| set.value);
         let timeout = tracker.timeout.map_or(interval, |set| set.value);
         let mut time = |key, value: u64| {

@@ -7,7 +7,7 @@ use super::{Fate, Translator};
 use crate::command::Command;
 use crate::toml::{Table, Value};
 
-const BLANKS: &str = "an argument has blanks or quotes, which cannot be said here";
+const EMPTY: &str = "it names no program";
 
 impl<'m, 't> Translator<'m, 't, '_> {
     /// `notify` and `notify_kind` of a group.
@@ -39,10 +39,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         }
         if !notify.scripts.is_empty() {
             let mut table = notify.scripts;
-            for (key, value) in notify.user {
-                let key = if key == "user_group" { "group" } else { key };
-                table.push((key.to_owned(), value));
-            }
+            table.extend(notify.user.into_iter().map(|(key, value)| (key.to_owned(), value)));
             keys.push(("notify", Value::Inline(table)));
         }
         keys
@@ -59,9 +56,8 @@ impl<'m, 't> Translator<'m, 't, '_> {
         if notify.has(key) {
             return self.told(set, Fate::Unsupported, "one script of a kind for the group");
         }
-        let command = Command::new(set.value.words.clone(), &set.value.line);
-        let Some((command, text)) = command.and_then(|one| Some((one.clone(), one.text()?))) else {
-            return self.told(set, Fate::Unsupported, BLANKS);
+        let Some(command) = Command::new(set.value.words.clone(), &set.value.line) else {
+            return self.told(set, Fate::Unsupported, EMPTY);
         };
         let user = self.who(Some(&set.value.owner));
         if !notify.scripts.is_empty() && notify.user != user {
@@ -71,7 +67,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let differs = [changed, self.user_differs(Some(&set.value.owner)), command.added];
         self.script_told(set, &format!("notify.{key}"), &differs);
         notify.user = user;
-        notify.scripts.push((key.to_owned(), text.into()));
+        notify.scripts.push((key.to_owned(), command.program()));
     }
 
     /// `[notify]`
@@ -86,10 +82,11 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let (path, owner) = &fifo.value;
         let mut table = Table::new(&["notify"]);
         table.set("fifo", path.as_str());
-        table.set_some("user", (!owner.user.is_empty()).then_some(owner.user.as_str()));
+        for (key, value) in self.who(Some(owner)) {
+            table.set(key, value);
+        }
         if !owner.group.is_empty() {
-            let why = "the FIFO has the group of its user";
-            self.ledger.note_words(fifo.by.id, &[3], Fate::Unsupported, why);
+            self.ledger.note_words(fifo.by.id, &[3], Fate::Exactly, "[notify] user_group");
         }
         if self.found.groups.is_empty() {
             self.told(fifo, Fate::Exactly, "[notify] fifo");
@@ -99,10 +96,10 @@ impl<'m, 't> Translator<'m, 't, '_> {
         }
         if let Some(script) = &globals.fifo_script {
             let command = Command::new(script.value.words.clone(), &script.value.line);
-            match command.and_then(|command| Some((command.text()?, command.added))) {
-                None => self.told(script, Fate::Unsupported, BLANKS),
-                Some((text, added)) => {
-                    table.set("fifo_script", text);
+            match command.map(|command| (command.program(), command.added)) {
+                None => self.told(script, Fate::Unsupported, EMPTY),
+                Some((program, added)) => {
+                    table.set("fifo_script", program);
                     if !script.value.owner.user.is_empty() {
                         let why = "it runs as the user of the FIFO";
                         self.ledger.note_words(script.by.id, &[2, 3], Fate::Unsupported, why);

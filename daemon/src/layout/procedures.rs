@@ -1,0 +1,63 @@
+//! What groups run when their role changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evergate_api::config::model as file;
+use evergate_core::procedure::{Kind, Occasion, Plan, Program};
+
+use super::Layout;
+use crate::procedures::FifoPlan;
+
+impl Layout {
+    /// The procedures of each group that runs here.
+    pub fn plans(&self) -> BTreeMap<String, Arc<Plan>> {
+        let here = self.file.groups.iter();
+        let here = here.filter(|(_, group)| group.priorities.contains_key(self.me()));
+        here.map(|(name, group)| (name.clone(), Arc::new(plan(&group.procedures)))).collect()
+    }
+
+    /// The FIFO, if there is one.
+    pub fn fifo(&self) -> Option<FifoPlan> {
+        let fifo = self.file.fifo.as_ref()?;
+        Some(FifoPlan {
+            path: fifo.path.clone(),
+            user: fifo.user.user.clone(),
+            user_group: fifo.user.group.clone(),
+            program: fifo.program.clone(),
+        })
+    }
+}
+
+fn plan(procedures: &file::Procedures) -> Plan {
+    let program = |words: &Vec<String>, run: &file::HowRun| Program {
+        words: words.clone(),
+        user: run.user.user.clone(),
+        user_group: run.user.group.clone(),
+        timeout: run.timeout,
+    };
+    let steps = |all: &[Vec<String>]| {
+        all.iter().map(|words| program(words, &procedures.run)).collect::<Vec<_>>()
+    };
+    let notify = &procedures.notify;
+    let told =
+        |of: file::NotifyOf| notify.programs.get(&of).map(|words| program(words, &notify.run));
+    let occasions = [
+        (file::NotifyOf::Master, Occasion::Master),
+        (file::NotifyOf::Backup, Occasion::Backup),
+        (file::NotifyOf::Fault, Occasion::Fault),
+        (file::NotifyOf::Stop, Occasion::Stop),
+        (file::NotifyOf::LowerPriority, Occasion::LowerPriority),
+    ];
+    let specific = occasions.into_iter().filter_map(|(of, occasion)| Some((occasion, told(of)?)));
+    Plan {
+        activate: steps(&procedures.activate),
+        deactivate: steps(&procedures.deactivate),
+        notify: specific.collect(),
+        any: told(file::NotifyOf::Any),
+        kind: match notify.kind {
+            file::NotifyKind::Group => Kind::Group,
+            file::NotifyKind::Instance => Kind::Instance,
+        },
+    }
+}
