@@ -10,7 +10,7 @@ BIN := target/release
 demo: setup build ## two gateways, one power cut, what the client saw
 	$(BIN)/evergate-lab demo
 
-test: setup check fuzz lab ## everything that a change must pass; under 40 minutes on two cores
+test: setup check lab ## everything that a change must pass; under 40 minutes on two cores
 
 check: check-build ## the quick gate: format, lints, docs, unit tests, model, fixtures, mutants
 	$(CARGO) fmt --all --check
@@ -23,7 +23,7 @@ check: check-build ## the quick gate: format, lints, docs, unit tests, model, fi
 check-build:
 	$(CARGO) build --release --locked -p evergate-sim -p evergate-fuzz
 
-fuzz: setup ## every decoder and the importers under libFuzzer, ten seconds each
+fuzz: setup ## every decoder and the importers under libFuzzer, ten seconds each; not part of make test
 	$(MAKE) -C fuzz all SECONDS=10
 
 build:

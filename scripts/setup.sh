@@ -3,7 +3,7 @@
 # No package that starts a service is installed: peers for tests are unpacked aside by the lab.
 set -euo pipefail
 
-declare -A package=([ip]=iproute2 [nft]=nftables [tcpdump]=tcpdump [cc]=gcc [c++]=g++ [ping]=iputils-ping [unshare]=util-linux)
+declare -A package=([ip]=iproute2 [nft]=nftables [tcpdump]=tcpdump [cc]=gcc [ping]=iputils-ping [unshare]=util-linux)
 missing=()
 for tool in "${!package[@]}"; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "$tool" >/dev/null || missing+=("${package[$tool]}")
