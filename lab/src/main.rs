@@ -78,9 +78,9 @@ enum Verb {
         /// Only list them.
         #[arg(long)]
         list: bool,
-        /// The seed of what goes by chance, as a former run has printed it.
-        #[arg(long)]
-        seed: Option<u64>,
+        /// The seed of what goes by chance: another number is another walk
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
         #[command(flatten)]
         lab: LabArguments,
     },

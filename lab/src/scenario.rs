@@ -86,14 +86,14 @@ pub struct TestOptions {
     pub names: Vec<String>,
     /// The long ones too.
     pub long: bool,
-    /// The seed of scenarios that go by chance; none for another one each time.
-    pub seed: Option<u64>,
+    /// The seed of scenarios that go by chance.
+    pub seed: u64,
     /// How labs are built.
     pub lab: Options,
 }
 
 impl Bed {
-    /// The seed of whatever goes by chance; a second attempt has the same.
+    /// The seed of whatever goes by chance.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -191,7 +191,7 @@ pub fn run_all(options: &TestOptions) -> Result<bool> {
         return Err(LabError::Usage(text));
     }
     let bed =
-        Bed { options: options.lab.clone(), seed: options.seed.unwrap_or_else(clock::wall_us) };
+        Bed { options: options.lab.clone(), seed: options.seed };
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for scenario in chosen {
         let start = clock::now();

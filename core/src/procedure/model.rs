@@ -250,7 +250,7 @@ pub enum Fact {
     Stopped,
 }
 
-/// What is told; what is to be done stands in [`Procedures::orders`] and [`Procedures::lines`].
+/// What is told; what is to be done stands in [`super::Procedures::orders`] and [`super::Procedures::lines`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Told {
     /// What is to run, or the lines that are to be written, have changed.
