@@ -190,8 +190,7 @@ pub fn run_all(options: &TestOptions) -> Result<bool> {
         let text = format!("no scenario begins with {}; see --list", options.names.join(" or "));
         return Err(LabError::Usage(text));
     }
-    let bed =
-        Bed { options: options.lab.clone(), seed: options.seed };
+    let bed = Bed { options: options.lab.clone(), seed: options.seed };
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for scenario in chosen {
         let start = clock::now();

@@ -400,9 +400,14 @@ mod tests {
 
     #[test]
     fn the_first_shape_is_the_example_and_most_others_are_valid() {
-        let example = parse(Sources::from_text("a.toml", &Config::example().to_toml())).config;
-        let mut shape = Shape::example();
-        assert_eq!(parse(Sources::from_text("a.toml", &shape.config().to_toml())).config, example);
+        let read = |config: &Config| {
+            parse(Sources::from_text("a.toml", &config.to_toml())).config.expect("a good file")
+        };
+        let (mut shape, example) = (Shape::example(), read(&Config::example()));
+        // What is written differs: the shape spells out some defaults.
+        let mut first = read(&shape.config());
+        first.digest = example.digest;
+        assert_eq!(first, example);
         let (mut dice, mut valid) = (Dice::new(1), 0);
         for _ in 0..500 {
             shape = shape.turned(&mut dice).0;
