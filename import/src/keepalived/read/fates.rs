@@ -91,7 +91,11 @@ pub const GLOBAL: Table = &[
     (&["lvs_notify_fifo", "lvs_notify_fifo_script"], Fate::Unsupported, LOAD_BALANCING),
     (&["vrrp_notify_priority_changes"], Fate::Unsupported, "changes of priority are not told"),
     (&["fifo_write_vrrp_states_on_reload"], Fate::Unsupported, "a reload writes what changes"),
-    (&["enable_script_security"], Fate::Unsupported, "who may change a script is not looked at"),
+    (
+        &["enable_script_security"],
+        Fate::Exactly,
+        "always so: a script that somebody else could change is refused",
+    ),
     (&["use_symlink_paths", "set_supplementary_groups", "umask"], Fate::Unsupported, CHOSEN),
     (&["enable_dbus", "dbus_service_name", "dbus_no_interface_name"], Fate::Unsupported, DBUS),
     (&["snmp_socket", "enable_traps", "enable_snmp_vrrp"], Fate::Unsupported, SNMP),

@@ -8,6 +8,7 @@ use crate::command::Command;
 use crate::toml::{Table, Value};
 
 const EMPTY: &str = "it names no program";
+const SELDOM: &str = "run for the first such advert and again after a silence, not for each";
 
 impl<'m, 't> Translator<'m, 't, '_> {
     /// `notify` and `notify_kind` of a group.
@@ -64,7 +65,8 @@ impl<'m, 't> Translator<'m, 't, '_> {
             let why = "the scripts of a group have one user, that of the first";
             return self.told(set, Fate::Unsupported, why);
         }
-        let differs = [changed, self.user_differs(Some(&set.value.owner)), command.added];
+        let seldom = (key == "lower_priority").then_some(SELDOM);
+        let differs = [changed, self.user_differs(Some(&set.value.owner)), command.added, seldom];
         self.script_told(set, &format!("notify.{key}"), &differs);
         notify.user = user;
         notify.scripts.push((key.to_owned(), command.program()));
