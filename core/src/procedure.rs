@@ -50,6 +50,8 @@ pub struct Procedures {
     next_sequence: u64,
     next_id: u64,
     stopping: bool,
+    /// Something may be run now that could not before.
+    due: bool,
     /// When nothing is waited for any more.
     end_at: Option<Instant>,
 }
@@ -65,6 +67,7 @@ impl Procedures {
             next_sequence: first,
             next_id: first,
             stopping: false,
+            due: false,
             end_at: None,
         }
     }
@@ -114,7 +117,10 @@ impl Procedures {
         why: Why,
         out: &mut Vec<Told>,
     ) {
-        let Some(lane) = self.lanes.get_mut(group) else { return };
+        let fifo = self.fifo;
+        let wants = |lane: &&mut Lane| !lane.is_removed() && (fifo || lane.runs_anything());
+        let Some(lane) = self.lanes.get_mut(group).filter(wants) else { return };
+        self.due = true;
         // In the end one word is said, and that is `stop`.
         let quiet = self.stopping && to != Phase::Stopped;
         let sequence = self.next_sequence;
@@ -144,7 +150,7 @@ impl Procedures {
         out.push(Told::Orders);
     }
 
-    fn ended(&mut self, now: Instant, id: u64, outcome: Outcome, out: &mut Vec<Told>) {
+    fn ended(&mut self, id: u64, outcome: Outcome, out: &mut Vec<Told>) {
         let lines = self.lines.len();
         if !outcome.well && self.lines.iter().any(|line| line.id == id) {
             out.push(Told::LineFailed(outcome.text.clone()));
@@ -160,7 +166,7 @@ impl Procedures {
         } else if self.lines.len() != lines {
             out.push(Told::Orders);
         }
-        self.proceed(now, out);
+        self.due = true;
     }
 
     /// Orders what may run: of those who wait the oldest first.
@@ -207,6 +213,7 @@ impl Machine for Procedures {
         match fact {
             Fact::Configured { plans, fifo } => {
                 self.fifo = fifo;
+                self.due = true;
                 self.configure(now, plans, out);
             }
             Fact::Role { group, from, to, holds, why } => {
@@ -227,14 +234,17 @@ impl Machine for Procedures {
             Fact::LowerHeard { group, why } => {
                 self.transition(now, &group, Phase::LowerHeard, None, why, out);
             }
-            Fact::Ended { id, outcome } => return self.ended(now, id, outcome, out),
+            Fact::Ended { id, outcome } => self.ended(id, outcome, out),
             Fact::Stopping => self.stopping = true,
             Fact::Stopped => self.stopped(now, out),
         }
-        self.proceed(now, out);
     }
 
+    /// Orders what may run after all facts of the moment: when a peer dies, many groups change at once.
     fn tick(&mut self, now: Instant, out: &mut Vec<Told>) {
+        if std::mem::take(&mut self.due) {
+            self.proceed(now, out);
+        }
         if self.end_at.is_none_or(|at| now < at) {
             return;
         }
@@ -250,6 +260,6 @@ impl Machine for Procedures {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.end_at
+        if self.due { Some(Instant::ZERO) } else { self.end_at }
     }
 }

@@ -131,6 +131,7 @@ impl Group {
         let carried: Vec<_> = speakers.filter_map(|at| self.speakers.get(at).cloned()).collect();
         let complete = carried.len() == new.routers.len();
         self.speakers = if complete { carried } else { Vec::new() };
+        self.speakers.iter_mut().for_each(|one| one.set_missed(new.conduct.down_after));
         // Whether adverts arrive is told anew, by those that come from now on.
         self.peer_advert_at = vec![Some(now); new.routers.len()];
         // What concerns an interface or a segment is found out anew at once.

@@ -64,11 +64,25 @@ impl Lane {
     pub(super) fn configure(&mut self, plan: Arc<Plan>) {
         self.plan = plan;
         self.removed = false;
+        if !self.runs_anything() {
+            // What happens meanwhile is not followed.
+            (self.activated, self.told) = (None, None);
+        }
     }
 
     pub(super) fn remove(&mut self) {
         self.removed = true;
         self.role = Role::Init;
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.removed
+    }
+
+    /// Whether its plan has any program.
+    pub(super) fn runs_anything(&self) -> bool {
+        let Plan { activate, deactivate, notify, any, kind: _ } = &*self.plan;
+        !(activate.is_empty() && deactivate.is_empty() && notify.is_empty() && any.is_none())
     }
 
     pub(super) fn role(&self) -> Role {
@@ -195,7 +209,9 @@ impl Lane {
         }
         let specific = self.plan.notify.get(&occasion);
         steps.extend(specific.map(|program| (Procedure::Notify(occasion), program.clone())));
-        if let Some(program) = &self.plan.any {
+        // As keepalived.conf(5) has it: `notify` is called for states, and this is none.
+        let any = self.plan.any.as_ref().filter(|_| occasion != Occasion::LowerPriority);
+        if let Some(program) = any {
             steps.push_back((
                 Procedure::Any(occasion),
                 self.with_arguments(group, program, transition),

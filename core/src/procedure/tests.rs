@@ -54,6 +54,7 @@ impl World {
     fn feed(&mut self, fact: Fact) {
         self.now += Duration::from_millis(1);
         self.procedures.handle(self.now, fact, &mut self.told);
+        self.procedures.tick(self.now, &mut self.told);
     }
 
     fn role(&mut self, group: &str, from: Role, to: Role) {
@@ -349,6 +350,8 @@ fn a_group_that_a_reload_removes_is_stopped_and_one_that_stays_goes_on() {
     world.role("g", Role::Active, Role::Releasing);
     world.configure(&[], true);
     assert_eq!(world.orders(), ["up2"]);
+    // What the machine says of it while its last programs run is no news any more.
+    world.role("g", Role::Releasing, Role::Standby);
     let rest =
         ["up2", "master", "any INSTANCE g MASTER 150", "down", "stop", "any INSTANCE g STOP 0"];
     assert_eq!(world.play(), rest);

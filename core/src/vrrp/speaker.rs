@@ -47,6 +47,11 @@ impl Speaker {
         Speaker { version, missed, interval, down_at, heard: None }
     }
 
+    /// So many adverts must be missing from the next one on.
+    pub fn set_missed(&mut self, missed: u32) {
+        self.missed = missed;
+    }
+
     /// Waits for the whole down interval from `now`.
     pub fn wait(&mut self, now: Instant, priority: Priority) {
         self.down_at = now + master_down(self.version, priority, self.interval, self.missed);
