@@ -241,9 +241,10 @@ fn make(plan: &FifoPlan) -> Result<File, String> {
     let file =
         OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).map_err(told)?;
     let found = file.metadata().map_err(told)?;
-    if !is_ours(&found, group) && found.uid() != nix::unistd::geteuid().as_raw() {
+    if !found.file_type().is_fifo() || found.uid() != nix::unistd::geteuid().as_raw() {
         return Err(format!("{} is no FIFO of ours: remove it", path.display()));
     }
+    file.set_permissions(Permissions::from_mode(MODE)).map_err(told)?;
     Ok(file)
 }
 
@@ -259,6 +260,5 @@ fn make_for(path: &Path, group: u32) -> io::Result<()> {
     let former = setfsgid(Gid::from_raw(group));
     let made = mkfifo(name.as_c_str(), Mode::from_bits_truncate(0o600));
     setfsgid(former);
-    made?;
-    fs::set_permissions(path, Permissions::from_mode(MODE))
+    Ok(made?)
 }
