@@ -223,7 +223,9 @@ impl Worker {
         // Threads start at ordinary priority; a takeover must not wait for the rest of the machine.
         crate::privilege::raise_thread(crate::privilege::CORE_PRIORITY);
         while let Some(Work { wishes, retired, links, unaccepted }) = self.next() {
-            self.drop_packets(unaccepted);
+            if let Some(unaccepted) = unaccepted {
+                self.drop_packets(unaccepted);
+            }
             self.note_wanted(&wishes);
             let (renewals, others) =
                 wishes.into_iter().partition(|(holder, wish)| self.is_renewal(*holder, wish));
@@ -241,6 +243,7 @@ impl Worker {
             if let Some(links) = links {
                 self.settle(&links);
             }
+            self.drop_packets_after_all();
         }
         self.settle(&[]);
         let protected: Vec<u32> = self.kernel.protected_links().map(|(index, _)| index).collect();
@@ -333,7 +336,14 @@ impl Worker {
             if desk.stop {
                 return None;
             }
-            desk = self.shared.work.wait(desk).unwrap_or_else(PoisonError::into_inner);
+            let again = self.dropping.again_in();
+            if again.is_some_and(|span| span.is_zero()) {
+                let (wishes, retired, links) = (Wishes::new(), Vec::new(), None);
+                return Some(Work { wishes, retired, links, unaccepted: None });
+            }
+            let span = again.unwrap_or(Duration::MAX);
+            let waited = self.shared.work.wait_timeout(desk, span);
+            desk = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

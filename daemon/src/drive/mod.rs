@@ -524,6 +524,10 @@ impl Drive {
     fn finish(mut self) -> io::Result<()> {
         self.kernel.stop();
         let mut ready = Ready::default();
+        // What comes in is read no more, and must not wake us without end.
+        self.poller = Poller::new()?;
+        self.poller.add(&self.timer, TOKEN_TIMER)?;
+        self.poller.add(&*self.bell, TOKEN_BELL)?;
         for _ in 0..FINISH_TURNS {
             if self.kernel.has_stopped() {
                 break;

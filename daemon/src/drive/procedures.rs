@@ -27,9 +27,7 @@ impl Drive {
     /// Takes over the procedures of the configuration.
     pub(super) fn configure_procedures(&mut self, now: Instant) {
         let (plans, fifo) = (self.layout.plans(), self.layout.file.fifo.is_some());
-        let known = &self.layout.core.groups;
-        let is_known = |name: &String| known.iter().any(|group| group.name == *name);
-        self.facts.procedures.retain(|name, _| is_known(name));
+        self.facts.procedures.retain(|name, _| plans.contains_key(name));
         self.tell_procedures(now, Fact::Configured { plans, fifo });
         self.new_work = true;
     }
@@ -186,6 +184,9 @@ impl Drive {
 
     /// Leaves the newest list for the runner, if there is a newer one.
     pub(super) fn order_work(&mut self) {
+        let mut told = Vec::new();
+        self.procedures.tick(super::instant_now(), &mut told);
+        self.heed_procedures(super::instant_now(), told);
         if !std::mem::take(&mut self.new_work) {
             return;
         }
@@ -217,9 +218,6 @@ impl Drive {
                     self.work_ended(now, ended);
                 }
             }
-            let mut told = Vec::new();
-            self.procedures.tick(now, &mut told);
-            self.heed_procedures(now, told);
             self.order_work();
             if self.procedures.is_idle() {
                 return Ok(());
@@ -289,6 +287,7 @@ mod tests {
         let (from, to) = (Role::Claiming, Role::Active);
         let fact = Fact::Role { group: "g".into(), from, to, holds: true, why };
         bed.drive.tell_procedures(Instant::from_nanos(1), fact);
+        bed.drive.order_work();
         let run = bed.drive.procedures.orders().next().expect("it is run").clone();
         let job = job(&run, "gw1", &WallClock::new(Instant::ZERO, 0));
         assert_eq!(job.words, ["/bin/up", "x"]);

@@ -1,6 +1,8 @@
 //! Packets to virtual addresses with `accept = false`: the rules that drop them are there before any wish is
 //! served, and are made again while they could not be made.
 
+use std::time::Duration;
+
 use super::{KernelThread, Worker};
 use crate::kernel::accept_mode::{AcceptOff, Unaccepted};
 use crate::sys::clock::{NS_PER_S, boottime_now};
@@ -20,6 +22,14 @@ pub(super) struct Dropping {
     count: u32,
 }
 
+impl Dropping {
+    /// How long it is until rules that could not be made are tried again; `None` if none are.
+    pub(super) fn again_in(&self) -> Option<Duration> {
+        let left = (self.tried_ns + TRY_AGAIN_NS).saturating_sub(boottime_now());
+        self.failed.then(|| Duration::from_nanos(left))
+    }
+}
+
 impl KernelThread {
     /// Has packets to these addresses dropped, and to no others; the newest word counts.
     pub fn drop_packets_to(&self, addresses: Vec<Unaccepted>) {
@@ -34,16 +44,24 @@ impl KernelThread {
 }
 
 impl Worker {
-    /// Makes the rules that are wanted, if they are not there.
-    pub(super) fn drop_packets(&mut self, wanted: Option<Vec<Unaccepted>>) {
-        let now = boottime_now();
-        let dropping = &mut self.dropping;
-        let is_new = wanted.as_ref().is_some_and(|wanted| *wanted != dropping.wanted);
-        if !is_new && (!dropping.failed || now < dropping.tried_ns + TRY_AGAIN_NS) {
-            return;
+    /// Makes the rules that are wanted from now on.
+    pub(super) fn drop_packets(&mut self, wanted: Vec<Unaccepted>) {
+        if self.dropping.wanted != wanted {
+            self.dropping.wanted = wanted;
+            self.make_rules();
         }
-        dropping.wanted = wanted.unwrap_or_else(|| std::mem::take(&mut dropping.wanted));
-        dropping.tried_ns = now;
+    }
+
+    /// Tries again, behind all other work, to make rules that could not be made.
+    pub(super) fn drop_packets_after_all(&mut self) {
+        if self.dropping.again_in().is_some_and(|span| span.is_zero()) {
+            self.make_rules();
+        }
+    }
+
+    fn make_rules(&mut self) {
+        let dropping = &mut self.dropping;
+        dropping.tried_ns = boottime_now();
         dropping.count += 1;
         let name = format!("evergate_accept_{}_{}", std::process::id(), dropping.count);
         let made = match dropping.wanted.as_slice() {
