@@ -43,7 +43,7 @@ pub const SCENARIOS: &[Scenario] = &[
     cell("foreign-ipv6", "keepalived, version 3 with IPv6", false, |bed| {
         matrix(bed, &V3_IPV6, &[GW1])
     }),
-    cell("foreign-v2-ah-unicast", "the same, header and unicast", false, |bed| {
+    cell("foreign-v2-ah-unicast", "the same, header and unicast", true, |bed| {
         matrix(bed, &unicast(V2_AH), &[GW2])
     }),
     frr("foreign-frr-v2", "FRR, version 2", false, |bed| frr_matrix(bed, &V2, &[GW1])),
@@ -63,7 +63,7 @@ pub const SCENARIOS: &[Scenario] = &[
     cell("foreign-unicast-ipv6", "the same, version 3 with IPv6 and unicast", true, |bed| {
         matrix(bed, &unicast(V3_IPV6), &[GW1])
     }),
-    cell("foreign-vmac-v2", "keepalived with use_vmac, version 2", false, |bed| {
+    cell("foreign-vmac-v2", "keepalived with use_vmac, version 2", true, |bed| {
         matrix(bed, &virtual_mac(V2), &[GW1])
     }),
     cell("foreign-vmac-v2-pass", "the same, with a password", true, |bed| {
