@@ -7,7 +7,7 @@ mod procedures;
 mod routers;
 mod ways;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use evergate_core::announce::Schedule;
 use evergate_core::check::{CheckConfig, Source, Tracked};
 use evergate_core::config as core;
 use evergate_core::ident::{CheckId, GroupId, InterfaceId, NodeId, Priority};
+use evergate_core::procedure::Plan;
 use evergate_core::wire::names::{Names, hash};
 use routers::Named;
 
@@ -42,6 +43,8 @@ pub struct Layout {
     pub paths: Vec<PathLayout>,
     /// The same for each group and router.
     pub groups: Vec<GroupLayout>,
+    /// What each group that runs here runs itself when its role changes, by the group's name.
+    pub plans: BTreeMap<String, Arc<Plan>>,
 }
 
 /// A path's own addresses and those of the peers, where the file names them.
@@ -166,7 +169,9 @@ impl Layout {
         };
         let names = Names::of(&config).map_err(|c| Mismatch::Collision(c.one, c.other))?;
         let cluster = hash(&file.cluster.name);
+        let plans = procedures::plans(&file, me);
         Ok(Layout {
+            plans,
             core: config,
             names,
             cluster,

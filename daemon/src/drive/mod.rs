@@ -330,7 +330,7 @@ impl Drive {
             self.node.tick(now, &mut effects);
             self.carry_out(now, &mut effects);
             self.send_announcements(now);
-            self.order_work();
+            self.order_work(now);
             self.tell_frames();
             self.keep_house(now);
         }
@@ -532,15 +532,21 @@ impl Drive {
             if self.kernel.has_stopped() {
                 break;
             }
-            self.timer.set(Some(boottime_now() + FINISH_TURN_NS))?;
-            self.poller.wait(&mut ready, None)?;
-            self.timer.drain()?;
-            self.bell.drain()?;
-            self.estate.beat(boottime_now());
+            self.rest(&mut ready, FINISH_TURN_NS)?;
         }
         // An empty estate: nothing is left to resign for.
         let _ = self.estate.publish(&crate::estate::Estate::default());
         self.finish_procedures()
+    }
+
+    /// Waits, in the end, for the bell or for so long; the guardian sees that we live.
+    fn rest(&self, ready: &mut Ready, span_ns: u64) -> io::Result<()> {
+        self.timer.set(Some(boottime_now() + span_ns))?;
+        self.poller.wait(ready, None)?;
+        self.timer.drain()?;
+        self.bell.drain()?;
+        self.estate.beat(boottime_now());
+        Ok(())
     }
 }
 

@@ -15,7 +15,6 @@ use crate::checks::News;
 use crate::facts::LastProcedure;
 use crate::observe::procedure_event;
 use crate::procedures::{Ended, Job, Work};
-use crate::sys::clock::boottime_now;
 use crate::sys::ready::Ready;
 use crate::wall_clock::WallClock;
 use crate::words;
@@ -26,7 +25,7 @@ const END_TURN_NS: u64 = 50_000_000;
 impl Drive {
     /// Takes over the procedures of the configuration.
     pub(super) fn configure_procedures(&mut self, now: Instant) {
-        let (plans, fifo) = (self.layout.plans(), self.layout.file.fifo.is_some());
+        let (plans, fifo) = (self.layout.plans.clone(), self.layout.file.fifo.is_some());
         self.facts.procedures.retain(|name, _| plans.contains_key(name));
         self.tell_procedures(now, Fact::Configured { plans, fifo });
         self.new_work = true;
@@ -183,10 +182,10 @@ impl Drive {
     }
 
     /// Leaves the newest list for the runner, if there is a newer one.
-    pub(super) fn order_work(&mut self) {
+    pub(super) fn order_work(&mut self, now: Instant) {
         let mut told = Vec::new();
-        self.procedures.tick(super::instant_now(), &mut told);
-        self.heed_procedures(super::instant_now(), told);
+        self.procedures.tick(now, &mut told);
+        self.heed_procedures(now, told);
         if !std::mem::take(&mut self.new_work) {
             return;
         }
@@ -218,15 +217,11 @@ impl Drive {
                     self.work_ended(now, ended);
                 }
             }
-            self.order_work();
+            self.order_work(now);
             if self.procedures.is_idle() {
                 return Ok(());
             }
-            self.timer.set(Some(boottime_now() + END_TURN_NS))?;
-            self.poller.wait(&mut ready, None)?;
-            self.timer.drain()?;
-            self.bell.drain()?;
-            self.estate.beat(boottime_now());
+            self.rest(&mut ready, END_TURN_NS)?;
         }
     }
 }
@@ -287,7 +282,7 @@ mod tests {
         let (from, to) = (Role::Claiming, Role::Active);
         let fact = Fact::Role { group: "g".into(), from, to, holds: true, why };
         bed.drive.tell_procedures(Instant::from_nanos(1), fact);
-        bed.drive.order_work();
+        bed.drive.order_work(Instant::from_nanos(1));
         let run = bed.drive.procedures.orders().next().expect("it is run").clone();
         let job = job(&run, "gw1", &WallClock::new(Instant::ZERO, 0));
         assert_eq!(job.words, ["/bin/up", "x"]);

@@ -10,13 +10,6 @@ use super::Layout;
 use crate::procedures::FifoPlan;
 
 impl Layout {
-    /// The procedures of each group that runs here.
-    pub fn plans(&self) -> BTreeMap<String, Arc<Plan>> {
-        let here = self.file.groups.iter();
-        let here = here.filter(|(_, group)| group.priorities.contains_key(self.me()));
-        here.map(|(name, group)| (name.clone(), Arc::new(plan(&group.procedures)))).collect()
-    }
-
     /// The FIFO, if there is one.
     pub fn fifo(&self) -> Option<FifoPlan> {
         let fifo = self.file.fifo.as_ref()?;
@@ -27,6 +20,12 @@ impl Layout {
             program: fifo.program.clone(),
         })
     }
+}
+
+/// The procedures of each group that runs on the node called `me`.
+pub(super) fn plans(file: &file::Config, me: &str) -> BTreeMap<String, Arc<Plan>> {
+    let here = file.groups.iter().filter(|(_, group)| group.priorities.contains_key(me));
+    here.map(|(name, group)| (name.clone(), Arc::new(plan(&group.procedures)))).collect()
 }
 
 fn plan(procedures: &file::Procedures) -> Plan {
