@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use evergate_daemon::kernel::accept_mode::{AcceptOff, Unaccepted};
-use namespace::{in_namespace, ip, skipped};
+use namespace::{in_namespace, ip, ruleset, skipped};
 use nix::sched::{CloneFlags, unshare};
 
 /// Virtual addresses, and one of the router's own in each family.
@@ -128,10 +128,6 @@ fn a_link_local_address_means_nothing_without_its_interface() {
 #[test]
 fn the_table_reads_as_documented_and_goes_with_its_owner() {
     in_namespace(|| {
-        let list = || match Command::new("nft").args(["list", "ruleset"]).output() {
-            Ok(output) => Some(String::from_utf8(output.stdout).unwrap()),
-            Err(_) => None,
-        };
         // More than go into one batch.
         let many = (0..2500_u16).map(|number| {
             let [high, low] = number.to_be_bytes();
@@ -139,7 +135,7 @@ fn the_table_reads_as_documented_and_goes_with_its_owner() {
         });
         let many: Vec<Unaccepted> = many.collect();
         let rules = AcceptOff::install("evergate_accept_7_1".into(), &many).unwrap();
-        let Some(text) = list() else {
+        let Some(text) = ruleset() else {
             skipped("needs nft");
             return;
         };
@@ -154,6 +150,6 @@ fn the_table_reads_as_documented_and_goes_with_its_owner() {
             assert!(text.contains(rule), "{rule} is not in\n{text}");
         }
         drop(rules);
-        assert_eq!(list().unwrap(), "");
+        assert_eq!(ruleset().unwrap(), "");
     });
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use evergate_daemon::kernel::error::NetlinkError;
 use evergate_daemon::kernel::notrack::Notrack;
-use namespace::{in_namespace, ip, skipped};
+use namespace::{in_namespace, ip, ruleset, skipped};
 
 const PORT: u16 = 8747;
 
@@ -50,13 +50,9 @@ fn our_port_is_not_tracked_and_another_is() {
 #[test]
 fn the_table_reads_as_documented_and_goes_with_its_owner() {
     in_namespace(|| {
-        let list = || match Command::new("nft").args(["list", "ruleset"]).output() {
-            Ok(output) => Some(String::from_utf8(output.stdout).unwrap()),
-            Err(_) => None,
-        };
         let exemption = Notrack::install(PORT).unwrap();
         assert!(matches!(Notrack::install(PORT), Err(NetlinkError::NotPermitted)));
-        let Some(rules) = list() else {
+        let Some(rules) = ruleset() else {
             skipped("needs nft");
             return;
         };
@@ -64,7 +60,7 @@ fn the_table_reads_as_documented_and_goes_with_its_owner() {
         assert_eq!(rules.matches("udp dport 8747 notrack").count(), 2, "{rules}");
         assert_eq!(rules.matches("priority raw").count(), 2, "{rules}");
         drop(exemption);
-        assert_eq!(list().unwrap(), "");
+        assert_eq!(ruleset().unwrap(), "");
         Notrack::install(PORT).unwrap();
     });
 }

@@ -45,6 +45,12 @@ pub fn ip(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What `nft list ruleset` prints in the calling thread's namespace; `None` where there is no nft.
+pub fn ruleset() -> Option<String> {
+    let output = Command::new("nft").args(["list", "ruleset"]).output().ok()?;
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
 /// The interface of this name.
 pub fn interface(name: &str) -> Interface {
     let links = Kernel::open().unwrap().links().unwrap();
