@@ -119,10 +119,7 @@ fn node() -> Value {
     priority["default"] = json!(PRIORITY_DEFAULT);
     let properties = json!({
         "priority": priority,
-        "foreign": {
-            "type": "boolean", "default": false,
-            "description": "A router of another make: it speaks VRRP and nothing else."
-        },
+        "foreign": flag(false, "A router of another make: it speaks VRRP and nothing else."),
     });
     described(table(properties, &[]), "A box of the cluster.")
 }
@@ -201,14 +198,8 @@ fn vrrp(text: &str) -> Value {
             "default": DOWN_AFTER_DEFAULT,
             "description": "How many adverts are missing before an active router is down."
         },
-        "answer_lower": {
-            "type": "boolean", "default": true,
-            "description": "Answer an active router of lower priority with an advert at once."
-        },
-        "advert_before_yield": {
-            "type": "boolean", "default": false,
-            "description": "Send one more advert before giving way to a router of higher priority."
-        },
+        "answer_lower": flag(true, "Answer an active router of lower priority with an advert at once."),
+        "advert_before_yield": flag(false, "Send one more advert before giving way to a router of higher priority."),
         "hop_limit": whole(1, 255, "The hop limit of adverts to `unicast_peers`; default 255."),
         "min_hop_limit": whole(
             1, 255, "The least hop limit of adverts from `unicast_peers`; default any."
@@ -243,14 +234,8 @@ fn shared() -> Value {
             "enum": ["virtual_mac", "interface"], "default": "virtual_mac",
             "description": "The MAC address that multicast adverts come from."
         },
-        "accept": {
-            "type": "boolean", "default": true,
-            "description": "Take packets to the virtual addresses for the node itself while it holds them."
-        },
-        "heartbeat": {
-            "type": "boolean", "default": true,
-            "description": "Do heartbeats run on the interface of the router?"
-        },
+        "accept": flag(true, "Take packets to the virtual addresses for the node itself while it holds them."),
+        "heartbeat": flag(true, "Do heartbeats run on the interface of the router?"),
         "announce": {
             "description": "Announce addresses after a takeover; a duration repeats it while active, \
                             a table is a schedule.",
@@ -363,10 +348,7 @@ fn check() -> Value {
             "enum": ["result", "fail"], "default": "result",
             "description": "The first result decides, or it counts as failed until it has passed."
         },
-        "invert": {
-            "type": "boolean", "default": false,
-            "description": "A pass counts as a failure and the other way round."
-        },
+        "invert": flag(false, "A pass counts as a failure and the other way round."),
         "user": described(procedure::user(), &format!("Who runs an exec; default {USER_DEFAULT}.")),
         "user_group": described(procedure::user(), "As which group; default the user's own."),
     });
@@ -394,18 +376,19 @@ fn whole(least: u32, most: u32, text: &str) -> Value {
     json!({ "type": "integer", "minimum": least, "maximum": most, "description": text })
 }
 
+fn flag(default: impl Into<Option<bool>>, text: &str) -> Value {
+    json!({ "type": "boolean", "default": default.into(), "description": text })
+}
+
 fn kept() -> Value {
-    json!({ "type": "boolean", "default": true, "description": "Put back when it is removed." })
+    flag(true, "Put back when it is removed.")
 }
 
 fn hop() -> Value {
     json!({
         "via": reference("ip", "The next router."),
         "interface": per_node("interface", "The interface."),
-        "onlink": {
-            "type": "boolean", "default": false,
-            "description": "The next router is there, whatever the addresses say."
-        },
+        "onlink": flag(false, "The next router is there, whatever the addresses say."),
     })
 }
 
@@ -451,7 +434,7 @@ fn rule() -> Value {
             "description": "Packets with this mark."
         },
         "tos": whole(0, 255, "Packets with this type of service."),
-        "not": { "type": "boolean", "default": false, "description": "All packets but those." },
+        "not": flag(false, "All packets but those."),
         "table": whole(1, u32::MAX, "The table that is asked."),
         "type": {
             "enum": ["blackhole", "unreachable", "prohibit", "nop"],
@@ -465,9 +448,8 @@ fn rule() -> Value {
 }
 
 fn address() -> Value {
-    let flag = |default: Value, text: &str| json!({ "type": "boolean", "default": default, "description": text });
     let scopes: Vec<&str> = Scope::WORDS.iter().map(|(word, _)| *word).collect();
-    let mut deprecated = flag(json!(null), "Never chosen as a source; default: IPv6 yes.");
+    let mut deprecated = flag(None, "Never chosen as a source; default: IPv6 yes.");
     deprecated.as_object_mut().map(|keys| keys.remove("default"));
     let properties = json!({
         "address": reference("address", "The address with its prefix length."),
@@ -485,11 +467,11 @@ fn address() -> Value {
             "type": "string", "pattern": "^(auto|[0-9.]+)$",
             "description": "The broadcast address; IPv4."
         },
-        "advertise": flag(json!(true), "Is it in the adverts?"),
+        "advertise": flag(true, "Is it in the adverts?"),
         "deprecated": deprecated,
-        "detect_duplicates": flag(json!(false), "Look for another holder first; IPv6."),
-        "prefix_route": flag(json!(true), "A route to its subnet."),
-        "keep": flag(json!(true), "Put it back when somebody removes it."),
+        "detect_duplicates": flag(false, "Look for another holder first; IPv6."),
+        "prefix_route": flag(true, "A route to its subnet."),
+        "keep": flag(true, "Put it back when somebody removes it."),
     });
     table(properties, &["address"])
 }
