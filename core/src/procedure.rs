@@ -87,6 +87,11 @@ impl Procedures {
         self.lines.is_empty() && self.lanes.values().all(Lane::is_idle)
     }
 
+    /// Whether anybody is told what happens to a group: facts about another one change nothing.
+    pub fn follows(&self, group: &str) -> bool {
+        self.lanes.contains_key(group)
+    }
+
     /// What a group is at, and how many transitions wait behind that.
     pub fn running(&self, group: &str) -> Option<(&Running, usize)> {
         self.lanes.get(group).and_then(Lane::running)
@@ -96,7 +101,13 @@ impl Procedures {
         let gone: Vec<String> =
             self.lanes.keys().filter(|name| !plans.contains_key(*name)).cloned().collect();
         for (name, plan) in plans {
-            self.lanes.entry(name).or_default().configure(plan);
+            match self.lanes.get_mut(&name) {
+                Some(lane) => lane.configure(plan),
+                None if self.fifo || plan.runs_anything() => {
+                    self.lanes.entry(name).or_default().configure(plan);
+                }
+                None => {}
+            }
         }
         for name in gone {
             let why = Why { cause: "configured", text: "the group is removed".into(), priority: 0 };
@@ -215,6 +226,11 @@ impl Machine for Procedures {
                 self.fifo = fifo;
                 self.due = true;
                 self.configure(now, plans, out);
+            }
+            Fact::Found { group, role, priority } => {
+                if let Some(lane) = self.lanes.get_mut(&group) {
+                    lane.set_role(role, priority);
+                }
             }
             Fact::Role { group, from, to, holds, why } => {
                 if let Some(lane) = self.lanes.get_mut(&group) {

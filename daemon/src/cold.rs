@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use evergate_api::config::{self as file, report::Level};
+use evergate_api::config::{self as file, Sources, report::Level};
 use evergate_api::control::{ReloadReply, ReloadResult, Reply};
 
 use crate::drive::ports::Sockets;
@@ -87,10 +87,10 @@ pub struct Places {
     pub state: PathBuf,
 }
 
-/// Starts the thread. `current` is the configuration that runs.
+/// Starts the thread. `current` is the text of the configuration that runs.
 pub fn start(
     places: Places,
-    current: Arc<file::model::Config>,
+    current: Sources,
     jobs: Receiver<ColdJob>,
     results: SyncSender<Prepared>,
     bell: Arc<Bell>,
@@ -112,7 +112,9 @@ pub fn start(
 
 struct Worker {
     places: Places,
-    current: Arc<file::model::Config>,
+    /// The text of the configuration that runs. Only a reload needs the model of it, which takes forty times
+    /// the memory.
+    current: Sources,
     kernel: Option<Kernel>,
 }
 
@@ -137,12 +139,18 @@ impl Worker {
 
     fn reload(&mut self, plan_only: bool, reply: Option<SyncSender<Reply>>) -> Option<Prepared> {
         let (mut answer, loaded) = read(&self.places);
-        let Some((layout, secrets)) = loaded else {
+        let Some(Loaded { config, layout, secrets, sources }) = loaded else {
             return Some(give(reply, answer));
         };
-        let plan = file::plan::diff(&self.current, &layout.file);
+        let Some(former) = file::parse(self.current.clone()).config else {
+            let text =
+                "the text of the running configuration cannot be read again; restart evergated";
+            answer.errors.push(text.into());
+            return Some(give(reply, answer));
+        };
+        let plan = file::plan::diff(&former, &config);
         answer.plan = plan.lines();
-        if layout.file.cluster.name != self.current.cluster.name {
+        if config.cluster.name != former.cluster.name {
             let text = "the name of the cluster cannot change while the daemon runs; restart it";
             answer.errors.push(text.into());
             return Some(give(reply, answer));
@@ -156,7 +164,7 @@ impl Worker {
             return Some(Prepared::Secrets { secrets, answer, reply });
         }
         answer.result = ReloadResult::Applied;
-        self.current = Arc::clone(&layout.file);
+        self.current = sources;
         Some(Prepared::Configuration { layout: Box::new(layout), secrets, answer, reply })
     }
 
@@ -187,8 +195,17 @@ fn give(reply: Option<SyncSender<Reply>>, answer: ReloadReply) -> Prepared {
     Prepared::NotApplied(answer)
 }
 
-/// A configuration with the secrets that its files hold.
-type Loaded = (Layout, Secrets);
+/// A configuration in all its forms.
+pub struct Loaded {
+    /// As it was checked.
+    pub config: file::model::Config,
+    /// As this node lives it.
+    pub layout: Layout,
+    /// What its files hold.
+    pub secrets: Secrets,
+    /// As it was written.
+    pub sources: Sources,
+}
 
 /// Reads and checks everything; `None` when there are errors, which are in the answer.
 pub fn read(places: &Places) -> (ReloadReply, Option<Loaded>) {
@@ -198,29 +215,30 @@ pub fn read(places: &Places) -> (ReloadReply, Option<Loaded>) {
         warnings: Vec::new(),
         errors: Vec::new(),
     };
-    let outcome = match file::load(&places.config) {
-        Ok(outcome) => outcome,
+    let sources = match Sources::read(&places.config) {
+        Ok(sources) => sources,
         Err(error) => {
             answer.errors.push(error.to_string());
             return (answer, None);
         }
     };
+    let outcome = file::parse(sources.clone());
     answer.warnings = outcome.report.texts(Level::Warning);
     answer.errors = outcome.report.texts(Level::Error);
     let Some(config) = outcome.config.filter(|_| answer.errors.is_empty()) else {
         return (answer, None);
     };
-    let loaded = lay_out(config, &places.node);
+    let loaded = lay_out(config, sources, &places.node);
     (
         ReloadReply { errors: loaded.as_ref().err().cloned().into_iter().collect(), ..answer },
         loaded.ok(),
     )
 }
 
-fn lay_out(config: file::model::Config, node: &str) -> Result<Loaded, String> {
+fn lay_out(config: file::model::Config, sources: Sources, node: &str) -> Result<Loaded, String> {
     let secrets = Secrets::load(&config, node)?;
-    let layout = Layout::new(Arc::new(config), node).map_err(|mismatch| mismatch.to_string())?;
-    Ok((layout, secrets))
+    let layout = Layout::new(&config, node).map_err(|mismatch| mismatch.to_string())?;
+    Ok(Loaded { config, layout, secrets, sources })
 }
 
 /// The names of the groups that were locked; none where no file is.

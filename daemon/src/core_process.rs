@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::arguments::{Arguments, Instead};
 use crate::checks;
-use crate::cold;
+use crate::cold::{self, Loaded};
 use crate::control::{CALLS_MAX, Server};
 use crate::drive::{self, Drive, Equipment, instant_now};
 use crate::facts::Facts;
@@ -89,9 +89,11 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
         CoreError::Configuration(vec![text])
     })?;
     let (answer, loaded) = cold::read(&arguments.places());
-    let Some((layout, secrets)) = loaded else {
+    let Some(Loaded { config, layout, secrets, sources }) = loaded else {
         return Err(CoreError::Configuration(answer.errors));
     };
+    // Only a reload needs it, and reads it again.
+    drop(config);
     let estate = inheritance.estate;
     let adopted: Vec<String> = adopt
         .then(|| estate.adopt())
@@ -107,7 +109,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let mut random = [0; 16];
     getrandom(&mut random)?;
     let facts = Facts {
-        cluster: layout.file.cluster.name.clone(),
+        cluster: layout.cluster_name.clone(),
         boot_id: boot_id(),
         generation: 1,
         started: Some(instant_now()),
@@ -132,8 +134,7 @@ pub fn run(adopt: bool, inherited: &Inherited) -> Result<(), CoreError> {
     let (cold_in, cold_jobs) = sync_channel(cold::JOBS_MAX);
     let (results, prepared) = sync_channel(cold::JOBS_MAX);
     let journal = observe::start(layout.me(), drafts)?;
-    let current = Arc::clone(&layout.file);
-    cold::start(arguments.places(), current, cold_jobs, results, Arc::clone(&bell))?;
+    cold::start(arguments.places(), sources, cold_jobs, results, Arc::clone(&bell))?;
     let server =
         Server::start(&arguments.socket, calls_in, Arc::clone(&bell), Arc::clone(&journal))
             .map_err(CoreError::Socket)?;
@@ -241,7 +242,7 @@ fn sweep_ways(kernel: &mut Kernel, layout: &Layout, adopted: &[String], links: &
 
 /// Takes our own datagrams out of connection tracking; the kernel forgets this when the process ends.
 fn exempt(layout: &Layout) -> Option<Notrack> {
-    let exemption = Notrack::install(layout.file.cluster.port);
+    let exemption = Notrack::install(layout.port);
     let complain = |error: &NetlinkError| {
         say(
             "core",

@@ -26,13 +26,24 @@ use crate::checks::Order;
 
 use crate::kernel::virtual_links::VirtualLink;
 use crate::kernel_thread::WantedWay;
+use crate::procedures::FifoPlan;
 pub use ways::RouteLayout;
 
 /// One node's view of a configuration.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The file as it was read.
-    pub file: Arc<file::Config>,
+    /// The name of the cluster.
+    pub cluster_name: String,
+    /// What was written, in 64 bits.
+    pub digest: file::Digest,
+    /// The UDP port of our own protocol.
+    pub port: u16,
+    /// Which connections are replicated, if any are.
+    pub replicate: Option<file::Replicate>,
+    /// The FIFO, if there is one.
+    pub fifo: Option<FifoPlan>,
+    /// What the runner has to look at.
+    pub orders: Vec<Order>,
     /// What the core decides by.
     pub core: core::Config,
     /// Names to hashes and back.
@@ -138,7 +149,7 @@ impl std::error::Error for Mismatch {}
 
 impl Layout {
     /// The configuration as the node called `me` lives it.
-    pub fn new(file: Arc<file::Config>, me: &str) -> Result<Layout, Mismatch> {
+    pub fn new(file: &file::Config, me: &str) -> Result<Layout, Mismatch> {
         let names: Vec<&String> = file.nodes.keys().collect();
         let Some(position) = names.iter().position(|name| *name == me) else {
             let known = names.into_iter().cloned().collect();
@@ -147,8 +158,8 @@ impl Layout {
         if file.nodes[me].foreign {
             return Err(Mismatch::Foreign(me.into()));
         }
-        let tracked = tracked(&file, me);
-        let mut build = Build { file: &file, me, interfaces: Vec::new(), tracked };
+        let tracked = tracked(file, me);
+        let mut build = Build { file, me, interfaces: Vec::new(), tracked };
         let (paths, path_layouts) = build.paths();
         let groups: Vec<_> = file.groups.iter().map(|(n, g)| build.group(n, g, &paths)).collect();
         let (groups, group_layouts) = groups.into_iter().unzip();
@@ -169,29 +180,25 @@ impl Layout {
         };
         let names = Names::of(&config).map_err(|c| Mismatch::Collision(c.one, c.other))?;
         let cluster = hash(&file.cluster.name);
-        let plans = procedures::plans(&file, me);
         Ok(Layout {
-            plans,
+            cluster_name: file.cluster.name.clone(),
+            digest: file.digest,
+            port: file.cluster.port,
+            replicate: file.replicate.clone(),
+            fifo: procedures::fifo(file),
+            orders: orders(file, &config.checks),
+            plans: procedures::plans(file, me),
             core: config,
             names,
             cluster,
             paths: path_layouts,
             groups: group_layouts,
-            file,
         })
     }
 
     /// The name of this node.
     pub fn me(&self) -> &str {
         self.core.name(self.core.me)
-    }
-
-    /// What the runner has to look at.
-    pub fn orders(&self) -> Vec<Order> {
-        let checks = self.core.checks.iter();
-        let order =
-            |check: &CheckConfig| Order::of(&check.name, self.file.checks.get(&check.name)?);
-        checks.filter_map(order).collect()
     }
 
     /// Whether an address of a group is not put back when somebody removes it.
@@ -211,6 +218,12 @@ impl Layout {
     pub fn interface(&self, id: InterfaceId) -> &str {
         &self.core.interfaces[id.index()]
     }
+}
+
+/// What the runner has to look at for these checks.
+fn orders(file: &file::Config, checks: &[CheckConfig]) -> Vec<Order> {
+    let order = |check: &CheckConfig| Order::of(&check.name, file.checks.get(&check.name)?);
+    checks.iter().filter_map(order).collect()
 }
 
 struct Build<'a> {
@@ -333,6 +346,9 @@ impl Build<'_> {
                 layouts.push(layout);
             }
         }
+        // A vector has room for four at once, and most groups have one.
+        routers.shrink_to_fit();
+        layouts.shrink_to_fit();
         let priority = |node: &String| group.priorities.get(node).copied().and_then(Priority::new);
         let core = core::GroupConfig {
             name: name.into(),
@@ -367,7 +383,7 @@ mod tests {
 
     fn layout(text: &str) -> Layout {
         let config = parse(Sources::from_text("edge.toml", text)).config.expect("a good file");
-        Layout::new(Arc::new(config), "gw1").expect("names gw1")
+        Layout::new(&config, "gw1").expect("names gw1")
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::seal::ClusterKey;
 pub struct Secrets {
     /// The keys of the cluster; empty where the file needs none.
     pub cluster: Vec<ClusterKey>,
-    /// How adverts are authenticated, by group.
+    /// How adverts are authenticated, by group; those of other groups are not.
     pub adverts: BTreeMap<String, Method>,
 }
 
@@ -36,7 +36,10 @@ impl Secrets {
         let mut adverts = BTreeMap::new();
         let here = config.groups.iter().filter(|(_, group)| group.priorities.contains_key(node));
         for (name, group) in here {
-            adverts.insert(name.clone(), method(&group.vrrp)?);
+            let method = method(&group.vrrp)?;
+            if method != Method::None {
+                adverts.insert(name.clone(), method);
+            }
         }
         Ok(Secrets { cluster, adverts })
     }

@@ -81,8 +81,7 @@ impl Lane {
 
     /// Whether its plan has any program.
     pub(super) fn runs_anything(&self) -> bool {
-        let Plan { activate, deactivate, notify, any, kind: _ } = &*self.plan;
-        !(activate.is_empty() && deactivate.is_empty() && notify.is_empty() && any.is_none())
+        self.plan.runs_anything()
     }
 
     pub(super) fn role(&self) -> Role {

@@ -35,6 +35,14 @@ pub struct Plan {
     pub kind: Kind,
 }
 
+impl Plan {
+    /// Whether it has any program.
+    pub fn runs_anything(&self) -> bool {
+        let Plan { activate, deactivate, notify, any, kind: _ } = self;
+        !(activate.is_empty() && deactivate.is_empty() && notify.is_empty() && any.is_none())
+    }
+}
+
 /// As what a group is told: keepalived has both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Kind {
@@ -207,6 +215,15 @@ pub enum Fact {
         plans: BTreeMap<String, Arc<Plan>>,
         /// Lines are written.
         fifo: bool,
+    },
+    /// The role of a group when it was configured: it may have had it for long.
+    Found {
+        /// The group.
+        group: String,
+        /// Its role.
+        role: Role,
+        /// Its priority in force, 0 to 255.
+        priority: u8,
     },
     /// A group has another role.
     Role {

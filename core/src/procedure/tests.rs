@@ -369,6 +369,37 @@ fn a_group_that_a_reload_removes_is_stopped_and_one_that_stays_goes_on() {
 }
 
 #[test]
+fn a_group_that_runs_nothing_is_not_followed_until_a_reload_gives_it_something_to_run() {
+    let mut world = World::with(&[("g", Plan::default()), ("h", plan())], false);
+    assert!(!world.procedures.follows("g"));
+    assert!(world.procedures.follows("h"));
+    world.configure(&[("g", plan()), ("h", plan())], false);
+    // It was active all the time.
+    world.feed(Fact::Found { group: "g".into(), role: Role::Active, priority: 150 });
+    assert_eq!(world.orders(), [""; 0], "nothing has changed");
+    world.feed(Fact::Yields { group: "g".into(), goes: true, why: why() });
+    let run = world.procedures.orders().next().expect("deactivate is run");
+    assert_eq!((run.transition.from, run.transition.to), (Role::Active, Phase::Releasing));
+}
+
+#[test]
+fn a_group_whose_procedures_a_reload_removes_is_not_stopped_by_that() {
+    let mut world = World::with(&[("g", plan())], false);
+    world.configure(&[("g", Plan::default())], false);
+    assert_eq!(world.orders(), [""; 0]);
+    world.role("g", Role::Init, Role::Standby);
+    assert_eq!(world.orders(), [""; 0]);
+}
+
+#[test]
+fn lines_are_written_for_groups_that_run_nothing() {
+    let mut world = World::with(&[("g", Plan::default())], true);
+    world.role("g", Role::Init, Role::Standby);
+    let lines: Vec<&str> = world.procedures.lines().map(|line| line.text.as_str()).collect();
+    assert_eq!(lines, ["GROUP \"g\" BACKUP 0"]);
+}
+
+#[test]
 fn who_adopts_addresses_does_not_deactivate_what_serves_on_them() {
     let mut world = World::with(&[("g", plan())], true);
     let (from, to) = (Role::Init, Role::Standby);

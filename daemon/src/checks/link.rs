@@ -14,7 +14,7 @@ use crate::sys::option::peer_user;
 use crate::sys::ready::Bell;
 
 /// The most news that waits for the node thread; more is found again at the next look.
-pub const NEWS_MAX: usize = 4096;
+pub const NEWS_MAX: usize = 1024;
 /// Permissions of the socket: its owner alone.
 const MODE: u32 = 0o600;
 /// How long a runner may take to read its orders.

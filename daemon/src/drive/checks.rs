@@ -14,7 +14,7 @@ impl Drive {
     /// Tells the runner what to look at.
     pub(super) fn order_checks(&mut self) {
         if let Some(runner) = &self.runner {
-            runner.order(self.layout.orders());
+            runner.order(self.layout.orders.clone());
         }
     }
 
@@ -46,7 +46,7 @@ impl Drive {
 
     fn runner_news(&mut self, there: bool) {
         let was_there = std::mem::replace(&mut self.facts.runner, there);
-        if was_there && !there && !self.layout.orders().is_empty() {
+        if was_there && !there && !self.layout.orders.is_empty() {
             self.complain("the process that makes checks is gone; until another has come, what they said last counts");
         }
     }

@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use evergate_core::effect::{Cause, Note};
+use evergate_core::group::Group;
+use evergate_core::heartbeat::Role;
 use evergate_core::ident::GroupId;
 use evergate_core::procedure::{Fact, Outcome, Phase, Run, Told, Why};
 use evergate_core::{Instant, Machine};
@@ -25,9 +27,16 @@ const END_TURN_NS: u64 = 50_000_000;
 impl Drive {
     /// Takes over the procedures of the configuration.
     pub(super) fn configure_procedures(&mut self, now: Instant) {
-        let (plans, fifo) = (self.layout.plans.clone(), self.layout.file.fifo.is_some());
+        let (plans, fifo) = (self.layout.plans.clone(), self.layout.fifo.is_some());
         self.facts.procedures.retain(|name, _| plans.contains_key(name));
         self.tell_procedures(now, Fact::Configured { plans, fifo });
+        for position in 0..self.layout.core.groups.len() {
+            let id = GroupId::at(position);
+            let Some(group) = self.followed(id) else { continue };
+            let role = self.node.groups().get(position).map_or(Role::Init, Group::role);
+            let priority = self.priority_of(id);
+            self.tell_procedures(now, Fact::Found { group, role, priority });
+        }
         self.new_work = true;
     }
 
@@ -35,11 +44,13 @@ impl Drive {
     pub(super) fn note_for_procedures(&mut self, now: Instant, note: &Note) {
         match *note {
             Note::Role { group, from, to, cause } => {
+                let Some(name) = self.followed(group) else { return };
                 let holds = self.node.groups().get(group.index()).is_some_and(|g| g.holds());
-                let (group, why) = (self.group_name(group), self.why_of(group, cause));
+                let (group, why) = (name, self.why_of(group, cause));
                 self.tell_procedures(now, Fact::Role { group, from, to, holds, why });
             }
             Note::Yields { group, to } => {
+                let Some(name) = self.followed(group) else { return };
                 let why = match to {
                     Some(node) => self.why_of(group, Cause::HandsOver(node)),
                     None => Why {
@@ -48,8 +59,8 @@ impl Drive {
                         priority: self.priority_of(group),
                     },
                 };
-                let group = self.group_name(group);
-                self.tell_procedures(now, Fact::Yields { group, goes: to.is_some(), why });
+                let (group, goes) = (name, to.is_some());
+                self.tell_procedures(now, Fact::Yields { group, goes, why });
             }
             _ => {}
         }
@@ -57,17 +68,20 @@ impl Drive {
 
     /// An active router of another make with a lower priority was heard.
     pub(super) fn lower_heard(&mut self, now: Instant, group: GroupId) {
+        let Some(name) = self.followed(group) else { return };
         let why = Why {
             cause: "lower-heard",
             text: "another router claims the group with a lower priority".to_owned(),
             priority: self.priority_of(group),
         };
-        let group = self.group_name(group);
-        self.tell_procedures(now, Fact::LowerHeard { group, why });
+        self.tell_procedures(now, Fact::LowerHeard { group: name, why });
     }
 
-    fn group_name(&self, group: GroupId) -> String {
-        self.layout.core.groups[group.index()].name.clone()
+    /// The name of a group if anything is run or written when its role changes: with a thousand groups, to
+    /// say why for nobody takes longer than all else.
+    fn followed(&self, group: GroupId) -> Option<String> {
+        let name = &self.layout.core.groups[group.index()].name;
+        self.procedures.follows(name).then(|| name.clone())
     }
 
     fn why_of(&self, group: GroupId, cause: Cause) -> Why {
@@ -204,7 +218,7 @@ impl Drive {
         let job = |run: &Run| job(run, self.layout.me(), &clock);
         let jobs = self.procedures.orders().map(job).collect();
         let lines = self.procedures.lines().map(|line| (line.id, line.text.clone())).collect();
-        runner.work(Work { jobs, fifo: self.layout.fifo(), lines });
+        runner.work(Work { jobs, fifo: self.layout.fifo.clone(), lines });
     }
 
     /// The addresses are gone: what is left to be run is waited for, so long and no longer.

@@ -48,29 +48,29 @@ fn identity(layout: &Layout, incarnation: Incarnation) -> Identity {
         cluster: layout.cluster,
         incarnation,
         names: layout.names.clone(),
-        port: layout.file.cluster.port,
+        port: layout.port,
     }
 }
 
 /// What makes this process known to the others; another one needs another process.
 fn fame(layout: &Layout) -> (u32, Option<u32>, u16) {
-    (layout.cluster, layout.names.node_hash(layout.core.me), layout.file.cluster.port)
+    (layout.cluster, layout.names.node_hash(layout.core.me), layout.port)
 }
 
 /// Whether connections are to be replicated at all.
 pub fn wants(layout: &Layout, keys: &[ClusterKey]) -> bool {
     let ours = layout.core.nodes.iter().filter(|node| !node.foreign).count();
-    let linked = layout.file.replicate.as_ref().is_some_and(|file| !file.links.is_empty());
+    let linked = layout.replicate.as_ref().is_some_and(|file| !file.links.is_empty());
     linked && ours > 1 && !keys.is_empty() || conntrackd(layout).is_some()
 }
 
 /// The peer that runs conntrackd, if the configuration names one.
 pub fn conntrackd(layout: &Layout) -> Option<&file::Conntrackd> {
-    layout.file.replicate.as_ref()?.conntrackd.as_ref()
+    layout.replicate.as_ref()?.conntrackd.as_ref()
 }
 
 fn policy(layout: &Layout) -> Policy {
-    let Some(file) = &layout.file.replicate else { return Policy::default() };
+    let Some(file) = &layout.replicate else { return Policy::default() };
     Policy {
         protocols: file.protocols.clone(),
         ignore: file.ignore.iter().map(|network| (network.ip, network.prefix)).collect(),
@@ -144,7 +144,7 @@ impl Drive {
     pub(super) fn configure_replication(&mut self, former: &Layout) {
         let Some(replication) = &mut self.replication else { return };
         if conntrackd(former).is_some()
-            && former.file.replicate == self.layout.file.replicate
+            && former.replicate == self.layout.replicate
             && former.core.nodes == self.layout.core.nodes
         {
             return;
@@ -206,7 +206,7 @@ impl Drive {
     fn links(&self) -> impl Iterator<Item = PathId> {
         let paths = &self.layout.core.paths;
         let only = conntrackd(&self.layout).map(|plan| std::slice::from_ref(&plan.link));
-        let all = self.layout.file.replicate.as_ref().map(|file| file.links.as_slice());
+        let all = self.layout.replicate.as_ref().map(|file| file.links.as_slice());
         let wanted = only.or(all).unwrap_or_default();
         let position = |link: &String| {
             let name = format!("link:{link}");

@@ -37,7 +37,7 @@ const VIRTUAL: &str = "192.0.2.1";
 pub(super) fn layout(text: &str) -> Layout {
     let nodes = "[cluster]\nname = \"edge\"\nkey_file = \"cluster.key\"\n[node.gw1]\n[node.gw2]\n";
     let outcome = parse(Sources::from_text("edge.toml", &format!("{nodes}{text}")));
-    Layout::new(Arc::new(outcome.config.expect("a good file")), "gw1").unwrap()
+    Layout::new(&outcome.config.expect("a good file"), "gw1").unwrap()
 }
 
 /// A drive whose only world is what the test tells it, with the other ends of its channels.

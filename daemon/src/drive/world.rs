@@ -69,7 +69,7 @@ impl Drive {
         self.facts.present.retain(|(_, address)| self.virtuals.contains_key(address));
         self.lay_out_links();
         self.lay_out_accept();
-        self.facts.config_hash = self.layout.file.digest.to_string();
+        self.facts.config_hash = self.layout.digest.to_string();
     }
 
     /// Groups keep the number under which the kernel thread knows them; those that are gone give
@@ -111,7 +111,7 @@ impl Drive {
         }
         let peers = self.layout.core.peers().next().is_some();
         if peers && self.layout.core.paths.iter().any(|path| path.interface == id) {
-            wanted.udp = Some(self.layout.file.cluster.port);
+            wanted.udp = Some(self.layout.port);
         }
         if self.replication.is_some() && self.replicates_on(id) {
             wanted.hears = Hears::NoReplication;
@@ -198,7 +198,7 @@ impl Drive {
                     source,
                     destination,
                     hops: HOP_LIMIT,
-                    port: self.layout.file.cluster.port,
+                    port: self.layout.port,
                     bytes: self.will.clone(),
                 });
             }

@@ -6,26 +6,29 @@ use std::sync::Arc;
 use evergate_api::config::model as file;
 use evergate_core::procedure::{Kind, Occasion, Plan, Program};
 
-use super::Layout;
 use crate::procedures::FifoPlan;
 
-impl Layout {
-    /// The FIFO, if there is one.
-    pub fn fifo(&self) -> Option<FifoPlan> {
-        let fifo = self.file.fifo.as_ref()?;
-        Some(FifoPlan {
-            path: fifo.path.clone(),
-            user: fifo.user.user.clone(),
-            user_group: fifo.user.group.clone(),
-            program: fifo.program.clone(),
-        })
-    }
+/// The FIFO, if there is one.
+pub(super) fn fifo(file: &file::Config) -> Option<FifoPlan> {
+    let fifo = file.fifo.as_ref()?;
+    Some(FifoPlan {
+        path: fifo.path.clone(),
+        user: fifo.user.user.clone(),
+        user_group: fifo.user.group.clone(),
+        program: fifo.program.clone(),
+    })
 }
 
 /// The procedures of each group that runs on the node called `me`.
 pub(super) fn plans(file: &file::Config, me: &str) -> BTreeMap<String, Arc<Plan>> {
+    let nothing = Arc::new(Plan::default());
     let here = file.groups.iter().filter(|(_, group)| group.priorities.contains_key(me));
-    here.map(|(name, group)| (name.clone(), Arc::new(plan(&group.procedures)))).collect()
+    let planned = here.map(|(name, group)| {
+        let plan = plan(&group.procedures);
+        let plan = if plan == *nothing { Arc::clone(&nothing) } else { Arc::new(plan) };
+        (name.clone(), plan)
+    });
+    planned.collect()
 }
 
 fn plan(procedures: &file::Procedures) -> Plan {

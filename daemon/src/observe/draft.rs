@@ -52,7 +52,8 @@ pub struct EventDraft {
     /// The stable code of the cause.
     pub reason: Option<&'static str>,
     /// How long each phase took, if it is a handover.
-    pub phases_ms: Option<PhasesMs>,
+    /// Boxed: few events are handovers, and many wait in queues.
+    pub phases_ms: Option<Box<PhasesMs>>,
     /// One sentence for people.
     pub text: String,
 }

@@ -67,7 +67,7 @@ impl Journal {
             from: draft.from,
             to: draft.to,
             reason: draft.reason.map(str::to_owned),
-            phases_ms: draft.phases_ms,
+            phases_ms: draft.phases_ms.map(|phases| *phases),
             text: draft.text,
         }));
         self.newest.store(seq, Ordering::Release);

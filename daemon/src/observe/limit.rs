@@ -39,7 +39,7 @@ struct Window {
     told: u32,
     held_back: u64,
     /// The newest event that was held back: told with the count when the window ends.
-    last: Option<EventDraft>,
+    last: Option<Box<EventDraft>>,
 }
 
 impl Limiter {
@@ -67,7 +67,7 @@ impl Limiter {
         window.held_back += 1;
         // What is told once in a window looks the same every time: it is not made again.
         if burst > 1 || window.last.is_none() {
-            window.last = Some(make());
+            window.last = Some(Box::new(make()));
         }
         None
     }
@@ -79,7 +79,7 @@ impl Limiter {
         let topic =
             self.windows.iter().find(|(_, window)| over(window)).map(|(topic, _)| topic.clone());
         let window = self.windows.remove(&topic?)?;
-        window.last.map(|last| counted(last, window.held_back - 1))
+        window.last.map(|last| counted(*last, window.held_back - 1))
     }
 
     fn admit(&mut self, now: Instant, topic: Topic) -> Topic {

@@ -216,7 +216,7 @@ fn took_over(
         .in_group(name)
         .because(words::cause_code(cause))
         .change(from, me);
-    draft.phases_ms = Some(phases_ms);
+    draft.phases_ms = Some(Box::new(phases_ms));
     draft
 }
 
