@@ -116,6 +116,12 @@ fn a_handover_to_a_node_that_the_new_configuration_does_not_have_has_failed() {
     pair.reload(0, alone);
     assert_eq!(pair.answers, [Outcome::Failed]);
     assert_eq!(pair.roles()[0], Role::Active);
+    // Procedures that were run for it are taken back.
+    let yields = pair.notes.iter().filter_map(|(_, note)| match note {
+        Note::Yields { to, .. } => Some(*to),
+        _ => None,
+    });
+    assert_eq!(yields.collect::<Vec<_>>(), [Some(NodeId(1)), None]);
 }
 
 #[test]

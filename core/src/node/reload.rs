@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Node, segments};
 use crate::config::{Config, GroupConfig, Places};
 use crate::detector::Peer;
-use crate::effect::{Cause, Effect};
+use crate::effect::{Cause, Effect, Note};
 use crate::fault::Fault;
 use crate::group::Group;
 use crate::ident::{GroupId, RouterId};
@@ -100,7 +100,12 @@ impl Node {
             };
             let mut group = former[at].clone();
             group.renumber(now, id, &old.groups[at], config);
+            let begun = group.successor().is_some();
             group.renumber_nodes(nodes, places, out);
+            if begun && group.successor().is_none() {
+                // The peer that was to take it is gone: what was run for that is taken back.
+                out.push(Effect::Note(Note::Yields { group: id, to: None }));
+            }
             group.skip_serials(asked);
             self.groups.push(group);
         }
