@@ -40,7 +40,14 @@ pub const SCENARIOS: &[Scenario] = &[
         shows: "nobody answers for the virtual addresses, and traffic goes through them all the same",
         needs: Needs::Daemon,
         long: false,
-        test: accept_off,
+        test: |bed| accept_off(bed, &config()),
+    },
+    Scenario {
+        name: "accept-off-virtual-mac",
+        shows: "the same where the addresses have the virtual MAC address",
+        needs: Needs::Daemon,
+        long: true,
+        test: |bed| accept_off(bed, &config().with("group.gateway", "virtual_mac", "true")),
     },
     Scenario {
         name: "accept-off-leaves-nothing",
@@ -103,8 +110,8 @@ fn claim_off(lab: &Lab, active: Gateway, when: &str) -> Result<()> {
     Ok(())
 }
 
-fn accept_off(bed: &Bed) -> Result<()> {
-    let (mut lab, active) = bed.cluster(config())?;
+fn accept_off(bed: &Bed, config: &Config) -> Result<()> {
+    let (mut lab, active) = bed.cluster(config.clone())?;
     claim_off(&lab, active, "at first")?;
     let answer = lab.control(active)?.ask(&["switchover", GROUP])?;
     claim(answer.code == 0, || format!("the switchover ends with {}", answer.errors))?;
@@ -115,7 +122,8 @@ fn accept_off(bed: &Bed) -> Result<()> {
     let now = lab.wait_one_holder(SERVICE_LIMIT)?;
     lab.wait_ready(READY_LIMIT)?;
     claim_off(&lab, now, "after a crash")?;
-    lab.reload(now, &Subject::Evergate(config().with("group.gateway", "accept", "true")))?;
+    let accepting = config.clone().with("group.gateway", "accept", "true");
+    lab.reload(now, &Subject::Evergate(accepting))?;
     clock::wait_for("an answer after the reload", SERVICE_LIMIT, LOOK, || {
         Ok(answers(&lab.topology.client, VIRTUAL_LAN)?.then_some(()))
     })?;
