@@ -11,6 +11,7 @@ use crate::control::GROUP;
 use crate::error::{LabError, Result};
 use crate::fault::Fault;
 use crate::lab::{Lab, Subject};
+use crate::node::Part;
 use crate::probe::Probe;
 use crate::spy::{Spy, advert_gap};
 use crate::topology::{Gateway, SERVER, Segment};
@@ -49,6 +50,13 @@ pub const SCENARIOS: &[Scenario] = &[
         needs: Needs::Root,
         long: false,
         test: hang,
+    },
+    Scenario {
+        name: "procedures-crash",
+        shows: "a program outlives the core that ordered it, and a new runner starts one once more",
+        needs: Needs::Root,
+        long: false,
+        test: crash,
     },
 ];
 
@@ -125,9 +133,7 @@ fn order(bed: &Bed) -> Result<()> {
     let probe = Probe::start(&lab.topology, SERVER)?;
     probe.wait_steady(Duration::from_millis(300), READY_LIMIT)?;
     let since = probe.elapsed();
-    let answer = lab.control(active)?.ask(&["switchover", GROUP])?;
-    claim(answer.code == 0, || format!("the switchover ends with {}", answer.errors))?;
-    lab.wait_holder(target, SEEN_LIMIT)?;
+    switch_over(&mut lab, active, target)?;
     let left = wait_log(&lab, active, "BACKUP")?;
     claim(left == ["down releasing", "told GROUP gateway BACKUP 0"], || format!("{left:?}"))?;
     let came = wait_log(&lab, target, "MASTER")?;
@@ -233,9 +239,7 @@ fn hang(bed: &Bed) -> Result<()> {
     probe.wait_steady(Duration::from_millis(300), READY_LIMIT)?;
     let since = probe.elapsed();
     let began = clock::now();
-    let answer = lab.control(active)?.ask(&["switchover", GROUP])?;
-    claim(answer.code == 0, || format!("the switchover ends with {}", answer.errors))?;
-    lab.wait_holder(target, SEEN_LIMIT)?;
+    switch_over(&mut lab, active, target)?;
     let moved = began.elapsed();
     claim(moved < Duration::from_secs(3), || format!("the address took {moved:?}"))?;
     wait_log(&lab, target, "hangs active")?;
@@ -257,4 +261,45 @@ fn hang(bed: &Bed) -> Result<()> {
     lab.stop(target)?;
     claim(log(&lab, target) == ["hangs releasing"], || format!("{:?}", log(&lab, target)))?;
     lab.wait_holder(active, SEEN_LIMIT)
+}
+
+fn crash(bed: &Bed) -> Result<()> {
+    let lab = bed.lab()?;
+    make_logs(&lab)?;
+    let directory = lab.directory().to_owned();
+    let step = |text: &str| writes(&directory, text);
+    let config = Config::example()
+        .without_table("replicate")
+        .with("group.gateway", "failback", "\"manual\"")
+        .with(
+            "group.gateway",
+            "activate",
+            &format!("[{}]", step("echo begins; sleep 2; echo ends")),
+        )
+        .with("group.gateway", "deactivate", &format!("[{}]", step("echo down")))
+        .with("group.gateway", "notify", &format!("{{ any = {} }}", step("echo $3")));
+    let (mut lab, active) = ready(lab, config)?;
+    wait_log(&lab, active, "MASTER")?;
+    let target = active.other();
+    clear(&lab, target)?;
+    switch_over(&mut lab, active, target)?;
+    wait_log(&lab, target, "begins")?;
+    lab.inflict(&Fault::Killed(target, Part::Runner))?;
+    let lines = wait_log(&lab, target, "MASTER")?;
+    claim(lines == ["begins", "begins", "ends", "MASTER"], || format!("{lines:?}"))?;
+    wait_log(&lab, active, "BACKUP")?;
+    lab.wait_ready(READY_LIMIT)?;
+    clear(&lab, active)?;
+    switch_over(&mut lab, target, active)?;
+    wait_log(&lab, active, "begins")?;
+    lab.inflict(&Fault::Killed(active, Part::Core))?;
+    let lines = wait_log(&lab, active, "BACKUP")?;
+    claim(lines == ["begins", "ends", "down", "BACKUP"], || format!("{lines:?}"))?;
+    lab.wait_holder(target, SEEN_LIMIT)
+}
+
+fn switch_over(lab: &mut Lab, from: Gateway, to: Gateway) -> Result<()> {
+    let answer = lab.control(from)?.ask(&["switchover", GROUP])?;
+    claim(answer.code == 0, || format!("the switchover ends with {}", answer.errors))?;
+    lab.wait_holder(to, SEEN_LIMIT)
 }
