@@ -31,6 +31,7 @@ mod imported;
 pub mod lab;
 pub mod load;
 pub mod mac_watch;
+pub mod matrix;
 pub mod netns;
 pub mod news;
 pub mod node;

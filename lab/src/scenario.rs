@@ -37,6 +37,7 @@ use crate::config::Config;
 use crate::error::{LabError, Result};
 use crate::firewall::Firewall;
 use crate::lab::{Lab, Options, Subject};
+use crate::matrix::{self, Verdict, Verdicts};
 use crate::package::Packaged;
 use crate::privilege;
 use crate::topology::{Gateway, VIRTUAL_LAN, VIRTUAL_WAN};
@@ -191,12 +192,12 @@ pub fn run_all(options: &TestOptions) -> Result<bool> {
         return Err(LabError::Usage(text));
     }
     let bed = Bed { options: options.lab.clone(), seed: options.seed };
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    let mut verdicts = Verdicts::new();
     for scenario in chosen {
         let start = clock::now();
         let result = match missing(scenario, &options.lab) {
             Some(reason) => {
-                skipped += 1;
+                verdicts.insert(scenario.name, Verdict::Skipped);
                 println!("SKIP  {:<32} skipped: {reason}", scenario.name);
                 continue;
             }
@@ -205,16 +206,21 @@ pub fn run_all(options: &TestOptions) -> Result<bool> {
         let took = start.elapsed().as_secs_f64();
         match result {
             Ok(()) => {
-                passed += 1;
+                verdicts.insert(scenario.name, Verdict::Passed);
                 println!("PASS  {:<32} {took:6.1} s", scenario.name);
             }
             Err(error) => {
-                failed += 1;
+                verdicts.insert(scenario.name, Verdict::Failed);
                 println!("FAIL  {:<32} {took:6.1} s\n      {error}", scenario.name);
             }
         }
     }
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    if let Some(matrix) = matrix::table(&verdicts) {
+        print!("{matrix}");
+    }
+    let count = |wanted: Verdict| verdicts.values().filter(|verdict| **verdict == wanted).count();
+    let (passed, failed) = (count(Verdict::Passed), count(Verdict::Failed));
+    println!("{passed} passed, {failed} failed, {} skipped", count(Verdict::Skipped));
     Ok(failed == 0)
 }
 

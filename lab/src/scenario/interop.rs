@@ -81,7 +81,16 @@ pub const SCENARIOS: &[Scenario] = &[
     cell("foreign-vmac-unicast", "the same, with IPv6 and unicast", true, |bed| {
         matrix(bed, &virtual_mac(unicast(V3_IPV6)), &[GW2])
     }),
-    frr("foreign-vmac-frr", "FRR, ours with virtual MAC addresses too", true, |bed| {
+    frr(
+        "foreign-vmac-frr-v2",
+        "FRR, ours with virtual MAC addresses too, version 2",
+        true,
+        |bed| frr_matrix(bed, &virtual_mac(V2), &[GW1]),
+    ),
+    frr("foreign-vmac-frr-v3", "the same, version 3", true, |bed| {
+        frr_matrix(bed, &virtual_mac(V3), &[GW2])
+    }),
+    frr("foreign-vmac-frr-ipv6", "the same, with IPv6", true, |bed| {
         frr_matrix(bed, &virtual_mac(V3_IPV6), &[GW1, GW2])
     }),
     cell(
