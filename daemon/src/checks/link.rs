@@ -49,11 +49,13 @@ struct Shared {
     changed: Condvar,
 }
 
+/// What the node thread leaves here. Whoever else takes the lock copies handles and nothing more: the node thread
+/// may have to wait for it.
 #[derive(Debug, Default)]
 struct Desk {
-    orders: Vec<Order>,
-    work: Work,
-    runner: Option<UnixStream>,
+    orders: Arc<Vec<Order>>,
+    work: Arc<Work>,
+    runner: Option<Arc<UnixStream>>,
     /// The runner has not been told yet, or not the newest.
     untold_orders: bool,
     untold_work: bool,
@@ -76,6 +78,7 @@ impl Link {
 
     /// Leaves new orders for the runner. This waits for nobody.
     pub fn order(&self, orders: Vec<Order>) {
+        let orders = Arc::new(orders);
         let mut desk = self.shared.lock();
         if desk.orders != orders {
             desk.orders = orders;
@@ -86,6 +89,7 @@ impl Link {
 
     /// Leaves new work for the runner. This waits for nobody.
     pub fn work(&self, work: Work) {
+        let work = Arc::new(work);
         let mut desk = self.shared.lock();
         if desk.work != work {
             desk.work = work;
@@ -103,7 +107,7 @@ impl Shared {
     fn set_runner(&self, runner: Option<UnixStream>) {
         let mut desk = self.lock();
         (desk.untold_orders, desk.untold_work) = (true, true);
-        desk.runner = runner;
+        desk.runner = runner.map(Arc::new);
         self.changed.notify_all();
     }
 
@@ -112,31 +116,45 @@ impl Shared {
     fn hand_over(&self) {
         loop {
             let mut desk = self.lock();
-            let runner = desk.runner.as_ref().and_then(|runner| runner.try_clone().ok());
-            let (Some(mut runner), Some(letter)) = (runner, desk.next_letter()) else {
+            let Some((runner, untold)) = desk.next() else {
                 drop(self.changed.wait(desk));
                 continue;
             };
             drop(desk);
-            let line = serde_json::to_vec(&letter);
+            let line = serde_json::to_vec(&untold.letter());
             let Ok(mut line) = line else { continue };
             line.push(b'\n');
-            if runner.write_all(&line).is_err() {
+            if (&*runner).write_all(&line).is_err() {
                 let _ = runner.shutdown(std::net::Shutdown::Both);
             }
         }
     }
 }
 
+/// What the runner has not been told yet.
+enum Untold {
+    Orders(Arc<Vec<Order>>),
+    Work(Arc<Work>),
+}
+
+impl Untold {
+    fn letter(&self) -> Letter {
+        match self {
+            Untold::Orders(orders) => Letter::Checks(Vec::clone(orders)),
+            Untold::Work(work) => Letter::Procedures(Work::clone(work)),
+        }
+    }
+}
+
 impl Desk {
-    /// What the runner has not been told yet, if it is there.
-    fn next_letter(&mut self) -> Option<Letter> {
-        self.runner.as_ref()?;
+    /// What is to be told next, if the runner is there.
+    fn next(&mut self) -> Option<(Arc<UnixStream>, Untold)> {
+        let runner = Arc::clone(self.runner.as_ref()?);
         if std::mem::take(&mut self.untold_orders) {
-            return Some(Letter::Checks(self.orders.clone()));
+            return Some((runner, Untold::Orders(Arc::clone(&self.orders))));
         }
         let untold = std::mem::take(&mut self.untold_work);
-        untold.then(|| Letter::Procedures(self.work.clone()))
+        untold.then(|| (runner, Untold::Work(Arc::clone(&self.work))))
     }
 }
 
