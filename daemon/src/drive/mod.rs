@@ -130,6 +130,8 @@ pub struct Drive {
     next_key: u64,
     /// Under which numbers the kernel thread knows the groups, in their order.
     holders: Vec<(String, Holder)>,
+    /// The same the other way round.
+    groups_of: BTreeMap<Holder, GroupId>,
     next_holder: u32,
     look: news::Look,
     routers: BTreeMap<(InterfaceId, Family, u8), (GroupId, RouterId)>,
@@ -234,6 +236,7 @@ impl Drive {
             ports: Vec::new(),
             next_key: 0,
             holders: Vec::new(),
+            groups_of: BTreeMap::new(),
             next_holder: 0,
             look: news::Look::default(),
             routers: BTreeMap::new(),
@@ -383,8 +386,7 @@ impl Drive {
         self.kernel.take(&mut granted, &mut complaints);
         self.facts.accept_failure = self.kernel.accept_failure();
         for Granted { holder, serial, result, ways, states } in granted.drain(..) {
-            let position = self.holders.iter().position(|(_, known)| *known == holder);
-            let Some(group) = position.map(GroupId::at) else { continue };
+            let Some(group) = self.groups_of.get(&holder).copied() else { continue };
             if !states.is_zero() {
                 self.states.insert(group, states);
             }

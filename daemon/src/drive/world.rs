@@ -84,6 +84,8 @@ impl Drive {
             });
             self.holders.push((group.name.clone(), holder));
         }
+        let holders = self.holders.iter().enumerate();
+        self.groups_of = holders.map(|(at, (_, holder))| (*holder, GroupId::at(at))).collect();
         for holder in former.into_values() {
             self.kernel.retire(holder);
         }
