@@ -14,50 +14,51 @@ use crate::mixer::Mixer;
 use crate::world::World;
 
 /// Fields that are only for people, or constant, or whose value is arbitrary, or whose effect does not
-/// reach into a coarse world: there the dead time is at its upper bound whatever the lateness.
-const IGNORED: [&str; 22] = [
-    "config",
-    "asked",
-    "term",
-    "stamp",
-    "round_trip",
-    "detect",
-    "lateness",
-    "last_change",
-    "alarms",
-    "touched_at",
-    "holder",
-    "peer_advert_at",
-    "put_back",
-    "crashes",
-    "frozen_at",
-    "due",
-    "deadline",
-    "kill_reason",
-    "sequences",
-    "births",
-    "differs_since",
-    "tie",
-];
-/// How long after it an instant can matter, by the name of its field, in seconds; [`LATER`] if the
-/// name is not here. Lonely leases look back 10 s, dead times 3 s and twice that, laws 16 s.
-const HORIZONS: [(&str, i64); 13] = [
-    ("heard_at", 10),
-    ("heard_us_at", 7),
-    ("met_at", 1),
-    ("awake", 7),
-    ("started_at", 10),
-    ("since", 0),
-    ("failback_not_before", 0),
-    ("down_at", 0),
-    ("at", 0),
-    ("disturbed", 16),
-    ("vacant", 17),
-    ("both", 17),
-    ("differs", 61),
-];
-/// The horizon of every other field, in seconds.
-const LATER: i64 = 12;
+/// reach into a coarse world: there the dead time is at its upper bound whatever the lateness. A match,
+/// as in [`horizon`]: it is asked for each field of each state, and looks at names of the same length only.
+fn is_ignored(key: &str) -> bool {
+    matches!(
+        key,
+        "config"
+            | "asked"
+            | "term"
+            | "stamp"
+            | "round_trip"
+            | "detect"
+            | "lateness"
+            | "last_change"
+            | "alarms"
+            | "touched_at"
+            | "holder"
+            | "peer_advert_at"
+            | "put_back"
+            | "crashes"
+            | "frozen_at"
+            | "due"
+            | "deadline"
+            | "kill_reason"
+            | "sequences"
+            | "births"
+            | "differs_since"
+            | "tie"
+    )
+}
+
+/// How long after it an instant can matter, by the name of its field, in seconds. Lonely leases look
+/// back 10 s, dead times 3 s and twice that, laws 16 s.
+fn horizon(key: &str) -> i64 {
+    match key {
+        "since" | "failback_not_before" | "down_at" | "at" => 0,
+        "met_at" => 1,
+        "heard_us_at" | "awake" => 7,
+        "heard_at" | "started_at" => 10,
+        "disturbed" => 16,
+        "vacant" | "both" => 17,
+        "differs" => 61,
+        _ => 12,
+    }
+}
+
 /// How many numbers behind the newest one packets can still be under way.
 const REACH: u32 = 16;
 /// How many numbers behind the newest one a packet is old, however old it is.
@@ -108,9 +109,7 @@ impl Canon<'_> {
     fn moment(&mut self, at: Instant) {
         let distance = i128::from(at.as_nanos()) - i128::from(self.now.as_nanos());
         let distance = i64::try_from(distance).unwrap_or(i64::MAX);
-        let known = HORIZONS.iter().find(|(name, _)| *name == self.key);
-        let horizon = known.map_or(LATER, |(_, seconds)| *seconds) * SECOND;
-        self.put(distance.max(-horizon).cast_unsigned());
+        self.put(distance.max(-horizon(self.key) * SECOND).cast_unsigned());
     }
 
     fn number(&mut self, number: u64) {
@@ -141,7 +140,7 @@ impl Canon<'_> {
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Never> {
-        if IGNORED.contains(&key) {
+        if is_ignored(key) {
             return Ok(());
         }
         let outer = std::mem::replace(&mut self.key, key);

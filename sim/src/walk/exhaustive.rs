@@ -2,12 +2,14 @@
 //! new state is found.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasherDefault;
 
 use super::Budgets;
 use super::canonical::fingerprint;
 use super::replay::Trace;
 use crate::choice::Choice;
 use crate::laws::{Laws, Violation};
+use crate::mixer::Mixer;
 use crate::setup::Setup;
 use crate::world::World;
 
@@ -26,7 +28,7 @@ pub struct Closure {
 
 /// The states that were seen; asked whether one is in it, and never gone through.
 #[allow(clippy::disallowed_types, reason = "nothing depends on its order: it is only asked")]
-type Seen = std::collections::HashSet<u128>;
+type Seen = std::collections::HashSet<u128, BuildHasherDefault<Mixer>>;
 
 /// A state to go on from, and how it was reached.
 struct Open {
@@ -48,14 +50,16 @@ pub fn walk(setup: &Setup, laws: Laws, budgets: &Budgets, states_max: usize) -> 
     let mut open = VecDeque::from([Open { world, step: 0 }]);
     let mut choices = Vec::new();
     let mut closure = Closure { states: 1, edges: 0, closed: false, broken: None };
-    while let Some(from) = open.pop_front() {
+    while let Some(Open { world, step }) = open.pop_front() {
         choices.clear();
-        from.world.choices(&mut choices);
+        world.choices(&mut choices);
+        // The last choice gets the world itself, the others a copy.
+        let mut worlds = vec![world; choices.len()];
         for choice in &choices {
             closure.edges += 1;
-            let mut world = from.world.clone();
+            let Some(mut world) = worlds.pop() else { break };
             if let Err(violation) = world.apply(*choice).and_then(|()| world.look()) {
-                let choices = way(&steps, from.step, *choice);
+                let choices = way(&steps, step, *choice);
                 let trace = Trace { about: violation.to_string(), setup: setup.clone(), choices };
                 closure.broken = Some((violation, trace));
                 return closure;
@@ -65,7 +69,7 @@ pub fn walk(setup: &Setup, laws: Laws, budgets: &Budgets, states_max: usize) -> 
                 if closure.states >= states_max {
                     return closure;
                 }
-                steps.push((from.step, *choice));
+                steps.push((step, *choice));
                 open.push_back(Open { world, step: steps.len() - 1 });
             }
         }

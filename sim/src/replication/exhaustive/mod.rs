@@ -3,6 +3,8 @@
 
 mod small;
 
+use std::hash::BuildHasherDefault;
+
 pub use small::{Budgets, Choice, Small};
 
 use super::planted::Defect;
@@ -26,7 +28,7 @@ pub struct Closure {
 
 /// The states that were seen; asked whether one is in it, and never gone through.
 #[allow(clippy::disallowed_types, reason = "nothing depends on its order: it is only asked")]
-type Seen = std::collections::HashSet<u128>;
+type Seen = std::collections::HashSet<u128, BuildHasherDefault<Mixer>>;
 
 /// A state, and the choices in it that are still to be tried.
 struct Open {
