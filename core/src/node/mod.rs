@@ -11,6 +11,7 @@ mod segments;
 mod settled;
 mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,8 @@ pub const DIFFERS_FOR: Duration = Duration::from_secs(60);
 /// A node of the cluster.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Node {
-    pub(crate) config: Config,
+    /// Shared with copies of the node: a walk through everything makes one for each branch.
+    pub(crate) config: Arc<Config>,
     pub(crate) incarnation: Incarnation,
     pub(crate) peers: Vec<Peer>,
     pub(crate) groups: Vec<Group>,
@@ -98,7 +100,7 @@ impl Node {
             stopped: false,
             running: false,
             settled: settled::Settled::default(),
-            config,
+            config: Arc::new(config),
             incarnation,
         };
         node.look_around(now);

@@ -24,7 +24,7 @@ impl Node {
             }
         });
         self.settled.forget();
-        let old = std::mem::replace(&mut self.config, new);
+        let old = std::mem::replace(&mut self.config, Arc::new(new));
         let places = Places::new(&old, &self.config);
         out.push(Effect::Configured);
         // The peers hear of a shorter interval at once, and wait for no longer than that.
