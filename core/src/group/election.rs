@@ -46,8 +46,26 @@ pub enum Obstacle {
 }
 
 impl Group {
-    /// Draws the consequences of all that is known. Called after every fact.
-    pub fn decide(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
+    /// Draws the consequences of all that is known. Called after every fact. True: nothing has changed by
+    /// that, so that the same question has the same answer.
+    pub fn decide(&mut self, scene: &Scene, out: &mut Vec<Effect>) -> bool {
+        let former = self.decided(scene);
+        let whole = cfg!(debug_assertions).then(|| self.clone());
+        self.draw(scene, out);
+        let same = self.decided(scene) == former;
+        debug_assert!(!same || whole.is_none_or(|whole| whole == *self), "changed unseen");
+        same
+    }
+
+    /// Whatever a decision changes, something here changes with it: the state if it asks the kernel or
+    /// listens anew, and the end of the last down timer if the timers begin anew. To copy the whole group
+    /// and to compare it costs much more than most decisions.
+    fn decided(&self, scene: &Scene) -> impl PartialEq + use<> {
+        let who = (self.holder, self.last_active, self.rival, self.predecessor, self.better);
+        (self.state, who, self.handover, self.down_at(scene.config))
+    }
+
+    fn draw(&mut self, scene: &Scene, out: &mut Vec<Effect>) {
         self.remember_active(scene);
         self.settle_predecessor(scene, out);
         match self.state {

@@ -149,7 +149,7 @@ struct Announcing {
     until: Instant,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Predecessor {
     node: NodeId,
     until: Instant,
@@ -171,7 +171,7 @@ struct Asking {
     until: Instant,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Rival {
     /// `None`: a router of another make.
     node: Option<NodeId>,

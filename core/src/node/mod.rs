@@ -417,9 +417,9 @@ impl Node {
     /// Lets every group decide for which anything may have changed.
     fn decide(&mut self, now: Instant, out: &mut Vec<Effect>) {
         for id in self.settled.wanted(now, self.groups.len()) {
-            let before = self.groups[id.index()].clone();
-            self.one_group(now, id, out, |group, scene, out| group.decide(scene, out));
-            if self.groups[id.index()] == before {
+            let mut settled = false;
+            self.one_group(now, id, out, |group, scene, out| settled = group.decide(scene, out));
+            if settled {
                 self.settled.settle(id);
             }
         }

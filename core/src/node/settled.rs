@@ -111,12 +111,15 @@ impl Settled {
 
     /// The groups that are to be looked at now, of so many, in their order. Groups themselves are large: those
     /// that are not wanted stay where they are, out of the processor's cache.
-    pub fn wanted(&self, now: Instant, groups: usize) -> BTreeSet<GroupId> {
+    pub fn wanted(&self, now: Instant, groups: usize) -> Vec<GroupId> {
         if self.groups.len() != groups {
             return (0..groups).map(GroupId::at).collect();
         }
         let due = self.dues.iter().take_while(|(at, _)| *at <= now).map(|(_, group)| *group);
-        self.touched.iter().copied().chain(due).collect()
+        let mut wanted: Vec<GroupId> = self.touched.iter().copied().chain(due).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
     }
 
     /// When the first group wants to be looked at; outer `None` if that has to be asked of the groups.
