@@ -136,18 +136,17 @@ impl Peer {
             .max()
     }
 
-    /// Judges every path and the peer as a whole. `vouched`: a third node hears it.
-    /// Returns the paths whose judgement has changed.
+    /// Judges every path and the peer as a whole. `heard`: see [`Peer::is_heard`]; `vouched`: it is not,
+    /// but a third node hears it. Returns the paths whose judgement has changed.
     pub fn review(
         &mut self,
         config: &Config,
         now: Instant,
         awake: Instant,
         dead: Duration,
-        vouched: bool,
+        (heard, vouched): (bool, bool),
     ) -> Vec<PathId> {
         let mut changed = Vec::new();
-        let heard = self.is_heard(config, now, awake, dead);
         let theirs = self.applies_to(config.me).unwrap_or(dead);
         for (position, view) in self.paths.iter_mut().enumerate() {
             let slow = !config.paths[position].full_rate;
@@ -204,6 +203,7 @@ impl Peer {
             return None;
         }
         let theirs = self.applies_to(config.me).unwrap_or(dead);
+        let overdue_after = config.heartbeat * 3 / 2;
         let mut next = self.met_at.map(|met| met + FIRST_WORD).filter(|at| *at > now);
         for (path, view) in config.paths.iter().zip(&self.paths) {
             let slow = SLOW_HEARTBEAT * HEARTBEATS_MISSED;
@@ -213,7 +213,7 @@ impl Peer {
             let moments = [
                 view.heard_at.map(|at| at.max(awake) + ours),
                 view.heard_us_at.map(|at| at.max(awake) + back),
-                overdue.map(|at| at + config.heartbeat * 3 / 2),
+                overdue.map(|at| at + overdue_after),
             ];
             for moment in moments.into_iter().flatten().filter(|at| *at > now) {
                 next = earliest(next, Some(moment));

@@ -274,7 +274,8 @@ impl Node {
         self.peers.iter().any(|peer| peer.lives() && peer.differs_since.is_some_and(long))
     }
 
-    fn take(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) {
+    /// Takes a fact. True: the peers were judged with it.
+    fn take(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) -> bool {
         match input {
             Input::Start { adopted, locked } => self.start(now, &adopted, &locked, out),
             Input::Interface(interface, state) => self.interface(now, interface, state, out),
@@ -285,7 +286,7 @@ impl Node {
                     group.advert(scene, advert, out)
                 });
             }
-            Input::Heartbeat(received) => self.heartbeat(now, &received, out),
+            Input::Heartbeat(received) => return self.heartbeat(now, &received, out),
             Input::Will { from, incarnation } => self.will(now, from, incarnation, out),
             Input::Owned { group, serial, result } => {
                 self.one_group(now, group, out, |group, scene, out| {
@@ -315,6 +316,7 @@ impl Node {
                 });
             }
         }
+        false
     }
 
     fn start(
@@ -392,10 +394,16 @@ impl Node {
         self.urgent = true;
     }
 
-    /// What follows from every fact and from the passing of time.
-    fn conclude(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        self.review_peers(now, out);
-        self.look_around(now);
+    /// What follows from every fact and from the passing of time. `judged`: the peers were judged now, and
+    /// would be judged the same.
+    fn conclude(&mut self, now: Instant, judged: bool, out: &mut Vec<Effect>) {
+        if !judged {
+            self.review_peers(now, out);
+        }
+        self.look_ahead(now);
+        if !judged {
+            self.look_around(now);
+        }
         self.review_segments(now, out);
         if !self.catching_up {
             self.look_for_changes(now);
@@ -443,9 +451,9 @@ impl Machine for Node {
 
     fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) {
         self.notice_pause(now, out);
-        self.take(now, input, out);
+        let judged = self.take(now, input, out);
         if self.running {
-            self.conclude(now, out);
+            self.conclude(now, judged, out);
         }
     }
 
@@ -457,7 +465,7 @@ impl Machine for Node {
         self.notice_pause(now, out);
         self.caught_up(now, out);
         self.tick_groups(now, out);
-        self.conclude(now, out);
+        self.conclude(now, false, out);
         self.beat(now, out);
     }
 

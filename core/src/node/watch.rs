@@ -13,13 +13,20 @@ use crate::vrrp::ADVERTS_MISSED;
 const UNHEARD_FOR: u32 = 2;
 
 impl Node {
-    pub(super) fn heartbeat(&mut self, now: Instant, received: &Received, out: &mut Vec<Effect>) {
+    /// Takes a heartbeat. True: the peers were judged with it, and nothing has changed for them since.
+    pub(super) fn heartbeat(
+        &mut self,
+        now: Instant,
+        received: &Received,
+        out: &mut Vec<Effect>,
+    ) -> bool {
         let me = self.config.me;
         if received.from == me {
-            return self.discard(me, Discard::Ourselves, out);
+            self.discard(me, Discard::Ourselves, out);
+            return false;
         }
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == received.from) else {
-            return;
+            return false;
         };
         let body = &received.body;
         let about_us = body.peers.iter().find(|report| report.node == me);
@@ -31,7 +38,10 @@ impl Node {
         );
         let accepted = match judged {
             Ok(accepted) => accepted,
-            Err(why) => return self.discard(received.from, why, out),
+            Err(why) => {
+                self.discard(received.from, why, out);
+                return false;
+            }
         };
         if accepted.new_process {
             *peer = super::Peer {
@@ -42,7 +52,7 @@ impl Node {
         }
         peer.heard(now, received.path, received.stamp);
         if !accepted.newest {
-            return;
+            return false;
         }
         peer.last = Some(std::sync::Arc::clone(body));
         if let Some(report) = about_us {
@@ -65,6 +75,7 @@ impl Node {
                 group.hear_report(scene, from, report, out);
             }
         });
+        true
     }
 
     pub(super) fn will(
@@ -85,11 +96,13 @@ impl Node {
     pub(super) fn review_peers(&mut self, now: Instant, out: &mut Vec<Effect>) {
         for position in 0..self.peers.len() {
             let node = self.peers[position].node;
-            let vouched = self.is_vouched_for(node, now);
             let dead = self.dead(&self.peers[position]);
+            let heard = self.peers[position].is_heard(&self.config, now, self.awake, dead);
+            // Nobody is asked for whom we hear ourselves.
+            let vouched = !heard && self.is_vouched_for(node, now);
             let peer = &mut self.peers[position];
             let former = peer.view;
-            let changed = peer.review(&self.config, now, self.awake, dead, vouched);
+            let changed = peer.review(&self.config, now, self.awake, dead, (heard, vouched));
             for path in changed {
                 let alive = peer.paths[path.index()].alive;
                 out.push(Effect::Note(Note::Path { node, path, alive }));
@@ -99,6 +112,10 @@ impl Node {
                 self.urgent = true;
             }
         }
+    }
+
+    /// Notes when a peer could be judged otherwise although nothing is heard.
+    pub(super) fn look_ahead(&mut self, now: Instant) {
         let look =
             |peer: &super::Peer| peer.next_look(&self.config, now, self.awake, self.dead(peer));
         let unheard = self.unheard_at().filter(|at| *at > now);
