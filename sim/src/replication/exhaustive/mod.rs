@@ -32,7 +32,8 @@ type Seen = std::collections::HashSet<u128, BuildHasherDefault<Mixer>>;
 
 /// A state, and the choices in it that are still to be tried.
 struct Open {
-    small: Small,
+    /// Gone with the last choice: a copy of a world takes much longer than a step in it.
+    small: Option<Small>,
     left: Vec<Choice>,
     /// What led here.
     by: Option<Choice>,
@@ -50,14 +51,16 @@ pub fn walk(
     let mut seen = Seen::default();
     seen.insert(fingerprint(&small));
     let mut closure = Closure { states: 1, edges: 0, ends: 0, closed: false, broken: None };
-    let mut open = vec![Open { left: small.choices(), small, by: None }];
+    let mut open = vec![Open { left: small.choices(), small: Some(small), by: None }];
     while let Some(last) = open.last_mut() {
         let Some(choice) = last.left.pop() else {
             open.pop();
             continue;
         };
         closure.edges += 1;
-        let mut small = last.small.clone();
+        let is_last = last.left.is_empty();
+        let small = if is_last { last.small.take() } else { last.small.clone() };
+        let Some(mut small) = small else { continue };
         if !small.apply(choice) {
             continue;
         }
@@ -78,7 +81,7 @@ pub fn walk(
         if closure.states >= states_max {
             return closure;
         }
-        open.push(Open { small, left, by: Some(choice) });
+        open.push(Open { small: Some(small), left, by: Some(choice) });
     }
     closure.closed = true;
     closure
