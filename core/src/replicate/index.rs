@@ -202,10 +202,14 @@ impl Index {
     /// The sums of a stream, by group of buckets.
     pub fn group_sums(&self, stream: Stream) -> [u64; GROUPS] {
         let mut groups = [0_u64; GROUPS];
-        for (bucket, sum) in self.sums(stream).iter().enumerate() {
-            let group = &mut groups[bucket / BUCKETS_PER_GROUP];
-            // Not a plain sum: two buckets that change places must not look alike.
-            *group = group.rotate_left(1).wrapping_add(*sum);
+        let buckets = self.sums(stream).chunks_exact(BUCKETS_PER_GROUP);
+        for (group, sums) in groups.iter_mut().zip(buckets) {
+            // Seen at a glance, while the sum below takes one bucket after the other.
+            let empty = sums.iter().fold(0, |all, sum| all | sum) == 0;
+            if !empty {
+                // Not a plain sum: two buckets that change places must not look alike.
+                *group = sums.iter().fold(0, |sum, one| sum.rotate_left(1).wrapping_add(*one));
+            }
         }
         groups
     }
