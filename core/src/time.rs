@@ -58,7 +58,7 @@ impl Sub<Duration> for Instant {
 }
 
 /// A span in whole nanoseconds; 584 years at most. Asked many times for each fact, so in 64 bits.
-fn nanos(span: Duration) -> u64 {
+pub(crate) fn nanos(span: Duration) -> u64 {
     span.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(span.subsec_nanos()))
 }
 

@@ -13,5 +13,5 @@ mod peer;
 mod session;
 
 pub use pace::{DEAD_MAX, DEAD_MIN, HEARTBEATS_MISSED, LATENESS_WINDOW, Lateness, dead_time};
-pub use peer::{PathView, Peer};
+pub use peer::{PathView, Peer, overdue_after};
 pub use session::{REPLAY_WINDOW, Session};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::HEARTBEAT_MIN;
-use crate::time::Instant;
+use crate::time::{Instant, nanos};
 
 /// How many heartbeats must be missing on a quiet machine.
 pub const HEARTBEATS_MISSED: u32 = 3;
@@ -30,10 +30,6 @@ pub fn dead_time(interval: Duration, lateness: Duration) -> Duration {
         step *= 2;
     }
     Duration::from_nanos(step.min(max.max(base)))
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The worst lateness of the last one to two [`LATENESS_WINDOW`]s.

@@ -182,11 +182,12 @@ impl Peer {
             && self.paths.get(path.index()).is_some_and(|view| !view.alive)
     }
 
-    /// Whether heartbeats are overdue on a path: the moment to begin asking neighbours.
-    pub fn overdue_on(&self, path: PathId, now: Instant, interval: Duration) -> bool {
+    /// Whether heartbeats are overdue on a path, [`overdue_after`] the last one: the moment to begin
+    /// asking neighbours.
+    pub fn overdue_on(&self, path: PathId, now: Instant, overdue_after: Duration) -> bool {
         let view = self.paths.get(path.index());
         view.is_some_and(|view| {
-            view.alive && view.heard_at.is_some_and(|at| now >= at + interval * 3 / 2)
+            view.alive && view.heard_at.is_some_and(|at| now >= at + overdue_after)
         })
     }
 
@@ -203,21 +204,20 @@ impl Peer {
             return None;
         }
         let theirs = self.applies_to(config.me).unwrap_or(dead);
-        let overdue_after = config.heartbeat * 3 / 2;
-        let mut next = self.met_at.map(|met| met + FIRST_WORD).filter(|at| *at > now);
+        let slow = SLOW_HEARTBEAT * HEARTBEATS_MISSED;
+        let (full_rate, low_rate) = ((dead, theirs + dead), (slow, slow + dead));
+        let overdue_after = overdue_after(config);
+        let ahead = |at: Option<Instant>| at.filter(|at| *at > now);
+        let mut next = ahead(self.met_at.map(|met| met + FIRST_WORD));
         for (path, view) in config.paths.iter().zip(&self.paths) {
-            let slow = SLOW_HEARTBEAT * HEARTBEATS_MISSED;
-            let (ours, back) =
-                if path.full_rate { (dead, theirs + dead) } else { (slow, slow + dead) };
+            let (ours, back) = if path.full_rate { full_rate } else { low_rate };
             let overdue = view.heard_at.filter(|_| path.full_rate && view.alive);
             let moments = [
                 view.heard_at.map(|at| at.max(awake) + ours),
                 view.heard_us_at.map(|at| at.max(awake) + back),
                 overdue.map(|at| at + overdue_after),
             ];
-            for moment in moments.into_iter().flatten().filter(|at| *at > now) {
-                next = earliest(next, Some(moment));
-            }
+            next = moments.into_iter().fold(next, |next, at| earliest(next, ahead(at)));
         }
         next
     }
@@ -235,6 +235,11 @@ impl Peer {
         });
         PeerReport { node: self.node, hears, dead, challenge, echo, paths: paths.collect() }
     }
+}
+
+/// How long after the last heartbeat on a full-rate path the next one is overdue.
+pub fn overdue_after(config: &Config) -> Duration {
+    config.heartbeat * 3 / 2
 }
 
 #[cfg(test)]

@@ -458,10 +458,8 @@ impl Machine for Node {
     }
 
     fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        if !self.running || self.deadline().is_none_or(|at| now < at) {
-            return;
-        }
-        self.lateness.observe(now, self.deadline().map_or(Duration::ZERO, |at| now.since(at)));
+        let Some(due) = self.deadline().filter(|due| *due <= now) else { return };
+        self.lateness.observe(now, now.since(due));
         self.notice_pause(now, out);
         self.caught_up(now, out);
         self.tick_groups(now, out);

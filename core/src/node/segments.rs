@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Node;
 use crate::config::{Config, GroupConfig, PathKind};
+use crate::detector::overdue_after;
 use crate::effect::Effect;
 use crate::fault::Fault;
 use crate::group::State;
@@ -57,9 +58,11 @@ impl Node {
     /// Starts and stops tests, asks neighbours, and turns verdicts into faults.
     pub(super) fn review_segments(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut changed = false;
+        let overdue_after = overdue_after(&self.config);
         for position in 0..self.segments.len() {
             let path = self.segments[position].path;
-            let wanted = self.segments[position].silent || self.is_test_wanted(now, path);
+            let wanted =
+                self.segments[position].silent || self.is_test_wanted(now, path, overdue_after);
             let lives = self.peers.iter().any(|peer| peer.paths[path.index()].alive);
             let accused = self.is_accused(path);
             let segment = &mut self.segments[position];
@@ -77,10 +80,10 @@ impl Node {
 
     /// A test runs while a living peer is silent or overdue on the path, and while nobody holds a
     /// group that we might have to claim.
-    fn is_test_wanted(&self, now: Instant, path: PathId) -> bool {
-        let interval = self.config.heartbeat;
-        let silent =
-            |peer: &super::Peer| peer.silent_on(path, now) || peer.overdue_on(path, now, interval);
+    fn is_test_wanted(&self, now: Instant, path: PathId, overdue_after: Duration) -> bool {
+        let silent = |peer: &super::Peer| {
+            peer.silent_on(path, now) || peer.overdue_on(path, now, overdue_after)
+        };
         self.peers.iter().any(silent) || self.is_vacant(path)
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use super::Node;
 use crate::config::GroupConfig;
@@ -38,7 +39,8 @@ struct Flags {
 /// What is remembered to save work. It follows from the rest: two nodes that differ in it alone are equal.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settled {
-    surroundings: Option<Surroundings>,
+    /// Shared by copies of a node, as it is replaced whole.
+    surroundings: Option<Arc<Surroundings>>,
     groups: Vec<Standing>,
     /// Groups that somebody has acted on since they were decided last.
     touched: BTreeSet<GroupId>,
@@ -140,7 +142,7 @@ impl Node {
         if self.settled.surroundings.as_ref().is_some_and(|known| self.is_still(now, known)) {
             return;
         }
-        let surroundings = Some(self.surroundings(now));
+        let surroundings = Some(Arc::new(self.surroundings(now)));
         self.settled = Settled { surroundings, ..Settled::default() };
         let empty = Standing { due: None, follows: None };
         self.settled.groups = vec![empty; self.groups.len()];
