@@ -111,9 +111,7 @@ impl Guardian {
     /// Reads the beat and judges it. A silent core is killed and resigned for at once.
     pub(super) fn look(&mut self, now: u64) {
         self.read_estate();
-        // A core that has let go of everything and ends beats no more: nobody waits for it, and the end
-        // has a limit of its own.
-        if self.stop.is_some() && self.known == Estate::default() {
+        if self.is_ending() {
             return;
         }
         let (beat, limit) = (self.estate.core_beat(), self.limit());
@@ -132,6 +130,12 @@ impl Guardian {
             format!("was silent for {silent_ms} ms")
         };
         self.settle(now, &why);
+    }
+
+    /// A core that has let go of everything and ends beats no more: nobody waits for a beat, and the end has a
+    /// limit of its own.
+    fn is_ending(&self) -> bool {
+        self.stop.is_some() && self.known == Estate::default()
     }
 
     /// After the core's end, if it has ended: how the guardian ends, if it does.
@@ -279,6 +283,9 @@ impl Guardian {
     /// When there is something to do at the latest.
     pub(super) fn next_deadline(&self, now: u64) -> u64 {
         let core_at = match &self.core {
+            // A time for a look that is never taken would be past for ever, and the guardian, which goes
+            // before the core, would turn without rest.
+            Core::Running { .. } if self.is_ending() => None,
             Core::Running { judge, .. } => Some(judge.next_look(self.limit())),
             Core::Dying { sweep_at, .. } => Some(*sweep_at),
             Core::Absent { start_at } => *start_at,

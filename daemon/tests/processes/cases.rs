@@ -26,6 +26,7 @@ pub const ALL: &[Case] = &[
     ("a_pause_of_all_processes_changes_nothing", paused),
     ("told_to_stop_all_end_and_the_lock_is_free", stopped),
     ("told_twice_to_stop_a_stubborn_core_is_killed_and_resigned_for", stubborn),
+    ("a_core_that_takes_its_time_to_end_is_waited_for_at_rest", slow_end),
     ("a_reload_reaches_the_core", reloaded),
     ("a_core_that_refuses_its_configuration_ends_the_daemon_with_its_code", refused),
     ("a_second_daemon_is_refused_and_told_who_holds_the_socket", second),
@@ -183,6 +184,31 @@ fn stubborn() {
     assert!(world.end().success());
     assert!(world.count("released") > 0);
     assert_eq!(world.count("core"), 1, "no other is started");
+}
+
+fn slow_end() {
+    let mut world = World::ready(&["peers", "holds", "lingers"]);
+    let guardian = world.guardian();
+    send(guardian, SIGTERM);
+    world.wait_for("core lingers", 1);
+    let before = turns(guardian);
+    std::thread::sleep(Duration::from_millis(500));
+    let turns = turns(guardian) - before;
+    // It looks around ten times a second. One that does not rest takes the processor from the core.
+    assert!((1..30).contains(&turns), "{turns} turns");
+    assert!(world.end().success());
+    assert_eq!(world.count("core"), 1);
+}
+
+/// How often a process has rested or was made to, and how many hundredths of a second it has worked.
+fn turns(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
+    let counts = counts.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok());
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split(' ').collect();
+    let ticks = [fields[12], fields[13]].map(|field| field.parse::<u64>().expect("a number"));
+    counts.sum::<u64>() + ticks.iter().sum::<u64>()
 }
 
 fn reloaded() {

@@ -162,6 +162,10 @@ pub fn core(adopt: bool, inherited: &Inherited) -> ExitCode {
             }
             Some(_) if !has(arguments, "stubborn") => {
                 entered.estate.publish(&Estate::default()).unwrap();
+                if has(arguments, "lingers") {
+                    log.add("core lingers");
+                    std::thread::sleep(std::time::Duration::from_secs(1));
+                }
                 log.add("core stops");
                 return ExitCode::SUCCESS;
             }
