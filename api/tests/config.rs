@@ -76,6 +76,22 @@ fn hop_limits_and_multicast_groups_are_told_for_all_or_for_one() {
 }
 
 #[test]
+fn whether_a_weight_matters_beside_a_router_of_another_make_is_asked_where_its_priority_is_known() {
+    let text = |lines: &str| {
+        format!(
+            "[cluster]\nname = \"edge\"\n[node.gw1]\npriority = 150\n[node.other]\nforeign = true\n\
+             {lines}[check.uplink]\ntest = \"carrier:wan\"\n[group.gateway]\n\
+             track = {{ uplink = -20 }}\n[group.gateway.router.lan]\ninterface = \"lan\"\n\
+             vrid = 51\naddresses = [\"10.91.0.1/24\"]\n"
+        )
+    };
+    let told = |lines: &str| outcome(&text(lines)).report.render(false);
+    assert!(!told("").contains("no-effect"), "it may be 140: {}", told(""));
+    assert!(told("priority = 100\n").contains("never matter"), "{}", told("priority = 100\n"));
+    assert!(!told("priority = 140\n").contains("no-effect"));
+}
+
+#[test]
 fn packets_to_the_addresses_are_taken_unless_group_or_router_says_no() {
     let accepts = |text: &str| {
         let routers = config(text).groups["gateway"].routers.clone();

@@ -6,6 +6,7 @@ use super::Lint;
 use crate::config::check::{Test, Track};
 use crate::config::model::{Group, PRIORITY_OWNER};
 use crate::config::report::Problem;
+use crate::config::tree::Value;
 
 impl Lint<'_> {
     pub(super) fn checks(&mut self) {
@@ -104,7 +105,11 @@ impl Lint<'_> {
             check.is_some_and(|check| matches!(check.test, Test::Value(_)))
         };
         let unbounded = group.track.keys().any(is_number);
-        if weights.is_empty() || unbounded || group.priorities.len() < 2 || self.may_change(group) {
+        let guessed = group.priorities.keys().any(|node| self.is_guessed(name, node));
+        if weights.is_empty() || unbounded || guessed || group.priorities.len() < 2 {
+            return;
+        }
+        if self.may_change(group) {
             return;
         }
         let at = self.place(&["group", name, "track"]);
@@ -115,6 +120,16 @@ impl Lint<'_> {
         let help =
             "make a weight larger than the distance between the priorities, or write \"fault\"";
         self.push(Problem::warning("no-effect", text).at(at).help(help));
+    }
+
+    /// Nobody has written the priority of a node of another make: it has one of its own, whatever ours is
+    /// taken to be.
+    fn is_guessed(&self, group: &str, node: &str) -> bool {
+        let foreign = self.config.nodes.get(node).is_some_and(|node| node.foreign);
+        let for_all = self.tree.get(&["group", group, "priority"]);
+        let for_all = for_all.is_some_and(|node| !matches!(node.value, Value::Table(_)));
+        let here = self.tree.get(&["group", group, "priority", node]).is_some();
+        foreign && !for_all && !here && self.tree.get(&["node", node, "priority"]).is_none()
     }
 
     /// Can the weights change the order of two nodes, of which one is ours?

@@ -19,6 +19,7 @@ impl Lint<'_> {
     pub(super) fn vrrp(&mut self) {
         self.identifiers();
         self.multicast();
+        self.version_for_all();
         for (name, group) in &self.config.groups {
             self.interval(name, group);
             self.version(name, group);
@@ -92,11 +93,20 @@ impl Lint<'_> {
     fn version(&mut self, name: &str, group: &Group) {
         let written = self.tree.get(&["group", name, "vrrp", "version"]).map(|node| node.at);
         let (Some(at), VrrpVersion::V2) = (written, group.vrrp.version) else { return };
-        let ipv6_only = |router: &super::Router| {
-            router.ipv4().next().is_none() && router.ipv6().next().is_some()
-        };
-        if !group.routers.is_empty() && group.routers.values().all(|router| ipv6_only(router)) {
+        if is_ipv6_only(group) {
             let text = format!("group `{name}` has IPv6 only, which is always version 3");
+            let help = "leave `version` out; it speaks of IPv4";
+            self.push(Problem::warning("idle-version", text).at(at).help(help));
+        }
+    }
+
+    /// The same where `[vrrp]` says it for all groups.
+    fn version_for_all(&mut self) {
+        let written = self.tree.get(&["vrrp", "version"]).map(|node| node.at);
+        let mut groups = self.config.groups.values();
+        let idle = |group: &Group| group.vrrp.version == VrrpVersion::V2 && is_ipv6_only(group);
+        if let Some(at) = written.filter(|_| groups.len() > 0 && groups.all(idle)) {
+            let text = "every router has IPv6 only, which is always version 3";
             let help = "leave `version` out; it speaks of IPv4";
             self.push(Problem::warning("idle-version", text).at(at).help(help));
         }
@@ -201,4 +211,11 @@ impl Lint<'_> {
         let own = self.tree.get(&["group", group, "vrrp", key]);
         own.or_else(|| self.tree.get(&["vrrp", key])).map(|node| node.at)
     }
+}
+
+/// Whether a group has routers, and addresses of IPv6 alone.
+fn is_ipv6_only(group: &Group) -> bool {
+    let mut routers = group.routers.values();
+    routers.len() > 0
+        && routers.all(|router| router.ipv4().next().is_none() && router.ipv6().next().is_some())
 }
