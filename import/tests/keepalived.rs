@@ -92,6 +92,41 @@ fn every_word_is_told(name: &str, text: &str, findings: &[Finding]) {
     }
 }
 
+/// The one file of a test.
+struct One<'t>(&'t str);
+
+impl Files for One<'_> {
+    fn read(&mut self, _: &str) -> Result<Vec<u8>, String> {
+        Ok(self.0.as_bytes().to_vec())
+    }
+
+    fn list(&mut self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A text, with the same looks at it as [`golden`] takes.
+fn of(text: &str) -> Imported {
+    let all = import("/k/a", &mut One(text), &options()).expect("it can be read");
+    valid("a", &all.toml);
+    every_word_is_told("a", text, &all.findings);
+    all
+}
+
+/// An instance of its own interface and number, with some lines more.
+fn instance(number: u8, lines: &str) -> String {
+    format!(
+        "vrrp_instance V{number} {{\ninterface eth{number}\nvirtual_router_id 3\npriority 150\n\
+         virtual_ipaddress {{\n10.0.{number}.1/24\n}}\n{lines}\n}}\n"
+    )
+}
+
+/// What became of a statement, by how it begins.
+fn fate<'i>(all: &'i Imported, text: &str) -> (Fate, &'i str) {
+    let found = all.findings.iter().find(|found| found.text.starts_with(text));
+    found.map(|found| (found.fate, found.why.as_str())).unwrap_or_else(|| panic!("{text}"))
+}
+
 fn why<'i>(all: &'i Imported, line: usize, text: &str) -> (Fate, &'i str) {
     let mut found = all.findings.iter().filter(|found| found.file.is_none() && found.line == line);
     let found = found.find(|found| found.text.starts_with(text));
@@ -199,4 +234,19 @@ fn key_files_are_named_where_they_will_be() {
     let (fate, why) = why(&all, 25, "auth_pass");
     assert_eq!(fate, Fate::Exactly);
     assert!(why.contains("/etc/evergate/vrrp-master.key"), "{why}");
+}
+
+#[test]
+fn a_delay_of_a_later_member_is_told_as_not_that_of_the_group() {
+    let group = "vrrp_sync_group G {\ngroup {\nV1\nV2\n}\n}\n";
+    for line in ["preempt_delay 60", "nopreempt"] {
+        let all = of(&format!("{group}{}{}", instance(1, ""), instance(2, line)));
+        assert!(!all.toml.contains("failback"), "{}", all.toml);
+        let (fate, why) = fate(&all, line);
+        assert_eq!(fate, Fate::Changed);
+        assert!(why.contains("that of its first instance"), "{why}");
+    }
+    let all = of(&format!("{group}{}{}", instance(1, "preempt_delay 60"), instance(2, "")));
+    assert!(all.toml.contains("failback = \"60s\""), "{}", all.toml);
+    assert!(fate(&all, "preempt_delay").1.contains("counted from"));
 }

@@ -9,6 +9,9 @@ pub const OWNER: u8 = 255;
 /// The priority unless something is said, there and here.
 pub const PRIORITY_DEFAULT: u8 = 100;
 
+const DELAY: &str = "failback, counted from when this node is ready and not from the first advert of \
+                     lower priority";
+
 impl<'t> Translator<'_, 't, '_> {
     /// The priority; 255 where nothing but `state MASTER` is said.
     pub fn priority(&mut self, instance: &Instance<'t>, is_strict: bool) -> Choice<u8> {
@@ -76,13 +79,26 @@ impl<'t> Translator<'_, 't, '_> {
             }
             (Some(never), Some(why), _) => self.told(&never, Fate::Exactly, why),
             (None, _, Some(delay)) => {
-                let why = "failback, counted from when this node is ready and not from the first \
-                           advert of lower priority";
-                self.told(&delay, Fate::Changed, why);
-                return Choice { value: duration(delay.value), by: Vec::new() };
+                let by = vec![(delay.by.id, delay.words)];
+                return Choice { value: duration(delay.value), by };
             }
             _ => {}
         }
         Choice::silent("auto".into())
     }
+
+    /// One `failback` for the group. A delay is told here, because it does not count from when
+    /// keepalived's does.
+    pub fn agreed_failback(&mut self, choices: &[&Choice<Value>]) -> Option<Value> {
+        let first = choices.first().map(|choice| &choice.value).filter(|value| is_delay(value));
+        let agreed = choices.iter().filter(|choice| Some(&choice.value) == first);
+        for (id, words) in agreed.flat_map(|choice| &choice.by) {
+            self.words(*id, *words, Fate::Changed, DELAY);
+        }
+        self.agreed(choices, "failback")
+    }
+}
+
+fn is_delay(failback: &Value) -> bool {
+    !["auto", "manual"].map(Value::from).contains(failback)
 }

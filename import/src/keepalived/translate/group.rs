@@ -95,7 +95,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let mut keys = Vec::new();
         let priority = self.group_priority(&routers, &mut keys);
         let failback: Vec<_> = routers.iter().map(|router| &router.failback).collect();
-        let failback = self.agreed(&failback, "failback");
+        let failback = self.agreed_failback(&failback);
         keys.extend(
             failback.filter(|value| *value != "auto".into()).map(|value| ("failback", value)),
         );
