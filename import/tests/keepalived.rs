@@ -250,3 +250,24 @@ fn a_delay_of_a_later_member_is_told_as_not_that_of_the_group() {
     assert!(all.toml.contains("failback = \"60s\""), "{}", all.toml);
     assert!(fate(&all, "preempt_delay").1.contains("counted from"));
 }
+
+#[test]
+fn a_virtual_interface_has_a_name_of_its_own() {
+    let taken = |text: String| {
+        let all = of(&text);
+        let names = all.toml.lines().filter_map(|line| line.strip_prefix("virtual_mac = "));
+        let names: Vec<String> = names.map(|name| name.trim_matches('"').to_owned()).collect();
+        let told = all.of(Fate::Changed).filter(|found| found.text.starts_with("use_vmac"));
+        (names, told.count())
+    };
+    let both = |line: &str| format!("{}{}", instance(1, line), instance(2, line));
+    assert_eq!(taken(both("use_vmac")), (vec!["vrrp.3".into(), "vrrp.3.1".into()], 1));
+    let long = "use_vmac a-name-of-16-byt";
+    assert_eq!(taken(both(long)).0, ["vrrp.3", "vrrp.3.1"], "no interface can be called so");
+    let names = taken(both("use_vmac name-of-15-byte")).0;
+    assert_eq!(names, ["name-of-15-byte", "name-of-15-by.1"]);
+    assert_eq!(taken(instance(1, "use_vmac eth1")), (vec!["eth1.1".into()], 1));
+    let prefix = "global_defs {\nvmac_prefix a-prefix-of-15-\n}\n";
+    let (names, told) = taken(format!("{prefix}{}", instance(1, "use_vmac")));
+    assert_eq!((names, told), (vec!["vrrp.3".into()], 1));
+}

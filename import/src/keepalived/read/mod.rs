@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+pub use self::instance::is_interface;
+
 use super::model::{self, Keepalived, Maybe, Set};
 use super::tree::Statement;
 use crate::ledger::Ledger;
@@ -18,6 +20,7 @@ mod instance;
 mod notify;
 mod tracker;
 mod values;
+
 
 /// Reads the statements of a whole configuration.
 pub fn read<'t>(statements: &'t [Statement], ledger: &mut Ledger) -> Keepalived<'t> {

@@ -1,11 +1,11 @@
 //! From the model to our tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::Options;
 use super::model::{Keepalived, Kind, Maybe, Set, Tracker};
-use super::read::whole;
+use super::read::{is_interface, whole};
 use super::tree::Statement;
 use crate::ledger::{Id, Ledger};
 use crate::names::{self, Names};
@@ -57,6 +57,8 @@ struct Translator<'m, 't, 'l> {
     addresses: BTreeMap<(IpAddr, String), usize>,
     /// Where a number is, by interface and family.
     numbers: BTreeMap<(String, bool, u8), usize>,
+    /// The names of interfaces: those of the instances, and those of virtual ones so far.
+    links: BTreeSet<String>,
     /// What is defined, by its name.
     trackers: BTreeMap<(Kind, String), &'m Tracker<'t>>,
     /// Why something that is tracked cannot be had.
@@ -87,6 +89,7 @@ impl<'m, 't, 'l> Translator<'m, 't, 'l> {
             keys: Vec::new(),
             addresses: BTreeMap::new(),
             numbers: BTreeMap::new(),
+            links: real_interfaces(found),
             trackers: found
                 .trackers
                 .iter()
@@ -112,7 +115,7 @@ impl<'m, 't, 'l> Translator<'m, 't, 'l> {
         self.multicast(&globals.multicast4, true);
         self.multicast(&globals.multicast6, false);
         self.exactly(&globals.startup_delay, "[vrrp] start_delay");
-        self.exactly(&globals.vmac_prefix, "in the names of virtual_mac");
+        self.vmac_prefix(&globals.vmac_prefix);
         self.exactly(&globals.script_user, "user of checks and notify");
         let announce = "announce";
         self.garp_told(&globals.garp);
@@ -126,6 +129,15 @@ impl<'m, 't, 'l> Translator<'m, 't, 'l> {
         self.exactly(&common.plain_checksum, "[vrrp] checksum");
         self.check_unicast(&common.check_unicast);
         self.strict(&common.strict);
+    }
+
+    fn vmac_prefix(&mut self, prefix: &Maybe<'t, String>) {
+        let Some(set) = prefix else { return };
+        if is_interface(&format!("{}.1", set.value)) {
+            self.told(set, Fate::Exactly, "in the names of virtual_mac");
+        } else {
+            self.told(set, Fate::Unsupported, "no interface can have such a name");
+        }
     }
 
     fn multicast(&mut self, group: &Maybe<'t, IpAddr>, is_ipv4: bool) {
@@ -188,6 +200,12 @@ impl<'m, 't, 'l> Translator<'m, 't, 'l> {
     fn note(&mut self, statement: &Statement, fate: Fate, why: impl Into<String>) {
         self.ledger.note(statement.id, fate, why);
     }
+}
+
+/// The interfaces that instances are on.
+fn real_interfaces(found: &Keepalived<'_>) -> BTreeSet<String> {
+    let interfaces = found.instances.iter().filter_map(|instance| instance.interface.as_ref());
+    interfaces.map(|set| set.value.clone()).collect()
 }
 
 /// A value with the statements that ask for it.

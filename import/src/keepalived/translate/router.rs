@@ -1,11 +1,13 @@
 //! An instance as a router of ours, with what it says of its group.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use evergate_api::config::model::{INTERFACE_NAME_MAX, UNICAST_PEERS_MAX};
 
 use super::super::limits::INSTANCES_MAX;
 use super::super::model::{Address, Garp, Instance, Maybe, Set};
+use super::super::read::is_interface;
 use super::vrrp::Vrrp;
 use super::{Choice, Fate, Translator, duration, whole};
 use crate::toml::Value;
@@ -236,14 +238,8 @@ impl<'m, 't> Translator<'m, 't, '_> {
             self.exactly(&instance.xmit_base, "without use_vmac it does nothing, there too");
             return Vec::new();
         };
-        let prefix = self.found.globals.vmac_prefix.as_ref();
-        let prefix = prefix.map_or("vrrp", |set| set.value.as_str());
-        let family = if is_ipv6 { "6" } else { "" };
-        let default = format!("{prefix}{family}.{vrid}");
-        let name = vmac.value.clone().unwrap_or(default);
-        self.told(vmac, Fate::Exactly, "virtual_mac");
-        let name = if name.len() > INTERFACE_NAME_MAX { true.into() } else { Value::Text(name) };
-        let mut keys = vec![("virtual_mac", name)];
+        let name = self.link_name(vmac, is_ipv6, vrid);
+        let mut keys = vec![("virtual_mac", name.into())];
         let wants_base = instance.xmit_base.is_some_and(|set| set.value);
         if is_strict && wants_base && !is_unicast {
             let why = "strict mode does not allow it, and so it is left out";
@@ -253,6 +249,25 @@ impl<'m, 't> Translator<'m, 't, '_> {
         }
         self.exactly(&instance.xmit_base, "adverts_from");
         keys
+    }
+
+    /// The name that keepalived gives the interface; another, if that cannot be or is taken.
+    fn link_name(&mut self, vmac: &Set<'t, Option<String>>, is_ipv6: bool, vrid: u8) -> String {
+        let family = if is_ipv6 { "6" } else { "" };
+        let standard = format!("vrrp{family}.{vrid}");
+        let prefix = self.found.globals.vmac_prefix.as_ref();
+        let prefixed = prefix.map(|set| format!("{}{family}.{vrid}", set.value));
+        let theirs = vmac.value.clone().or(prefixed).unwrap_or_else(|| standard.clone());
+        let wanted = if is_interface(&theirs) { &theirs } else { &standard };
+        let name = free_name(wanted, &self.links);
+        self.links.insert(name.clone());
+        if name == theirs {
+            self.told(vmac, Fate::Exactly, "virtual_mac");
+        } else {
+            let why = format!("virtual_mac, named {name}: `{theirs}` is taken, or cannot be");
+            self.told(vmac, Fate::Changed, why);
+        }
+        name
     }
 
     fn accept(&mut self, instance: &Instance<'t>, priority: u8, is_strict: bool) -> bool {
@@ -356,4 +371,20 @@ fn is_ipv6(instance: &Instance<'_>) -> bool {
     let source = instance.source.map(|source| source.value.is_ipv6());
     let said = instance.native_ipv6.map(|native| native.value);
     first.or(source).or(said).unwrap_or(false)
+}
+
+/// A name of an interface that is not among those: the one that is wanted, or with a number behind.
+fn free_name(wanted: &str, taken: &BTreeSet<String>) -> String {
+    let mut name = wanted.to_owned();
+    let mut number = 0_usize;
+    while taken.contains(&name) {
+        number += 1;
+        let end = format!(".{number}");
+        let mut room = wanted.len().min(INTERFACE_NAME_MAX - end.len());
+        while !wanted.is_char_boundary(room) {
+            room -= 1;
+        }
+        name = format!("{}{end}", &wanted[..room]);
+    }
+    name
 }
