@@ -165,3 +165,14 @@ fn sample(path: &Path) {
         assert!(is_told || plain.trim_matches([' ', '\t', '{', '}']).is_empty(), "{file}: {line}");
     }
 }
+
+#[test]
+fn a_file_without_a_router_is_2_and_writes_nothing_but_the_report() {
+    let scratch = Scratch::new();
+    let file = scratch.write("lvs.conf", "virtual_server 10.0.0.1 80 {\nlvs_sched rr\n}\n");
+    let run = evergate(&["import", "keepalived", &file]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert_eq!(run.text.trim(), "");
+    assert!(run.errors.contains("nothing of it can be translated"), "{run:?}");
+    assert!(run.errors.contains("lvs_sched rr"), "{run:?}");
+}

@@ -8,6 +8,10 @@ use zeroize::Zeroizing;
 /// The most characters of a statement that the report repeats.
 const SHOWN_MAX: usize = 100;
 
+/// The head of a report if there is no configuration.
+const NOTHING: &str = "nothing of it can be translated, and nothing is written: no router is left, and \
+                       a configuration needs one";
+
 /// What became of one statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
@@ -48,7 +52,7 @@ pub struct KeyFile {
 /// A file as ours, and what became of each of its statements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// The configuration.
+    /// The configuration; empty if nothing of the file can be translated.
     pub toml: String,
     /// In the order of the lines.
     pub findings: Vec<Finding>,
@@ -88,6 +92,9 @@ impl Imported {
     /// The report for people: three parts, each line with its place. `file` is what was named.
     pub fn report(&self, file: &str) -> String {
         let mut text = format!("{file}: what became of it\n");
+        if self.toml.is_empty() {
+            let _ = writeln!(text, "\n{NOTHING}");
+        }
         for (fate, title) in [
             (Fate::Exactly, "exactly"),
             (Fate::Changed, "with a changed meaning"),
@@ -184,12 +191,14 @@ mod tests {
         other.file = Some("/etc/b".into());
         other.used_at = Some((None, 9));
         let all = vec![finding(Fate::Exactly, "one"), other];
-        let imported = Imported { findings: all, ..Imported::default() };
+        let imported = Imported { findings: all, toml: "x".into(), ..Imported::default() };
         let expected = "a: what became of it\n\nexactly: 1\n  a:7  one: because\n\n\
                         with a changed meaning: 0\n\nnot supported: 1\n  \
                         /etc/b:7 (used at a:9)  two: because\n";
         assert_eq!(imported.report("a"), expected);
         assert!(!imported.is_exact());
+        let none = Imported { toml: String::new(), ..imported.clone() }.report("a");
+        assert!(none.contains(NOTHING), "{none}");
         let json = imported.to_json("a");
         assert_eq!(json["exactly"][0]["file"], "a");
         assert_eq!(json["unsupported"][0]["used_at"]["line"], 9);

@@ -177,6 +177,39 @@ fn what_is_tracked_becomes_a_check() {
 }
 
 #[test]
+fn what_check_refuses_is_not_written_and_never_told_as_exactly() {
+    let all = golden("refused");
+    for line in ["10.1.1.1/8 via", "from 10.0.0.1/8 table 4"] {
+        assert_eq!(fate(&all, line).0, Fate::Changed, "{line}");
+    }
+    for line in [
+        "10.3.0.0/16",
+        "10.4.0.0/16",
+        "10.7.0.0/16",
+        "10.9.0.0/16",
+        "blackhole 10.10.0.0/16",
+        "10.11.0.0/16",
+        "10.12.0.0/16",
+        "10.13.0.0/16",
+        "10.5.0.0/16 via 192.168.1.10 metric 5",
+        "from 10.9.0.0/16 priority 5",
+        "from 10.9.0.0/16 table 5 priority 7 no_track",
+        "fwmark banana",
+        "from 10.0.0.0/8 table 0",
+        "priority 0",
+        "from 10.0.0.0/8 table 4 suppress_prefixlength 200",
+        "from 10.0.0.0/8 table 4 blackhole",
+        "from 10.0.0.0/8 to fe80::/64",
+        "192.168.1.4/24 … label eth0 x",
+        "192.168.1.5/24 scope host",
+        "vrrp_script zero",
+        "notify_master",
+    ] {
+        assert_eq!(fate(&all, line).0, Fate::Unsupported, "{line}");
+    }
+}
+
+#[test]
 fn strict_mode_is_written_as_what_it_sets() {
     let all = golden("strict");
     assert!(all.toml.contains("accept = false"));
@@ -270,4 +303,15 @@ fn a_virtual_interface_has_a_name_of_its_own() {
     let prefix = "global_defs {\nvmac_prefix a-prefix-of-15-\n}\n";
     let (names, told) = taken(format!("{prefix}{}", instance(1, "use_vmac")));
     assert_eq!((names, told), (vec!["vrrp.3".into()], 1));
+}
+
+#[test]
+fn a_file_without_a_router_is_not_written_and_the_report_says_so() {
+    let text = "virtual_server 10.0.0.1 80 {\nlvs_sched rr\n}\n";
+    let all = import("/k/a", &mut One(text), &options()).expect("it can be read");
+    assert_eq!(all.toml, "");
+    assert!(all.keys.is_empty());
+    let report = all.report("/k/a");
+    assert!(report.contains("nothing of it can be translated"), "{report}");
+    every_word_is_told("a", text, &all.findings);
 }

@@ -1,6 +1,6 @@
 //! Any bytes as a file of keepalived, behind a zero byte as one that it includes: no panic; what is
-//! written is TOML with each key once, and the parser takes what it knows of it; the same bytes give
-//! the same; passwords are not told.
+//! written is TOML with each key once, and the parser takes it, but for the key files; the same bytes
+//! give the same; passwords are not told.
 
 #[path = "../../../import/tests/today/mod.rs"]
 mod today;
@@ -51,7 +51,8 @@ pub fn run(bytes: &[u8]) -> bool {
     for problem in outcome.report.problems() {
         assert!(!["syntax", "set-twice"].contains(&problem.code), "{}", imported.toml);
     }
-    if imported.toml.contains("\n[group.") {
+    // Without a router there is no text.
+    if !imported.toml.is_empty() {
         let today = today::keys(&imported.toml);
         let outcome = parse(Sources::from_text("edge.toml", &today));
         assert!(!outcome.report.has_errors(), "{}{today}", outcome.report.render(false));

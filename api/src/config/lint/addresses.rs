@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::super::tree::Value;
 use super::{Found, Lint};
 use crate::config::duration::shown;
-use crate::config::model::{Address, Network, Scope};
+use crate::config::model::Address;
 use crate::config::report::{Problem, Span};
 
 impl Lint<'_> {
@@ -127,14 +127,10 @@ impl Lint<'_> {
 
     /// The kernel gives all addresses of a subnet on an interface one scope.
     fn scopes(&mut self, found: Found<'_>) {
-        let subnet = |one: &Address| Network::of(one.ip, one.prefix);
         let all: Vec<&Address> = found.router.ipv4().collect();
         let clash = all.iter().enumerate().find_map(|(position, one)| {
             let mut others = all[..position].iter();
-            let other = others.find(|other| {
-                let place = other.interface == one.interface && subnet(other) == subnet(one);
-                place && other.scope.unwrap_or(Scope::Global) != one.scope.unwrap_or(Scope::Global)
-            });
+            let other = others.find(|other| other.is_in_other_scope(one));
             other.map(|other| (*one, *other))
         });
         if let Some((one, other)) = clash {

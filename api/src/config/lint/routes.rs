@@ -24,8 +24,7 @@ impl Lint<'_> {
             }
             let at = self.place(&["group", name, "rules"]);
             for rule in &group.rules {
-                let same = |other: &Rule| *rule == Rule { keep: rule.keep, ..other.clone() };
-                let first = rules.iter().find(|(other, _)| same(other));
+                let first = rules.iter().find(|(other, _)| other.is_same(rule));
                 if let Some((_, place)) = first.copied() {
                     let text = format!("{rule} is there twice");
                     self.twice_listed(

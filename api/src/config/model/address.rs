@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::PerNode;
+use super::{Network, PerNode};
 
 /// The longest label of an address, in bytes (IFNAMSIZ less its ending zero).
 pub const LABEL_MAX: usize = 15;
@@ -115,6 +115,15 @@ impl Address {
     pub fn installs_as(&self, other: &Self) -> bool {
         let (advertise, deprecated, keep) = (self.advertise, self.deprecated, self.keep);
         *self == Self { advertise, deprecated, keep, ..other.clone() }
+    }
+
+    /// Are both in one subnet, with different scopes? The kernel refuses the second, if they are on
+    /// one interface.
+    pub fn is_in_other_scope(&self, other: &Self) -> bool {
+        let subnet = |one: &Self| Network::of(one.ip, one.prefix);
+        let scope = |one: &Self| one.scope.unwrap_or(Scope::Global);
+        let is_here = self.interface == other.interface && subnet(self) == subnet(other);
+        self.ip.is_ipv4() && is_here && scope(self) != scope(other)
     }
 
     /// Are both the same address, whatever else is said of them?

@@ -83,10 +83,14 @@ pub struct Hop {
 }
 
 impl Route {
+    /// By what the kernel knows it: destination, table and metric.
+    pub fn key(&self) -> (Network, u32, u32) {
+        (self.to, self.table, self.metric.unwrap_or(0))
+    }
+
     /// Would the kernel take both for the same?
     pub fn is_same(&self, other: &Self) -> bool {
-        let key = |route: &Self| (route.to, route.table, route.metric.unwrap_or(0));
-        key(self) == key(other)
+        self.key() == other.key()
     }
 }
 
@@ -145,6 +149,13 @@ pub enum RuleAction {
     Prohibit,
     /// Nothing: the next rule is asked.
     Nop,
+}
+
+impl Rule {
+    /// Would the kernel take both for the same?
+    pub fn is_same(&self, other: &Self) -> bool {
+        *self == Self { keep: self.keep, ..other.clone() }
+    }
 }
 
 impl fmt::Display for Rule {

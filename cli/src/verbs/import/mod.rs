@@ -17,7 +17,7 @@ mod keys;
 /// The most bytes of a file that are read.
 const FILE_MAX: u64 = 1 << 20;
 
-/// 0 exact, 1 with changes or gaps, 2 unreadable.
+/// 0 exact, 1 with changes or gaps, 2 unreadable, or nothing of it can be translated.
 pub fn run(context: &mut Context, what: Import) -> Ended {
     match what {
         Import::Conntrackd(what) => from_conntrackd(context, &what),
@@ -67,7 +67,11 @@ fn show(context: &mut Context, imported: &Imported, name: &str) -> Ended {
     if !context.json {
         std::io::stderr().write_all(imported.report(name).as_bytes())?;
     }
-    Ok(if imported.is_exact() { exit::GOOD } else { exit::WARNINGS })
+    Ok(match imported.toml.is_empty() {
+        true => exit::ERRORS,
+        false if imported.is_exact() => exit::GOOD,
+        false => exit::WARNINGS,
+    })
 }
 
 fn failed(error: &Unreadable, name: &str) -> Failure {

@@ -21,7 +21,6 @@ mod notify;
 mod tracker;
 mod values;
 
-
 /// Reads the statements of a whole configuration.
 pub fn read<'t>(statements: &'t [Statement], ledger: &mut Ledger) -> Keepalived<'t> {
     let mut reader = Reader { ledger, names: BTreeMap::new() };

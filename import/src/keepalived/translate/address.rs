@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use evergate_api::config::model::{self, ADDRESSES_IPV4_MAX, ADDRESSES_IPV6_MAX};
 
 use super::super::model::Address;
-use super::{Fate, Translator};
+use super::{Fate, Translator, probe};
 use crate::toml::Value;
 
 impl<'t> Translator<'_, 't, '_> {
@@ -30,6 +30,13 @@ impl<'t> Translator<'_, 't, '_> {
             return None;
         }
         let on = address.interface.as_deref().filter(|on| *on != interface);
+        let (value, label) = match self.checked_address(address, on, is_advertised) {
+            Ok(found) => found,
+            Err(why) => {
+                self.note(address.by, Fate::Unsupported, format!("the address is left out: {why}"));
+                return None;
+            }
+        };
         let home = if is_link_local(ip) { on.unwrap_or(interface) } else { "" };
         let line = address.by.place.line;
         if let Some(first) = self.addresses.insert((ip, home.to_owned()), line) {
@@ -37,9 +44,48 @@ impl<'t> Translator<'_, 't, '_> {
             self.note(address.by, Fate::Unsupported, why);
             return None;
         }
+        self.ledger.note_words(address.by.id, &label, Fate::Unsupported, "no label that we take");
         let why = if is_advertised { "addresses" } else { "addresses, advertise = false" };
         self.ledger.note_words(address.by.id, &address.understood, Fate::Exactly, why);
-        Some(value(address, on, is_advertised))
+        Some(value)
+    }
+
+    /// The entry as `evergate check` takes it, and the words of a label that it does not take.
+    fn checked_address(
+        &mut self,
+        address: &Address<'t>,
+        on: Option<&str>,
+        is_advertised: bool,
+    ) -> Result<(Value, Vec<usize>), String> {
+        let mut found = value(address, on, is_advertised);
+        let mut read = read(&found, address);
+        let mut label = Vec::new();
+        if let (Err(_), true) = (&read, address.label.is_some()) {
+            found = value(&Address { label: None, ..address.clone() }, on, is_advertised);
+            read = self::read(&found, address);
+            let at = address.by.words.iter().position(|word| word == "label");
+            label.extend(at.into_iter().flat_map(|at| [at, at + 1]));
+        }
+        let read = read?;
+        if let Some(other) = self.of_router.iter().find(|other| other.is_in_other_scope(&read)) {
+            return Err(format!(
+                "{other} is in its subnet with another scope, and the kernel refuses the second"
+            ));
+        }
+        self.of_router.push(read);
+        Ok((found, label))
+    }
+}
+
+/// As the parser reads it. Where nothing but the address is said there is nothing to refuse.
+fn read(value: &Value, address: &Address<'_>) -> Result<model::Address, String> {
+    match value {
+        Value::Inline(keys) => {
+            // One that is alone and not advertised would be refused for that.
+            let keys = keys.iter().filter(|(key, _)| key != "advertise");
+            probe::address(Value::Inline(keys.cloned().collect()))
+        }
+        _ => Ok(model::Address::plain(address.address, address.length)),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::limits::CHECKS_MAX;
 use super::super::model::{Kind, Owner, SECOND, Set, SyncGroup, Track, Tracker};
 use super::router::Router;
-use super::{Fate, Translator, duration};
+use super::{Fate, Translator, duration, probe};
 use crate::command::Command;
 use crate::toml::{Table, Value};
 
@@ -122,7 +122,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
             return Err(format!("more than {CHECKS_MAX} checks are not made"));
         }
         let keys = if track.kind == Kind::Interface {
-            vec![("test", format!("interface:{name}").into())]
+            vec![test(format!("interface:{name}").into())?]
         } else {
             let Some(tracker) = self.tracker(track) else {
                 return Err("it is not defined: keepalived passes over the line".to_owned());
@@ -147,8 +147,8 @@ impl<'m, 't> Translator<'m, 't, '_> {
         }
         let keys = match tracker.kind {
             Kind::Script => self.script_keys(tracker)?,
-            Kind::File => vec![("test", target(tracker, "value")?)],
-            _ => vec![("test", target(tracker, "process")?)],
+            Kind::File => vec![test(target(tracker, "value")?)?],
+            _ => vec![test(target(tracker, "process")?)?],
         };
         self.exactly(&tracker.target, "test");
         self.exactly(&tracker.weight, "the weight of those who name none");
@@ -163,10 +163,11 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let Some(command) = Command::new(script.value.words.clone(), &script.value.line) else {
             return Err("its script names no program".to_owned());
         };
+        let test = test(command.program())?;
         let named = tracker.user.as_ref().map(|set| &set.value);
         let differs = [self.user_differs(named), command.added];
         self.script_told(script, "test", &differs);
-        let mut keys = vec![("test", command.program())];
+        let mut keys = vec![test];
         let interval = tracker.interval.map_or(SECOND, |set| set.value);
         let timeout = tracker.timeout.map_or(interval, |set| set.value);
         let mut time = |key, value: u64| {
@@ -231,6 +232,13 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let all = self.found.globals.script_user.as_ref().map(|set| &set.value);
         named.filter(|owner| !owner.user.is_empty()).or(all)
     }
+}
+
+/// A test that `evergate check` takes.
+fn test(value: Value) -> Result<(&'static str, Value), String> {
+    let mut table = Table::new(&["check", "test"]);
+    table.set("test", value.clone());
+    probe::table(table).map(|()| ("test", value))
 }
 
 fn target(tracker: &Tracker<'_>, kind: &str) -> Result<Value, String> {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use evergate_api::config::model::{Address, Network, Rule};
+
 use super::Options;
 use super::model::{Keepalived, Kind, Maybe, Set, Tracker};
 use super::read::{is_interface, whole};
@@ -19,12 +21,14 @@ mod document;
 mod election;
 mod group;
 mod notify;
+mod probe;
 mod route;
 mod router;
 mod rule;
 mod vrrp;
 
-/// The text of the configuration, and the key files that it names.
+/// The text of the configuration, and the key files that it names. No text if no group is left:
+/// there is no configuration without one.
 pub fn translate(
     found: &Keepalived<'_>,
     options: &Options,
@@ -34,7 +38,10 @@ pub fn translate(
     translator.globals();
     let groups = translator.groups();
     translator.unused();
-    let text = document::text(&mut translator, options, &groups);
+    let mut text = document::text(&mut translator, options, &groups);
+    if groups.is_empty() {
+        text.clear();
+    }
     (text, translator.keys)
 }
 
@@ -55,6 +62,11 @@ struct Translator<'m, 't, 'l> {
     keys: Vec<KeyFile>,
     /// Where an address is; link-local ones by their interface.
     addresses: BTreeMap<(IpAddr, String), usize>,
+    /// Those of the router that is made.
+    of_router: Vec<Address>,
+    /// Where a route is, and where a rule, by its number.
+    routes: BTreeMap<(Network, u32, u32), usize>,
+    rules: BTreeMap<u32, Vec<(Rule, usize)>>,
     /// Where a number is, by interface and family.
     numbers: BTreeMap<(String, bool, u8), usize>,
     /// The names of interfaces: those of the instances, and those of virtual ones so far.
@@ -88,6 +100,9 @@ impl<'m, 't, 'l> Translator<'m, 't, 'l> {
             check_order: Vec::new(),
             keys: Vec::new(),
             addresses: BTreeMap::new(),
+            of_router: Vec::new(),
+            routes: BTreeMap::new(),
+            rules: BTreeMap::new(),
             numbers: BTreeMap::new(),
             links: real_interfaces(found),
             trackers: found

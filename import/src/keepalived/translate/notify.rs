@@ -3,7 +3,7 @@
 use super::super::model::{Script, Set, SyncGroup};
 use super::group::instances;
 use super::router::Router;
-use super::{Fate, Translator};
+use super::{Fate, Translator, probe};
 use crate::command::Command;
 use crate::toml::{Table, Value};
 
@@ -60,6 +60,11 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let Some(command) = Command::new(set.value.words.clone(), &set.value.line) else {
             return self.told(set, Fate::Unsupported, EMPTY);
         };
+        let program = command.program();
+        let table = Value::Inline(vec![(key.to_owned(), program.clone())]);
+        if let Err(why) = probe::group("notify", table) {
+            return self.told(set, Fate::Unsupported, why);
+        }
         let user = self.who(Some(&set.value.owner));
         if !notify.scripts.is_empty() && notify.user != user {
             let why = "the scripts of a group have one user, that of the first";
@@ -69,7 +74,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let differs = [changed, self.user_differs(Some(&set.value.owner)), command.added, seldom];
         self.script_told(set, &format!("notify.{key}"), &differs);
         notify.user = user;
-        notify.scripts.push((key.to_owned(), command.program()));
+        notify.scripts.push((key.to_owned(), program));
     }
 
     /// `[notify]`
@@ -84,6 +89,13 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let (path, owner) = &fifo.value;
         let mut table = Table::new(&["notify"]);
         table.set("fifo", path.as_str());
+        if let Err(why) = probe::table(table.clone()) {
+            self.told(fifo, Fate::Unsupported, why.clone());
+            if let Some(script) = &globals.fifo_script {
+                self.told(script, Fate::Unsupported, format!("without a FIFO: {why}"));
+            }
+            return None;
+        }
         for (key, value) in self.who(Some(owner)) {
             table.set(key, value);
         }
@@ -101,7 +113,13 @@ impl<'m, 't> Translator<'m, 't, '_> {
             match command.map(|command| (command.program(), command.added)) {
                 None => self.told(script, Fate::Unsupported, EMPTY),
                 Some((program, added)) => {
-                    table.set("fifo_script", program);
+                    let mut probed = table.clone();
+                    probed.set("fifo_script", program);
+                    if let Err(why) = probe::table(probed.clone()) {
+                        self.told(script, Fate::Unsupported, why);
+                        return Some(table);
+                    }
+                    table = probed;
                     if !script.value.owner.user.is_empty() {
                         let why = "it runs as the user of the FIFO";
                         self.ledger.note_words(script.by.id, &[2, 3], Fate::Unsupported, why);

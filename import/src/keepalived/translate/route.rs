@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
+use evergate_api::config::model::{Group, Network, ROUTES_MAX};
+
 use super::super::model::Instance;
 use super::super::tree::Statement;
 use super::router::Router;
-use super::{Fate, Translator};
+use super::{Fate, Translator, probe};
 use crate::toml::Value;
 
 /// Words that tune a route and do not say where it leads; the number is how many follow.
@@ -49,6 +51,14 @@ pub fn once<K: PartialEq + AsRef<str>>(
     Ok(())
 }
 
+/// Sets what may be said once.
+fn fill<T>(place: &mut Option<T>, value: T, key: &str) -> Result<(), String> {
+    if place.replace(value).is_some() {
+        return Err(format!("`{key}` is said twice"));
+    }
+    Ok(())
+}
+
 /// A route that is read word by word.
 #[derive(Default)]
 struct Route {
@@ -59,6 +69,8 @@ struct Route {
     /// Two ways of equal weight by `or`.
     or: Option<String>,
     is_ipv6: bool,
+    /// Were bits behind the prefix set?
+    cut: bool,
     /// Words that cannot be said here, each with its value.
     dropped: Vec<std::ops::Range<usize>>,
 }
@@ -67,53 +79,74 @@ impl<'m, 't> Translator<'m, 't, '_> {
     /// `routes` and `rules` of a group.
     pub fn routes(&mut self, routers: &[Router<'m, 't>]) -> Vec<(&'static str, Value)> {
         let instances: Vec<&Instance<'t>> = routers.iter().map(|router| router.instance).collect();
-        let routes: Vec<Value> = instances
-            .iter()
-            .flat_map(|instance| &instance.routes)
-            .filter_map(|line| self.route(line))
-            .collect();
-        let rules: Vec<Value> = instances
-            .iter()
-            .flat_map(|instance| &instance.rules)
-            .filter_map(|line| self.rule(line))
-            .collect();
+        let (mut routes, mut rules): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+        for line in instances.iter().flat_map(|instance| &instance.routes) {
+            match self.route(line, routes.len()) {
+                Ok(route) => routes.push(route),
+                Err(why) => {
+                    self.note(line, Fate::Unsupported, format!("the route is left out: {why}"));
+                }
+            }
+        }
+        for line in instances.iter().flat_map(|instance| &instance.rules) {
+            match self.rule(line, rules.len()) {
+                Ok(rule) => rules.push(rule),
+                Err(why) => {
+                    self.note(line, Fate::Unsupported, format!("the rule is left out: {why}"));
+                }
+            }
+        }
         let mut keys = Vec::new();
         keys.extend((!routes.is_empty()).then_some(("routes", Value::Array(routes))));
         keys.extend((!rules.is_empty()).then_some(("rules", Value::Array(rules))));
         keys
     }
 
-    fn route(&mut self, line: &Statement) -> Option<Value> {
+    /// `count`: how many the group has.
+    fn route(&mut self, line: &Statement, count: usize) -> Result<Value, String> {
+        if count >= ROUTES_MAX {
+            return Err(format!("a group has {ROUTES_MAX} at most"));
+        }
         let mut route = Route::default();
         let mut at = 0;
         while at < line.words.len() {
-            match route.word(&line.words, at) {
-                Ok(used) => at += used,
-                Err(why) => {
-                    self.note(line, Fate::Unsupported, format!("the route is left out: {why}"));
-                    return None;
-                }
-            }
+            at += route.word(&line.words, at)?;
         }
-        if !route.is_reachable() {
-            let why = "the route is left out: the kernel refuses `onlink` without `dev`";
-            self.note(line, Fate::Unsupported, why);
-            return None;
+        if route.to.is_none() {
+            return Err("it leads nowhere: keepalived passes over the line".to_owned());
         }
-        for words in &route.dropped {
-            let words: Vec<usize> = words.clone().collect();
+        if route.or.is_some() && !route.keys.iter().any(|(key, _)| *key == "via") {
+            return Err("`or` without `via`".to_owned());
+        }
+        let (dropped, is_or) = (std::mem::take(&mut route.dropped), route.or.is_some());
+        let cut = route.cut;
+        let value = route.value();
+        let group = probe::group("routes", Value::Array(vec![value.clone()]))?;
+        self.route_is_new(&group, line)?;
+        for words in dropped {
+            let words: Vec<usize> = words.collect();
             let why = "this of a route cannot be said here";
             self.ledger.note_words(line.id, &words, Fate::Unsupported, why);
         }
-        if route.to.is_none() {
-            self.note(line, Fate::Unsupported, "it leads nowhere: keepalived passes over the line");
-            return None;
-        }
-        if route.or.is_some() {
+        if is_or {
             self.note(line, Fate::Changed, "routes, with two nexthops of equal weight");
         }
+        if cut {
+            self.note(line, Fate::Changed, format!("routes; {CUT}"));
+        }
         self.note(line, Fate::Exactly, "routes");
-        Some(route.value())
+        Ok(value)
+    }
+
+    /// The kernel has one route of a destination, table and metric.
+    fn route_is_new(&mut self, group: &Group, line: &Statement) -> Result<(), String> {
+        for route in &group.routes {
+            if let Some(first) = self.routes.get(&route.key()) {
+                return Err(format!("that of line {first} has its destination, table and metric"));
+            }
+            self.routes.insert(route.key(), line.place.line);
+        }
+        Ok(())
     }
 }
 
@@ -125,17 +158,17 @@ impl Route {
             || words.get(at + 1).cloned().ok_or_else(|| format!("nothing follows `{word}`"));
         let used = match word {
             "to" => {
-                self.to = Some(self.destination(&value()?)?);
+                self.lead(&value()?)?;
                 2
             }
             "blackhole" | "unreachable" | "prohibit" | "throw" => {
-                self.kind = Some(word.to_owned());
+                fill(&mut self.kind, word.to_owned(), "the type")?;
                 1
             }
             "unicast" => 1,
             "via" | "gw" => self.via(words, at)?,
             "or" => {
-                self.or = Some(address(&value()?)?);
+                fill(&mut self.or, address(&value()?)?, "or")?;
                 2
             }
             "nexthop" => return self.nexthop(words, at),
@@ -198,15 +231,20 @@ impl Route {
         if self.to.is_some() {
             return Err(format!("`{word}` may change where it leads"));
         }
-        self.to = Some(self.destination(word)?);
+        self.lead(word)?;
         Ok(1)
     }
 
-    fn destination(&self, word: &str) -> Result<String, String> {
-        if word == "default" {
-            return Ok(if self.is_ipv6 { "::/0" } else { "default" }.to_owned());
-        }
-        prefix(word)
+    /// The destination.
+    fn lead(&mut self, word: &str) -> Result<(), String> {
+        let to = if word == "default" {
+            if self.is_ipv6 { "::/0" } else { "default" }.to_owned()
+        } else {
+            let (network, cut) = prefix(word)?;
+            self.cut = cut;
+            network.to_string()
+        };
+        fill(&mut self.to, to, "to")
     }
 
     /// `via [inet|inet6] ADDRESS`
@@ -240,17 +278,6 @@ impl Route {
         }
         self.hops.push(hop);
         Ok(at - start)
-    }
-
-    /// Does each way that is `onlink` name its interface?
-    fn is_reachable(&self) -> bool {
-        let own: Vec<&str> = self.keys.iter().map(|(key, _)| *key).collect();
-        let is_good = |keys: &[&str]| keys.contains(&"interface") || !keys.contains(&"onlink");
-        let mut ways = self.hops.iter().map(|hop| {
-            let keys = hop.iter().map(|(key, _)| key.as_str());
-            keys.chain(own.iter().copied()).collect::<Vec<_>>()
-        });
-        if self.hops.is_empty() { is_good(&own) } else { ways.all(|keys| is_good(&keys)) }
     }
 
     fn value(self) -> Value {
@@ -292,14 +319,18 @@ pub fn address(word: &str) -> Result<String, String> {
     address.map(|address| address.to_string()).map_err(|_| format!("`{word}` is no address"))
 }
 
-/// A network: without a length, a host.
-pub fn prefix(word: &str) -> Result<String, String> {
+/// What is different about a network with bits behind its prefix.
+pub const CUT: &str = "the bits behind its prefix are cut off, because no network has them";
+
+/// A network: without a length, a host. Whether bits behind its prefix were set.
+pub fn prefix(word: &str) -> Result<(Network, bool), String> {
     let wrong = || format!("`{word}` is no network");
     let (text, length) = word.split_once('/').unwrap_or((word, ""));
     let ip: IpAddr = text.parse().map_err(|_| wrong())?;
     let most: u8 = if ip.is_ipv4() { 32 } else { 128 };
     let length = if word.contains('/') { length.parse().map_err(|_| wrong())? } else { most };
-    if length > most { Err(wrong()) } else { Ok(format!("{ip}/{length}")) }
+    let network = Network::of(ip, length);
+    if length > most { Err(wrong()) } else { Ok((network, network.ip != ip)) }
 }
 
 /// A number, or one of some names.

@@ -42,6 +42,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
             Ok(place) => place,
             Err(why) => return self.left_out(instance, &why),
         };
+        self.of_router.clear();
         let addresses = self.own_addresses(instance, is_ipv6, &interface);
         if addresses.is_empty() {
             let none = instance.excluded.is_empty();
@@ -158,7 +159,8 @@ impl<'m, 't> Translator<'m, 't, '_> {
             self.told(set, Fate::Unsupported, "not of the instance's family");
             return None;
         }
-        if instance.addresses.iter().any(|address| address.address == set.value) {
+        let mut addresses = instance.addresses.iter().chain(&instance.excluded);
+        if addresses.any(|address| address.address == set.value) {
             self.told(
                 set,
                 Fate::Unsupported,

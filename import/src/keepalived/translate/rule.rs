@@ -1,8 +1,10 @@
 //! `virtual_rules`.
 
+use evergate_api::config::model::{Group, RULES_MAX};
+
 use super::super::tree::Statement;
-use super::route::{number, once, prefix};
-use super::{Fate, Translator};
+use super::route::{CUT, number, once, prefix};
+use super::{Fate, Translator, probe};
 use crate::toml::Value;
 
 /// Names of routing tables.
@@ -14,29 +16,48 @@ struct Rule {
     keys: Vec<(String, Value)>,
     has_number: bool,
     is_ipv6: bool,
+    /// Were bits behind a prefix set?
+    cut: bool,
 }
 
 impl Translator<'_, '_, '_> {
-    pub(super) fn rule(&mut self, line: &Statement) -> Option<Value> {
+    /// `count`: how many the group has.
+    pub(super) fn rule(&mut self, line: &Statement, count: usize) -> Result<Value, String> {
+        if count >= RULES_MAX {
+            return Err(format!("a group has {RULES_MAX} at most"));
+        }
         let mut rule = Rule::default();
         let mut at = 0;
         while at < line.words.len() {
-            match rule.word(&line.words, at) {
-                Ok(used) => at += used,
-                Err(why) => {
-                    self.note(line, Fate::Unsupported, format!("the rule is left out: {why}"));
-                    return None;
-                }
-            }
+            at += rule.word(&line.words, at)?;
+        }
+        let next = self.rule_numbers[usize::from(rule.is_ipv6)];
+        if !rule.has_number {
+            rule.keys.push(("priority".to_owned(), next.into()));
+        }
+        let value = Value::Inline(rule.keys);
+        let group = probe::group("rules", Value::Array(vec![value.clone()]))?;
+        self.rule_is_new(group, line)?;
+        if rule.cut {
+            self.note(line, Fate::Changed, format!("rules; {CUT}"));
         }
         if !rule.has_number {
-            let next = &mut self.rule_numbers[usize::from(rule.is_ipv6)];
-            rule.keys.push(("priority".to_owned(), (*next).into()));
-            *next -= 1;
+            self.rule_numbers[usize::from(rule.is_ipv6)] = next - 1;
             self.note(line, Fate::Exactly, "rules, with the number that keepalived gives it");
         }
         self.note(line, Fate::Exactly, "rules");
-        Some(Value::Inline(rule.keys))
+        Ok(value)
+    }
+
+    fn rule_is_new(&mut self, group: Group, line: &Statement) -> Result<(), String> {
+        for rule in group.rules {
+            let others = self.rules.entry(rule.priority).or_default();
+            if let Some((_, first)) = others.iter().find(|(other, _)| other.is_same(&rule)) {
+                return Err(format!("it is there already, on line {first}"));
+            }
+            others.push((rule, line.place.line));
+        }
+        Ok(())
     }
 }
 
@@ -46,6 +67,9 @@ impl Rule {
         let word = words[at].as_str();
         let value =
             || words.get(at + 1).cloned().ok_or_else(|| format!("nothing follows `{word}`"));
+        if ["from", "to"].contains(&word) && ["all", "any"].contains(&value()?.as_str()) {
+            return Ok(2);
+        }
         let (key, found): (&str, Value) = match word {
             "from" => ("from", self.network(&value()?)?),
             "to" => ("to", self.network(&value()?)?),
@@ -80,10 +104,10 @@ impl Rule {
     }
 
     fn network(&mut self, word: &str) -> Result<Value, String> {
-        let network =
-            if word == "all" || word == "any" { "0.0.0.0/0".to_owned() } else { prefix(word)? };
-        self.is_ipv6 |= network.contains(':');
-        Ok(network.into())
+        let (network, cut) = prefix(word)?;
+        self.is_ipv6 |= network.ip.is_ipv6();
+        self.cut |= cut;
+        Ok(network.to_string().into())
     }
 }
 
