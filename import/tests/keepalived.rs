@@ -315,3 +315,21 @@ fn a_file_without_a_router_is_not_written_and_the_report_says_so() {
     assert!(report.contains("nothing of it can be translated"), "{report}");
     every_word_is_told("a", text, &all.findings);
 }
+
+#[test]
+fn no_peer_is_no_fault_here_and_that_is_told() {
+    let flag = "unicast_fault_no_peer";
+    for (lines, expected) in [
+        ("unicast_peer {\n}\n", Fate::Unsupported),
+        ("unicast_src_ip 10.0.0.5\n", Fate::Unsupported),
+        ("unicast_peer {\n10.0.1.7\n}\n", Fate::Exactly),
+        ("", Fate::Exactly),
+    ] {
+        let all = of(&instance(1, &format!("{lines}{flag}")));
+        assert_eq!(fate(&all, flag).0, expected, "{lines}");
+        let says_peers = fate(&all, flag).1.contains("there are peers");
+        assert_eq!(says_peers, all.toml.contains("unicast_peers"), "{lines}");
+    }
+    let all = of(&instance(1, "unicast_peer {\n}\nunicast_fault_no_peer no"));
+    assert_eq!(fate(&all, flag).0, Fate::Exactly);
+}

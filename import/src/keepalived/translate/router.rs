@@ -16,6 +16,7 @@ use crate::toml::Value;
 const ANNOUNCE_REPEAT_MAX: u32 = evergate_api::config::model::ANNOUNCE_REPEAT_MAX as u32;
 
 const NO_ADDRESSES: &str = "it has no addresses, and a router needs one";
+const NO_PEER: &str = "no peer: keepalived goes to FAULT, here adverts are multicast";
 const NONE_ADVERTISED: &str = "it advertises no address, and an advert lists one at least";
 
 /// An instance, translated.
@@ -63,6 +64,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         keys.extend(self.source(instance, is_ipv6));
         let peers = self.peers(instance, is_ipv6, is_strict);
         let is_unicast = peers.is_some();
+        self.fault_no_peer(instance, is_unicast);
         keys.extend(peers);
         keys.extend(self.virtual_mac(instance, is_ipv6, vrid, is_unicast, is_strict));
         let accept = self.accept(instance, priority.value, is_strict);
@@ -208,9 +210,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         }
         if peers.len() == own {
             let (fate, why) = match instance.fault_no_peer {
-                Some(set) if set.value => {
-                    (Fate::Unsupported, "no peer is no fault here: adverts are multicast")
-                }
+                Some(set) if set.value => (Fate::Unsupported, NO_PEER),
                 _ => (Fate::Exactly, "no peer: keepalived sends multicast, and so does this"),
             };
             self.told(set, fate, why);
@@ -226,6 +226,21 @@ impl<'m, 't> Translator<'m, 't, '_> {
         };
         self.told(set, fate, why);
         Some(("unicast_peers", Value::texts(peers.iter().map(ToString::to_string))))
+    }
+
+    /// keepalived heeds it where a keyword of unicast is there, and no peer.
+    fn fault_no_peer(&mut self, instance: &Instance<'t>, is_unicast: bool) {
+        let Some(set) = &instance.fault_no_peer else { return };
+        let wants_unicast = instance.peers.is_some() || instance.source.is_some();
+        if set.value && wants_unicast && !is_unicast {
+            return self.told(set, Fate::Unsupported, NO_PEER);
+        }
+        let why = match (set.value, is_unicast) {
+            (false, _) => "it is off here too",
+            (true, true) => "there are peers",
+            (true, false) => "without `unicast_peer` it does nothing, there too",
+        };
+        self.told(set, Fate::Exactly, why);
     }
 
     fn virtual_mac(
@@ -345,7 +360,6 @@ impl<'m, 't> Translator<'m, 't, '_> {
     /// Keywords that nothing follows from once all is known.
     fn idle(&mut self, instance: &Instance<'t>) {
         self.exactly(&instance.native_ipv6, "the addresses say the family");
-        self.exactly(&instance.fault_no_peer, "there are peers");
         self.exactly(&instance.no_addresses, "there are addresses");
         let is_off = |set: &Set<'_, bool>| !set.value;
         match &instance.dont_track_primary {
