@@ -333,3 +333,25 @@ fn no_peer_is_no_fault_here_and_that_is_told() {
     let all = of(&instance(1, "unicast_peer {\n}\nunicast_fault_no_peer no"));
     assert_eq!(fate(&all, flag).0, Fate::Exactly);
 }
+
+#[test]
+fn what_strict_mode_resets_is_told_as_reset() {
+    let lines = [
+        "vrrp_down_timer_adverts 7",
+        "vrrp_higher_prio_send_advert",
+        "vrrp_lower_prio_no_advert no",
+    ];
+    let globals = format!("global_defs {{\nvrrp_strict\n{}\n}}\n", lines.join("\n"));
+    let all = of(&format!("{globals}{}", instance(1, "")));
+    for (line, key) in
+        lines.iter().zip(["down_after", "advert_before_yield", "answer_lower = true"])
+    {
+        let (fate, why) = fate(&all, line);
+        assert_eq!(fate, Fate::Exactly, "{line}");
+        assert!(why.contains("strict mode does not allow it"), "{line}: {why}");
+        assert!(!all.toml.contains(key), "{}", all.toml);
+    }
+    let all = of(&format!("{globals}{}{}", instance(1, ""), instance(2, "strict_mode off")));
+    assert!(all.toml.contains("down_after = 7"), "{}", all.toml);
+    assert_eq!(fate(&all, lines[0]).1, "[vrrp] down_after; not in strict mode, as there");
+}

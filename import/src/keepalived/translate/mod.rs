@@ -37,6 +37,7 @@ pub fn translate(
     let mut translator = Translator::new(found, options, ledger);
     translator.globals();
     let groups = translator.groups();
+    translator.common();
     translator.unused();
     let mut text = document::text(&mut translator, options, &groups);
     if groups.is_empty() {
@@ -71,6 +72,8 @@ struct Translator<'m, 't, 'l> {
     numbers: BTreeMap<(String, bool, u8), usize>,
     /// The names of interfaces: those of the instances, and those of virtual ones so far.
     links: BTreeSet<String>,
+    /// How many routers are not in strict mode, and how many are.
+    routers: [usize; 2],
     /// What is defined, by its name.
     trackers: BTreeMap<(Kind, String), &'m Tracker<'t>>,
     /// Why something that is tracked cannot be had.
@@ -105,6 +108,7 @@ impl<'m, 't, 'l> Translator<'m, 't, 'l> {
             rules: BTreeMap::new(),
             numbers: BTreeMap::new(),
             links: real_interfaces(found),
+            routers: [0; 2],
             trackers: found
                 .trackers
                 .iter()
@@ -138,9 +142,6 @@ impl<'m, 't, 'l> Translator<'m, 't, 'l> {
         self.exactly(&globals.garp_interval, "interval of announce");
         self.exactly(&globals.gna_interval, "interval of announce");
         let common = &globals.common;
-        self.exactly(&common.down_timer, "[vrrp] down_after");
-        self.exactly(&common.lower_no_advert, "[vrrp] answer_lower");
-        self.exactly(&common.higher_send_advert, "[vrrp] advert_before_yield");
         self.exactly(&common.plain_checksum, "[vrrp] checksum");
         self.check_unicast(&common.check_unicast);
         self.strict(&common.strict);
@@ -182,6 +183,34 @@ impl<'m, 't, 'l> Translator<'m, 't, 'l> {
         } else {
             self.told(set, Fate::Exactly, "it is off here too");
         }
+    }
+
+    /// Tells of what holds for all routers but those in strict mode, once these are known.
+    fn common(&mut self) {
+        let common = &self.found.globals.common;
+        self.unless_strict(&common.down_timer, vrrp::STRICT_DOWN_TIMER, "[vrrp] down_after");
+        self.unless_strict(
+            &common.lower_no_advert,
+            vrrp::STRICT_LOWER_NO_ADVERT,
+            "[vrrp] answer_lower",
+        );
+        self.unless_strict(
+            &common.higher_send_advert,
+            vrrp::STRICT_HIGHER_SEND_ADVERT,
+            "[vrrp] advert_before_yield",
+        );
+    }
+
+    /// `strict`: the value that strict mode sets.
+    fn unless_strict<T: PartialEq>(&mut self, set: &Maybe<'t, T>, strict: T, key: &str) {
+        let Some(set) = set else { return };
+        let [others, stricts] = self.routers;
+        let why = match (stricts > 0 && set.value != strict, others > 0) {
+            (false, _) => key.to_owned(),
+            (true, false) => vrrp::NOT_IN_STRICT.to_owned(),
+            (true, true) => format!("{key}; not in strict mode, as there"),
+        };
+        self.told(set, Fate::Exactly, why);
     }
 
     /// Tells of scripts and files that nobody tracks.

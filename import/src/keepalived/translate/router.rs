@@ -8,7 +8,7 @@ use evergate_api::config::model::{INTERFACE_NAME_MAX, UNICAST_PEERS_MAX};
 use super::super::limits::INSTANCES_MAX;
 use super::super::model::{Address, Garp, Instance, Maybe, Set};
 use super::super::read::is_interface;
-use super::vrrp::Vrrp;
+use super::vrrp::{NOT_IN_STRICT, Vrrp};
 use super::{Choice, Fate, Translator, duration, whole};
 use crate::toml::Value;
 
@@ -54,6 +54,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let is_strict = instance.common.strict.or(self.found.globals.common.strict);
         let is_strict = is_strict.is_some_and(|strict| strict.value);
         self.strict(&instance.common.strict);
+        self.routers[usize::from(is_strict)] += 1;
         let priority = self.priority(instance, is_strict);
         let failback = self.failback(instance, priority.value, is_strict);
         let vrrp = self.vrrp(instance, is_ipv6, is_strict);
@@ -259,8 +260,7 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let mut keys = vec![("virtual_mac", name.into())];
         let wants_base = instance.xmit_base.is_some_and(|set| set.value);
         if is_strict && wants_base && !is_unicast {
-            let why = "strict mode does not allow it, and so it is left out";
-            self.exactly(&instance.xmit_base, why);
+            self.exactly(&instance.xmit_base, NOT_IN_STRICT);
         } else if wants_base || is_unicast {
             keys.push(("adverts_from", "interface".into()));
         }

@@ -11,6 +11,12 @@ use crate::toml::Value;
 
 /// The longest interval of version 3, in microseconds (RFC 9568 section 5.2.7).
 const ADVERT_V3_MAX: u64 = 40_950_000;
+/// What strict mode sets.
+pub const STRICT_DOWN_TIMER: u8 = 3;
+pub const STRICT_LOWER_NO_ADVERT: bool = true;
+pub const STRICT_HIGHER_SEND_ADVERT: bool = false;
+/// What became of other values.
+pub const NOT_IN_STRICT: &str = "strict mode does not allow it, and so it is left out";
 /// The unit of intervals in version 3, in microseconds.
 const ADVERT_V3_UNIT: u64 = 10_000;
 
@@ -60,9 +66,9 @@ impl<'t> Translator<'_, 't, '_> {
         let mut lower = Choice::of(&common.lower_no_advert, &all.lower_no_advert, false);
         let mut higher = Choice::of(&common.higher_send_advert, &all.higher_send_advert, false);
         if is_strict {
-            self.strictly(&mut down_after, 3);
-            self.strictly(&mut lower, true);
-            self.strictly(&mut higher, false);
+            self.strictly(&mut down_after, STRICT_DOWN_TIMER);
+            self.strictly(&mut lower, STRICT_LOWER_NO_ADVERT);
+            self.strictly(&mut higher, STRICT_HIGHER_SEND_ADVERT);
         }
         let number = if is_ipv6 { 3 } else { version.value };
         if let Some(set) = instance.version.filter(|set| set.value != number) {
@@ -97,12 +103,7 @@ impl<'t> Translator<'_, 't, '_> {
         }
         choice.value = value;
         for (id, words) in std::mem::take(&mut choice.by) {
-            self.words(
-                id,
-                words,
-                Fate::Exactly,
-                "strict mode does not allow it, and so it is left out",
-            );
+            self.words(id, words, Fate::Exactly, NOT_IN_STRICT);
         }
     }
 
