@@ -355,3 +355,15 @@ fn what_strict_mode_resets_is_told_as_reset() {
     assert!(all.toml.contains("down_after = 7"), "{}", all.toml);
     assert_eq!(fate(&all, lines[0]).1, "[vrrp] down_after; not in strict mode, as there");
 }
+
+#[test]
+fn a_fifo_that_nobody_can_own_is_left_out() {
+    for words in ["/run/fifo @nobody", "/run/fifo root no/group", "run/fifo root"] {
+        let globals =
+            format!("global_defs {{\nnotify_fifo {words}\nnotify_fifo_script /bin/x\n}}\n");
+        let all = of(&format!("{globals}{}", instance(1, "")));
+        assert!(!all.toml.contains("fifo"), "{}", all.toml);
+        assert_eq!(fate(&all, "notify_fifo_script").0, Fate::Unsupported);
+        assert_eq!(fate(&all, &format!("notify_fifo {words}")).0, Fate::Unsupported);
+    }
+}

@@ -3,7 +3,7 @@
 use super::super::model::{Script, Set, SyncGroup};
 use super::group::instances;
 use super::router::Router;
-use super::{Fate, Translator, probe};
+use super::{Fate, Translator, probe, whole};
 use crate::command::Command;
 use crate::toml::{Table, Value};
 
@@ -89,15 +89,15 @@ impl<'m, 't> Translator<'m, 't, '_> {
         let (path, owner) = &fifo.value;
         let mut table = Table::new(&["notify"]);
         table.set("fifo", path.as_str());
+        for (key, value) in self.who(Some(owner)) {
+            table.set(key, value);
+        }
         if let Err(why) = probe::table(table.clone()) {
-            self.told(fifo, Fate::Unsupported, why.clone());
+            whole(self.ledger, fifo.by, Fate::Unsupported, &why);
             if let Some(script) = &globals.fifo_script {
                 self.told(script, Fate::Unsupported, format!("without a FIFO: {why}"));
             }
             return None;
-        }
-        for (key, value) in self.who(Some(owner)) {
-            table.set(key, value);
         }
         if !owner.group.is_empty() {
             self.ledger.note_words(fifo.by.id, &[3], Fate::Exactly, "[notify] user_group");
