@@ -18,6 +18,7 @@ mod replicate_flows;
 mod replicate_loss;
 mod replicate_repair;
 mod routes;
+mod samples;
 mod speed;
 mod stateful;
 mod stateful_flows;
@@ -136,7 +137,7 @@ fn ready(mut lab: Lab, config: Config) -> Result<(Lab, Gateway)> {
 
 /// All scenarios in the order in which they run.
 pub fn all() -> Vec<&'static Scenario> {
-    let groups: [&'static [Scenario]; 27] = [
+    let groups: [&'static [Scenario]; 28] = [
         wiring::SCENARIOS,
         stateful_lab::SCENARIOS,
         speed::SCENARIOS,
@@ -149,6 +150,7 @@ pub fn all() -> Vec<&'static Scenario> {
         routes::SCENARIOS,
         virtual_mac::SCENARIOS,
         interop::SCENARIOS,
+        samples::SCENARIOS,
         bad_input::SCENARIOS,
         reload::SCENARIOS,
         reloads::SCENARIOS,
