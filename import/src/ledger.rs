@@ -32,6 +32,8 @@ struct Statement {
     place: Place,
     /// As the report may show them.
     words: Vec<String>,
+    /// Words that the report may not show.
+    hidden: Vec<String>,
     /// For each word its note.
     told: Vec<Option<usize>>,
 }
@@ -40,8 +42,15 @@ impl Ledger {
     /// A statement that nothing is told of yet. `words` are as the report may show them.
     pub fn open(&mut self, place: Place, words: Vec<String>) -> Id {
         let told = vec![None; words.len()];
-        self.statements.push(Statement { place, words, told });
+        self.statements.push(Statement { place, words, hidden: Vec::new(), told });
         Id(self.statements.len() - 1)
+    }
+
+    /// Names the words of a statement that no note of it may repeat.
+    pub fn hide(&mut self, id: Id, words: Vec<String>) {
+        if let Some(statement) = self.statements.get_mut(id.0) {
+            statement.hidden = words;
+        }
     }
 
     /// Something that is told of at once.
@@ -67,7 +76,7 @@ impl Ledger {
             }
         }
         if is_new {
-            self.notes.push((fate, why.into()));
+            self.notes.push((fate, statement.without_hidden(why.into())));
         }
     }
 
@@ -119,6 +128,16 @@ impl Ledger {
 }
 
 impl Statement {
+    /// A note without the words that may not be shown; it repeats words as `word`.
+    fn without_hidden(&self, mut why: String) -> String {
+        for word in self.hidden.iter().filter(|word| !word.is_empty()) {
+            if why.contains('`') {
+                why = why.replace(&format!("`{word}`"), "`(hidden)`");
+            }
+        }
+        why
+    }
+
     /// Some words, by position; behind the first word of the statement and `…` where it is not among
     /// them.
     fn text(&self, words: &[usize]) -> String {
@@ -178,6 +197,15 @@ mod tests {
         assert_eq!(all[0], ("a".into(), Fate::Exactly, "second".into()));
         assert_eq!(all[1], ("a … b".into(), Fate::Changed, "first".into()));
         assert_eq!(all.len(), 2);
+    }
+
+    #[test]
+    fn a_note_does_not_repeat_what_is_hidden() {
+        let mut ledger = Ledger::default();
+        let id = ledger.open(Place::default(), words("a (hidden)"));
+        ledger.hide(id, vec!["secret".into()]);
+        ledger.note(id, Fate::Unsupported, "because of `secret`");
+        assert_eq!(told(ledger)[0].2, "because of `(hidden)`");
     }
 
     #[test]

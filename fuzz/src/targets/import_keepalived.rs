@@ -28,14 +28,43 @@ impl Files for Pair<'_> {
 /// A password that no fuzzer writes elsewhere by chance.
 const PASSWORD: &str = "Zq7-Zq7-Zq7-Zq7";
 
+/// Lines that have a password somewhere; `@` stands for it.
+const LINES: [&str; 17] = [
+    "authentication { auth_type PASS auth_pass @",
+    "}",
+    "authentication { auth_type PASS",
+    "auth_pass @ @",
+    "@",
+    "}",
+    "auth_hmac { mode enforce key 1 hex:@",
+    "active_key 1 @",
+    "key 2 ascii:@ @",
+    "}",
+    "interface eth0 auth_pass @",
+    "interface eth0 key 1 hex:@",
+    "virtual_router_id 3 authentication auth_pass @",
+    "track_interface { eth1 auth_pass weight @ }",
+    "$PW = @",
+    "~LST (PW, @) auth_pass $PW",
+    "unknown_word auth_pass=@",
+];
+
+/// A statement with a password, and an instance with many, to be put behind whatever there is.
+fn planted() -> String {
+    let lines = LINES.join("\n").replace('@', PASSWORD);
+    format!(
+        "\nauthentication {{ auth_pass {PASSWORD}\n}}\nvrrp_instance planted {{\ninterface eth7\n\
+         virtual_router_id 77\nvirtual_ipaddress {{\n10.77.77.77\n}}\n{lines}\n}}\n"
+    )
+}
+
 /// One execution; whether a decoder took the bytes.
 pub fn run(bytes: &[u8]) -> bool {
     let mut parts = bytes.splitn(2, |byte| *byte == 0);
     let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    // A statement with a password is put behind whatever there is.
     let mut first = first.to_vec();
     let has_word = String::from_utf8_lossy(bytes).contains("Zq7");
-    first.extend_from_slice(format!("\nauthentication {{ auth_pass {PASSWORD}\n}}\n").as_bytes());
+    first.extend_from_slice(planted().as_bytes());
     let options = Options { cluster: "edge".into(), host: "gw1".into(), ..Options::default() };
     let imported = import("/k/a", &mut Pair(&first, second), &options);
     let again = import("/k/a", &mut Pair(&first, second), &options);
@@ -57,6 +86,7 @@ pub fn run(bytes: &[u8]) -> bool {
         let outcome = parse(Sources::from_text("edge.toml", &today));
         assert!(!outcome.report.has_errors(), "{}{today}", outcome.report.render(false));
     }
+    // The JSON has the configuration too.
     let told = format!("{}{}", imported.report("a"), imported.to_json("a"));
     assert!(has_word || !told.contains(PASSWORD), "{told}");
     true

@@ -131,13 +131,15 @@ impl Reader<'_> {
             };
             let id = self.config_id;
             if !holds {
+                let condition = secrets::line(condition);
                 let shown = format!("@{condition} {}", secrets::keyword(line));
                 let why = format!("left out: the config-id is `{id}`");
                 self.ledger.tell(place, shown, Fate::Exactly, why);
                 return None;
             }
             let why = format!("the config-id is `{id}`");
-            self.ledger.tell(place, format!("@{condition}"), Fate::Exactly, why);
+            let shown = format!("@{}", secrets::line(condition));
+            self.ledger.tell(place, shown, Fate::Exactly, why);
             text = line;
         }
         (!text.is_empty()).then(|| text.to_owned())
@@ -180,7 +182,7 @@ impl Reader<'_> {
         }
         if text.split_whitespace().next() == Some("include_check") {
             let why = "a file that is missing is always told, here";
-            self.ledger.tell(place, text, Fate::Changed, why);
+            self.ledger.tell(place, secrets::line(&text), Fate::Changed, why);
             return Ok(());
         }
         let lines = self.replaced(text, place, directory)?;

@@ -59,7 +59,8 @@ fn is_command(keyword: &str) -> bool {
 
 /// Makes statements of lines. Each is opened in the ledger.
 pub fn build(lines: Vec<Line>, ledger: &mut Ledger) -> Result<Vec<Statement>, Broken> {
-    let mut builder = Builder { open: Vec::new(), done: Vec::new(), ledger };
+    let (open, done) = (Vec::new(), Vec::new());
+    let mut builder = Builder { open, done, secret: Secret::default(), ledger };
     for line in lines {
         let mut rest = line.text.as_str();
         while let Some((piece, left)) = lexer::cut(rest) {
@@ -71,10 +72,11 @@ pub fn build(lines: Vec<Line>, ledger: &mut Ledger) -> Result<Vec<Statement>, Br
             }
         }
     }
-    match builder.open.last() {
+    match builder.open.pop() {
         None => Ok(builder.done),
         Some(block) => {
-            let text = format!("the braces of `{}` are not closed", block.name());
+            let name = secrets::shown(&block.words, builder.is_secret()).into_iter().next();
+            let text = format!("the braces of `{}` are not closed", name.unwrap_or_default());
             Err(Broken::at(block.place, text))
         }
     }
@@ -84,10 +86,42 @@ struct Builder<'l> {
     /// The blocks whose braces are open, the outermost first.
     open: Vec<Statement>,
     done: Vec<Statement>,
+    secret: Secret,
     ledger: &'l mut Ledger,
 }
 
+/// Where a secret may be whose keyword stood before it, without a value.
+#[derive(Default)]
+struct Secret {
+    /// Is it the next statement?
+    is_next: bool,
+    /// The line that the keyword is used on: a variable of several lines may follow there.
+    line: Option<(usize, usize)>,
+}
+
+impl Secret {
+    fn is_at(&self, place: Place) -> bool {
+        self.is_next || self.line == Some(used_at(place))
+    }
+
+    fn note(&mut self, words: &[String], place: Place) {
+        self.is_next = secrets::ends_open(words);
+        if self.is_next {
+            self.line = Some(used_at(place));
+        }
+    }
+}
+
+fn used_at(place: Place) -> (usize, usize) {
+    place.used_at.unwrap_or((place.file, place.line))
+}
+
 impl Builder<'_> {
+    /// Do the braces that are open hold secrets?
+    fn is_secret(&self) -> bool {
+        self.open.iter().any(|block| secrets::begins_block(&block.words))
+    }
+
     fn put(&mut self, text: &str, place: Place) {
         let end = text.find(char::is_whitespace).unwrap_or(text.len());
         let (keyword, rest) = (&text[..end], text[end..].trim());
@@ -97,17 +131,27 @@ impl Builder<'_> {
         } else {
             lexer::words(text)
         };
-        let block = self.open.last().map_or("", Statement::name);
-        let Some(words) = words else {
-            let shown = secrets::keyword(text);
+        let is_secret = self.is_secret();
+        let is_hidden = is_secret || self.secret.is_at(place);
+        let left_out = || secrets::shown(&[secrets::keyword(text)], is_hidden).concat();
+        let Some(mut words) = words else {
+            let shown = left_out();
             let why = "a quote is not closed: keepalived passes over the line";
             return self.ledger.tell(place, shown, Fate::Unsupported, why);
         };
         if words.len() > WORDS_MAX {
             let why = format!("more than {WORDS_MAX} words: it is passed over");
-            return self.ledger.tell(place, secrets::keyword(text), Fate::Unsupported, why);
+            return self.ledger.tell(place, left_out(), Fate::Unsupported, why);
         }
-        let id = self.ledger.open(place, secrets::shown(&words, block));
+        self.secret.note(&words, place);
+        let shown = secrets::shown(&words, is_hidden);
+        let hidden = words.iter().zip(&shown).filter(|(word, shown)| word != shown);
+        let hidden: Vec<String> = hidden.map(|(word, _)| word.clone()).collect();
+        let id = self.ledger.open(place, shown);
+        self.ledger.hide(id, hidden);
+        if !is_secret {
+            secrets::take_away(&mut words);
+        }
         self.inside().push(Statement { id, place, words, inside: Vec::new(), is_block: false });
     }
 
@@ -124,11 +168,13 @@ impl Builder<'_> {
             inside: Vec::new(),
             is_block: true,
         });
+        self.secret = Secret::default();
         self.open.push(Statement { is_block: true, ..block });
         Ok(())
     }
 
     fn close(&mut self, place: Place) {
+        self.secret.is_next = false;
         match self.open.pop() {
             Some(block) => self.inside().push(block),
             None => self.ledger.tell(place, "}".into(), Fate::Unsupported, "it closes nothing"),

@@ -87,7 +87,11 @@ impl Variables {
             ("_INSTANCE", None) => Replacement::Instance,
             ("_HASH", None) => Replacement::Character('#'),
             ("_BANG", None) => Replacement::Character('!'),
-            ("_RANDOM", least) => Replacement::Random(least.unwrap_or("0").to_owned()),
+            ("_RANDOM", least) => {
+                // What is no number is not repeated: it may be anything.
+                let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+                Replacement::Random(least.filter(is_number).unwrap_or("0").to_owned())
+            }
             _ => Replacement::Lines(self.0.get(name)?),
         })
     }

@@ -47,9 +47,26 @@ impl Given {
         match (self.name, self.value.is_empty()) {
             ("pass", _) => vec![format!("{name}=(hidden)")],
             (_, true) => vec![name],
+            // `-Psecret` is -P and -s with a value: a password that has slipped.
+            _ if self.is_numeric() && self.value.contains(|c: char| !is_figure(c)) => {
+                vec![format!("{name}=(hidden)")]
+            }
             _ => vec![format!("{name}={}", self.value)],
         }
     }
+}
+
+impl Given {
+    /// Is the value a number or an address?
+    fn is_numeric(&self) -> bool {
+        let names = ["srcip", "mcast", "addr", "vhid", "advbase", "advskew", "deadratio"];
+        names.contains(&self.name)
+    }
+}
+
+/// What numbers and addresses consist of.
+fn is_figure(character: char) -> bool {
+    character.is_ascii_digit() || character == '.'
 }
 
 /// Reads arguments. `before`: how many stood before them.

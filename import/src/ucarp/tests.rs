@@ -120,3 +120,21 @@ fn what_ucarp_would_refuse_is_told_with_its_argument() {
     let many = "-D ".repeat(300);
     assert!(imported(many.trim()).is_err());
 }
+
+#[test]
+fn a_password_that_has_slipped_is_not_told() {
+    for line in [
+        "-i eth0 -s 10.1.1.1 -v 1 -a 10.1.1.252 -PsZq7",
+        "-i eth0 -s 10.1.1.1 -v 1 -a 10.1.1.252 -pZq7",
+        "-i eth0 -s 10.1.1.1 -v 1 -a 10.1.1.252 -P Zq7",
+        "-i eth0 -s 10.1.1.1 -v Zq7 -a 10.1.1.252",
+        "-i eth0 -s 10.1.1.1 -v 1 -a 10.1.1.252 --password=Zq7",
+        "-i eth0 -s 10.1.1.1 -v 1 -a 10.1.1.252 --pass --Zq7",
+    ] {
+        let told = match imported(line) {
+            Ok(all) => format!("{}{}", all.report("a"), all.to_json("a")),
+            Err(error) => error.told("a"),
+        };
+        assert!(!told.contains("Zq7"), "{line}: {told}");
+    }
+}

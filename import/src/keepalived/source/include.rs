@@ -1,6 +1,6 @@
 //! The `include` family.
 
-use super::super::glob;
+use super::super::{glob, secrets};
 use super::{Broken, FILES_MAX, Fate, INCLUDE_DEPTH_MAX, Place, Reader};
 
 /// The keywords. Those behind the first say how much has to be there.
@@ -44,7 +44,7 @@ impl Reader<'_> {
                 if pattern.starts_with('/') { pattern } else { format!("{directory}/{pattern}") };
             let paths = glob::matching(&absolute, self.files);
             if paths.is_empty() {
-                missing.push(format!("nothing matches {absolute}"));
+                missing.push(secrets::line(&format!("nothing matches {absolute}")));
             }
             for path in paths {
                 match self.files.read(&path) {
@@ -52,7 +52,7 @@ impl Reader<'_> {
                         count += 1;
                         self.included(&path, &content, place)?;
                     }
-                    Err(why) => missing.push(format!("{path}: {why}")),
+                    Err(why) => missing.push(format!("{}: {why}", secrets::line(&path))),
                 }
             }
         }
@@ -63,7 +63,7 @@ impl Reader<'_> {
                 (Fate::Unsupported, format!("read: {count}; not read: {}", missing.join("; ")))
             }
         };
-        self.ledger.tell(place, line.to_owned(), fate, why);
+        self.ledger.tell(place, secrets::line(line), fate, why);
         Ok(())
     }
 
