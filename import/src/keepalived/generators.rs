@@ -26,8 +26,11 @@ pub fn generator(line: &str) -> Option<Result<Generator, &'static str>> {
     };
     let rounds = if kind == "LST" { list(inside) } else { sequence(inside, kind == "SEQx") };
     Some(rounds.map(|rounds| {
-        let first = rounds.first().map_or(&[][..], Vec::as_slice);
-        let names: Vec<&str> = first.iter().map(|(name, _)| name.as_str()).collect();
+        // A sequence may have no rounds, so its name is not taken from them.
+        let names: Vec<&str> = match rounds.first() {
+            Some(first) => first.iter().map(|(name, _)| name.as_str()).collect(),
+            None => inside.split(',').map(str::trim).take(1).collect(),
+        };
         let text = format!("~{kind}({}, …)", names.join(", "));
         Generator { text, rounds, line: line.trim().to_owned() }
     }))
@@ -149,6 +152,8 @@ mod tests {
         assert_eq!(values("~SEQx(A,144,16,192) x"), "90 a0 b0 c0");
         assert_eq!(values("~SEQ(A,010,9) x"), "8 9");
         assert_eq!(values("~SEQ(A,5,1,4) x"), "");
+        let none = generator("~SEQ( A ,5,1,4) x").expect("one").expect("known");
+        assert_eq!(none.text, "~SEQ(A, …)");
         assert_eq!(values("~SEQ(A,9223372036854775806,9223372036854775807) x").len(), 39);
     }
 

@@ -237,15 +237,26 @@ impl Reader<'_> {
             Ok(generator) => generator,
             Err(why) => {
                 let shown = text.split('(').next().unwrap_or_default();
-                return self.ledger.tell(place, format!("{shown}(…)"), Fate::Unsupported, why);
+                let line = text.split_once(')').map_or("", |(_, line)| line);
+                return self.left_out(place, &format!("{shown}(…)"), line, why);
             }
         };
+        if generator.rounds.is_empty() {
+            let why = "its numbers lead from the start to no end: the line is left out";
+            return self.left_out(place, &generator.text, &generator.line, why);
+        }
         let why = format!("{} lines", generator.rounds.len());
         self.ledger.tell(place, generator.text, Fate::Exactly, why);
         for round in generator.rounds.into_iter().rev() {
             steps.push(Step::Line(Line { text: generator.line.clone(), place }));
             steps.extend(round.into_iter().map(|(name, value)| Step::Define(name, value)));
         }
+    }
+
+    /// A generator that makes nothing of its line.
+    fn left_out(&mut self, place: Place, generator: &str, line: &str, why: &str) {
+        let shown = format!("{generator} {}", secrets::keyword(line.trim()));
+        self.ledger.tell(place, shown.trim().to_owned(), Fate::Unsupported, why);
     }
 
     /// A definition over several lines, the first of which is `$NAME=`.

@@ -108,6 +108,21 @@ fn generators_make_lines_one_within_the_other() {
     assert_eq!(texts("~SEQ(A,2) x\n$A"), "x|x|2");
     let (_, told) = source(&[("/k/a", "~SEQ(A,0,0,2) x")]);
     assert_eq!((told[0].fate, told[0].why.as_str()), (Fate::Unsupported, "its step is 0"));
+    assert_eq!(told[0].text, "~SEQ(…) x");
+}
+
+#[test]
+fn a_sequence_without_a_number_leaves_its_line_out() {
+    for (line, text) in [
+        ("~SEQ(i, 1, -1, 3) vrrp_instance Z$i { interface eth0 }", "~SEQ(i, …) vrrp_instance …"),
+        ("~SEQx(i, 3, 5, 1) nopreempt", "~SEQx(i, …) nopreempt"),
+        ("~SEQ(i, 3, 5, 1) ~SEQ(j, 2) x", "~SEQ(i, …) ~SEQ …"),
+    ] {
+        let (kept, told) = source(&[("/k/a", line)]);
+        assert_eq!(kept, Ok(String::new()), "{line}");
+        let told: Vec<_> = told.iter().map(|found| (found.text.as_str(), found.fate)).collect();
+        assert_eq!(told, [(text, Fate::Unsupported)], "{line}");
+    }
 }
 
 #[test]
