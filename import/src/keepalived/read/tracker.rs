@@ -3,7 +3,7 @@
 use super::super::model::{Kind, Maybe, SECOND, Set, Tracker};
 use super::super::tree::Statement;
 use super::notify::WEIGHT_MAX;
-use super::values::integer;
+use super::values::{integer, micros};
 use super::{Fate, Reader};
 
 /// The longest interval and timeout, in microseconds: a day.
@@ -48,10 +48,10 @@ impl Reader<'_> {
                 let new = self.seconds(by, 1..=TIME_MAX, "1 stays");
                 self.put(&mut tracker.interval, new);
             }
+            "timeout" if micros(by.value()) == Some(0) => self.no_timeout(by, tracker),
             "timeout" => {
-                let new = self.seconds(by, 1..=TIME_MAX, "keepalived takes 1");
-                let one = Set { value: SECOND, by, words: 0 };
-                self.put(&mut tracker.timeout, new.or(Some(one)));
+                let new = self.seconds(by, 1..=TIME_MAX, "it does not count");
+                self.put(&mut tracker.timeout, new);
             }
             "rise" => {
                 let new = self.number(by, &(1..=COUNT_MAX), "1 stays");
@@ -71,6 +71,14 @@ impl Reader<'_> {
             "weight" => self.weight(by, &mut tracker.weight),
             _ => self.unsupported(by, "not known"),
         }
+    }
+
+    /// `timeout 0` stands for the interval, as none does.
+    fn no_timeout<'t>(&mut self, by: &'t Statement, tracker: &mut Tracker<'t>) {
+        if let Some(old) = tracker.timeout.take() {
+            self.superseded(&old, by.place);
+        }
+        self.ledger.note_words(by.id, &[0, 1], Fate::Exactly, "0 is the interval, as there");
     }
 
     fn of_file<'t>(&mut self, by: &'t Statement, tracker: &mut Tracker<'t>) {
