@@ -61,7 +61,7 @@ pub fn import(
         return Err(unreadable(broken));
     }
     let statements = tree::build(source.lines, &mut ledger).map_err(unreadable)?;
-    let found = read::read(&statements, &mut ledger);
+    let found = read::read(&statements, &names, &mut ledger);
     let (toml, keys) = translate::translate(&found, options, &mut ledger);
     Ok(Imported { toml, keys, findings: ledger.finish(&names) })
 }

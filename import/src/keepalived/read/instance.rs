@@ -55,12 +55,9 @@ impl Reader<'_> {
                 self.put(&mut instance.master, Some(Set { value: true, by, words: 2 }));
             }
             ("BACKUP", Some(before)) if before.value => {
-                let line = before.by.place.line;
-                self.note(
-                    by,
-                    Fate::Exactly,
-                    format!("passed over, as there: MASTER on line {line}"),
-                );
+                let first = self.on(before.by.place, by.place);
+                let why = format!("passed over, as there: MASTER {first}");
+                self.note(by, Fate::Exactly, why);
             }
             ("BACKUP", _) => {
                 self.put(&mut instance.master, Some(Set { value: false, by, words: 2 }));

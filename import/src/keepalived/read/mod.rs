@@ -8,7 +8,7 @@ pub use self::instance::is_interface;
 
 use super::model::{self, Keepalived, Maybe, Set};
 use super::tree::Statement;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Place};
 use crate::report::Fate;
 
 mod address;
@@ -21,9 +21,13 @@ mod notify;
 mod tracker;
 mod values;
 
-/// Reads the statements of a whole configuration.
-pub fn read<'t>(statements: &'t [Statement], ledger: &mut Ledger) -> Keepalived<'t> {
-    let mut reader = Reader { ledger, names: BTreeMap::new() };
+/// Reads the statements of a whole configuration. `files`: the names of its files, by number.
+pub fn read<'t>(
+    statements: &'t [Statement],
+    files: &[String],
+    ledger: &mut Ledger,
+) -> Keepalived<'t> {
+    let mut reader = Reader { ledger, files, names: BTreeMap::new() };
     let mut found = Keepalived::default();
     for statement in statements {
         reader.root(statement, &mut found);
@@ -34,8 +38,10 @@ pub fn read<'t>(statements: &'t [Statement], ledger: &mut Ledger) -> Keepalived<
 /// Reads statements and tells what is wrong with them.
 struct Reader<'l> {
     ledger: &'l mut Ledger,
-    /// The names of blocks by their kind, with their lines.
-    names: BTreeMap<(Kind, String), usize>,
+    /// The names of the files, by number.
+    files: &'l [String],
+    /// The names of blocks by their kind, with their places.
+    names: BTreeMap<(Kind, String), Place>,
 }
 
 /// Blocks that have names of their own.
@@ -91,13 +97,35 @@ impl Reader<'_> {
         let first = match self.names.entry((kind, name.to_owned())) {
             Entry::Occupied(first) => *first.get(),
             Entry::Vacant(free) => {
-                free.insert(statement.place.line);
+                free.insert(statement.place);
                 return true;
             }
         };
-        let why = format!("passed over, as there: the name is taken on line {first}");
+        let first = self.on(first, statement.place);
+        let why = format!("passed over, as there: the name is taken {first}");
         self.whole(statement, Fate::Exactly, &why);
         false
+    }
+
+    /// How a note at `from` names another place: with its file, where that is another one.
+    fn at(&self, place: Place, from: Place) -> String {
+        let line = |(file, line): (usize, usize)| match self.files.get(file) {
+            Some(name) if file != from.file => format!("{name}:{line}"),
+            _ => format!("line {line}"),
+        };
+        let text = line((place.file, place.line));
+        match place.used_at {
+            Some(used_at) if place.used_at != from.used_at => {
+                format!("{text} (used at {})", line(used_at))
+            }
+            _ => text,
+        }
+    }
+
+    /// The same behind a verb.
+    fn on(&self, place: Place, from: Place) -> String {
+        let preposition = if place.file == from.file { "on" } else { "at" };
+        format!("{preposition} {}", self.at(place, from))
     }
 
     /// Notes what is left of a statement.
@@ -117,15 +145,15 @@ impl Reader<'_> {
     /// Takes a value. The one before it does not count any more.
     fn put<'t, T>(&mut self, slot: &mut Maybe<'t, T>, new: Maybe<'t, T>) {
         let Some(new) = new else { return };
-        let line = new.by.place.line;
+        let place = new.by.place;
         if let Some(old) = slot.replace(new) {
-            self.superseded(&old, line);
+            self.superseded(&old, place);
         }
     }
 
-    fn superseded<T>(&mut self, old: &Set<'_, T>, line: usize) {
+    fn superseded<T>(&mut self, old: &Set<'_, T>, place: Place) {
         let words: Vec<usize> = (0..old.words).collect();
-        let why = format!("as there, line {line} counts in its place");
+        let why = format!("as there, {} counts in its place", self.at(place, old.by.place));
         self.ledger.note_words(old.by.id, &words, Fate::Exactly, why);
     }
 }

@@ -23,10 +23,9 @@ impl Reader<'_> {
             _ => return false,
         };
         let Some(new) = self.script(by) else { return true };
-        let line = by.place.line;
         if let Some((_, old)) = notify.scripts.iter_mut().find(|(other, _)| *other == key) {
             let old = std::mem::replace(old, new);
-            self.superseded(&old, line);
+            self.superseded(&old, by.place);
         } else {
             notify.scripts.push((key, new));
         }
@@ -60,7 +59,8 @@ impl Reader<'_> {
             let Some(track) = self.track(line, kind) else { continue };
             let same = |other: &&Track<'_>| other.kind == kind && other.by.name() == line.name();
             if let Some(first) = tracks.iter().find(same) {
-                let why = format!("passed over: it is there on line {}", first.by.place.line);
+                let first = self.on(first.by.place, line.place);
+                let why = format!("passed over: it is there {first}");
                 self.unsupported(line, why);
             } else {
                 tracks.push(track);
