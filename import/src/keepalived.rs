@@ -1,7 +1,7 @@
 //! The file of keepalived: what it says about one box, as a configuration of ours.
 //!
 //! In this order: `source` reads files, conditions and variables (letters by `lexer`), `tree` makes
-//! statements and blocks, `read` makes the `model`, `translate` makes our tables. Every word goes
+//! statements and blocks (`merge` joins those that are one), `read` makes the `model`, `translate` makes our tables. Every word goes
 //! through the ledger: it is told once, and what nobody tells of is not supported.
 
 mod files;
@@ -9,6 +9,7 @@ mod generators;
 mod glob;
 mod lexer;
 pub mod limits;
+mod merge;
 mod model;
 mod read;
 mod secrets;
@@ -60,7 +61,8 @@ pub fn import(
     if let Some(broken) = broken {
         return Err(unreadable(broken));
     }
-    let statements = tree::build(source.lines, &mut ledger).map_err(unreadable)?;
+    let mut statements = tree::build(source.lines, &mut ledger).map_err(unreadable)?;
+    merge::merge(&mut statements, &mut ledger);
     let found = read::read(&statements, &names, &mut ledger);
     let (toml, keys) = translate::translate(&found, options, &mut ledger);
     Ok(Imported { toml, keys, findings: ledger.finish(&names) })

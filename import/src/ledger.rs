@@ -34,6 +34,8 @@ struct Statement {
     words: Vec<String>,
     /// Words that the report may not show.
     hidden: Vec<String>,
+    /// The statement that says what became of the first word, if nobody tells of it.
+    like: Option<Id>,
     /// For each word its note.
     told: Vec<Option<usize>>,
 }
@@ -42,7 +44,7 @@ impl Ledger {
     /// A statement that nothing is told of yet. `words` are as the report may show them.
     pub fn open(&mut self, place: Place, words: Vec<String>) -> Id {
         let told = vec![None; words.len()];
-        self.statements.push(Statement { place, words, hidden: Vec::new(), told });
+        self.statements.push(Statement { place, words, hidden: Vec::new(), like: None, told });
         Id(self.statements.len() - 1)
     }
 
@@ -50,6 +52,13 @@ impl Ledger {
     pub fn hide(&mut self, id: Id, words: Vec<String>) {
         if let Some(statement) = self.statements.get_mut(id.0) {
             statement.hidden = words;
+        }
+    }
+
+    /// Says that what becomes of the first word of one statement becomes of the other's.
+    pub fn follow(&mut self, id: Id, other: Id) {
+        if let Some(statement) = self.statements.get_mut(id.0) {
+            statement.like = Some(other);
         }
     }
 
@@ -95,7 +104,9 @@ impl Ledger {
         for statement in statements {
             let mut notes: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
             for (word, note) in statement.told.iter().enumerate() {
-                notes.entry(*note).or_default().push(word);
+                let like = statement.like.filter(|_| word == 0);
+                let note = note.or_else(|| self.first_note(like?));
+                notes.entry(note).or_default().push(word);
             }
             let mut notes: Vec<(Option<usize>, Vec<usize>)> = notes.into_iter().collect();
             notes.sort_by_key(|(_, words)| words.first().copied());
@@ -104,6 +115,11 @@ impl Ledger {
             }
         }
         findings
+    }
+
+    /// The note of the first word of a statement.
+    fn first_note(&self, id: Id) -> Option<usize> {
+        *self.statements.get(id.0)?.told.first()?
     }
 
     fn finding(
@@ -206,6 +222,18 @@ mod tests {
         ledger.hide(id, vec!["secret".into()]);
         ledger.note(id, Fate::Unsupported, "because of `secret`");
         assert_eq!(told(ledger)[0].2, "because of `(hidden)`");
+    }
+
+    #[test]
+    fn a_statement_that_follows_another_is_told_as_that_one() {
+        let mut ledger = Ledger::default();
+        let first = ledger.open(Place::default(), words("a"));
+        let second = ledger.open(Place::default(), words("a b"));
+        ledger.follow(second, first);
+        ledger.note(first, Fate::Changed, "why");
+        let all = told(ledger);
+        assert_eq!(all[1], ("a".into(), Fate::Changed, "why".into()));
+        assert_eq!(all[2], ("a … b".into(), Fate::Unsupported, "not known".into()));
     }
 
     #[test]

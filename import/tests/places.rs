@@ -71,3 +71,40 @@ fn a_line_of_a_variable_is_named_with_its_use() {
     let (_, why) = why(&all, "interface eth1");
     assert_eq!(why, "as there, line 2 (used at line 14) counts in its place");
 }
+
+#[test]
+fn peers_of_two_blocks_are_peers_of_one() {
+    let lines = "unicast_peer {\n10.0.0.5\n}\nunicast_peer {\n10.0.0.6\n}\nunicast_peer more";
+    let all = imported(&[("a", &instance(lines))]);
+    assert!(all.toml.contains("unicast_peers = [\"10.0.0.5\", \"10.0.0.6\"]"), "{}", all.toml);
+    let mut blocks = all.findings.iter().filter(|found| found.text == "unicast_peer");
+    let whys: Vec<&str> = blocks.by_ref().map(|found| found.why.as_str()).collect();
+    assert_eq!(whys.len(), 3, "{}", all.report("a"));
+    assert!(whys.iter().all(|why| why.starts_with("unicast_peers")), "{whys:?}");
+    assert_eq!(why(&all, "10.0.0.5"), (Fate::Exactly, "unicast_peers"));
+    assert_eq!(why(&all, "unicast_peer … more").0, Fate::Unsupported);
+    // What is left out is left out with both.
+    let all = imported(&[("a", &instance(&format!("strict_mode\n{lines}")))]);
+    assert!(why(&all, "10.0.0.5").1.contains("strict"), "{}", all.report("a"));
+    assert!(why(&all, "10.0.0.6").1.contains("strict"), "{}", all.report("a"));
+    let all = imported(&[("a", &instance(lines).replace("interface", "accept #"))]);
+    assert!(why(&all, "10.0.0.6").1.contains("left out"), "{}", all.report("a"));
+}
+
+#[test]
+fn authentication_in_two_blocks_counts_keyword_by_keyword() {
+    let lines =
+        "authentication {\nauth_type AH\nauth_pass abc\n}\nauthentication {\nauth_pass d\n}";
+    let all = imported(&[("a", &instance(lines))]);
+    assert!(all.toml.contains("auth = { type = \"ah\""), "{}", all.toml);
+    assert_eq!(all.keys[0].content.as_slice(), b"d");
+    assert_eq!(why(&all, "auth_type AH"), (Fate::Exactly, "auth"));
+    let first = why(&all, "auth_pass (hidden)");
+    assert_eq!(first, (Fate::Exactly, "as there, line 12 counts in its place"));
+    assert!(all.findings.iter().all(|found| found.why != "not known"), "{}", all.report("a"));
+    let lines = "auth_hmac {\nkey 1 hex:00\n}\nauth_hmac {\nmode permissive\n}";
+    let all = imported(&[("a", &instance(lines))]);
+    assert!(all.toml.contains("mode = \"permissive\""), "{}", all.toml);
+    let blocks = all.findings.iter().filter(|found| found.text == "auth_hmac");
+    assert_eq!(blocks.map(|found| found.fate).collect::<Vec<_>>(), [Fate::Exactly, Fate::Changed]);
+}
