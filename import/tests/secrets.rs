@@ -80,6 +80,11 @@ fn a_secret_is_not_told_wherever_it_stands_on_its_line() {
         "notify_master /bin/x auth_pass Zq7-Zq7",
         "unknown_block { auth_pass Zq7-Zq7\n}",
         "auth_pass\nZq7-Zq7",
+        "key { Zq7-Zq7\n}",
+        "interface key 1 { Zq7-Zq7\n}",
+        "include hex:Zq7-Zq7",
+        "include authentication Zq7-Zq7",
+        "~LST(auth_pass, {) Zq7-Zq7",
         "password \"Zq7-Zq7",
         "auth_pass\"Zq7-Zq7",
     ] {

@@ -6,6 +6,9 @@ const HIDDEN: &str = "(hidden)";
 /// The keyword that a password stands behind.
 const PASSWORD: &str = "auth_pass";
 
+/// What the keywords of blocks begin with behind which a name stands.
+const NAMED: [&str; 4] = ["vrrp_", "track_file", "bfd_instance", "virtual_server"];
+
 /// Does a word begin a secret? Then what stands behind it is not shown.
 fn begins(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
@@ -29,13 +32,9 @@ fn is_keyword(word: &str) -> bool {
 
 /// Do the braces behind these words hold secrets? Nobody knows what braces without words hold.
 pub fn begins_block(words: &[String]) -> bool {
-    let Some((name, others)) = words.split_first() else { return true };
-    let name = name.to_ascii_lowercase();
-    // The word behind `vrrp_instance` and its like is a name.
-    let names = usize::from(name.starts_with("vrrp_"));
-    name.contains("pas")
-        || name.starts_with("auth")
-        || others.iter().skip(names).any(|word| is_keyword(word))
+    let Some(first) = words.first() else { return true };
+    let is_named = NAMED.iter().any(|named| first.starts_with(named));
+    words.iter().enumerate().any(|(at, word)| begins(word) && !(at == 1 && is_named))
 }
 
 /// Is the value of the last word missing? It may stand on the next line.
@@ -241,7 +240,9 @@ mod tests {
             let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
             begins_block(&words)
         };
-        for secret in ["authentication", "auth_hmac", "pass", "vrid 3 authentication"] {
+        for secret in
+            ["authentication", "auth_hmac", "pass", "vrid 3 authentication", "key", "a key b"]
+        {
             assert!(is_secret(secret), "{secret}");
         }
         for plain in ["vrrp_instance bypass", "vrrp_instance authentication", "group"] {

@@ -237,7 +237,9 @@ impl Reader<'_> {
             Ok(generator) => generator,
             Err(why) => {
                 let shown = text.split('(').next().unwrap_or_default();
-                let line = text.split_once(')').map_or("", |(_, line)| line);
+                // Behind what may be a secret no keyword is looked for.
+                let behind = text.split_once(')').filter(|(own, _)| secrets::line(own) == *own);
+                let line = behind.map_or("", |(_, line)| line);
                 return self.left_out(place, &format!("{shown}(…)"), line, why);
             }
         };

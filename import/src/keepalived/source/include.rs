@@ -38,13 +38,15 @@ impl Reader<'_> {
         let Some(patterns) = glob::braces(pattern) else {
             return Err(Broken::at(place, "these braces stand for too many files"));
         };
+        let shown = secrets::line(line);
+        let name = |path: &str| if shown == line { path.to_owned() } else { "it".to_owned() };
         let (mut count, mut missing) = (0, Vec::new());
         for pattern in patterns {
             let absolute =
                 if pattern.starts_with('/') { pattern } else { format!("{directory}/{pattern}") };
             let paths = glob::matching(&absolute, self.files);
             if paths.is_empty() {
-                missing.push(secrets::line(&format!("nothing matches {absolute}")));
+                missing.push(format!("nothing matches {}", name(&absolute)));
             }
             for path in paths {
                 match self.files.read(&path) {
@@ -52,7 +54,7 @@ impl Reader<'_> {
                         count += 1;
                         self.included(&path, &content, place)?;
                     }
-                    Err(why) => missing.push(format!("{}: {why}", secrets::line(&path))),
+                    Err(why) => missing.push(format!("{}: {why}", name(&path))),
                 }
             }
         }
@@ -63,7 +65,7 @@ impl Reader<'_> {
                 (Fate::Unsupported, format!("read: {count}; not read: {}", missing.join("; ")))
             }
         };
-        self.ledger.tell(place, secrets::line(line), fate, why);
+        self.ledger.tell(place, shown, fate, why);
         Ok(())
     }
 
