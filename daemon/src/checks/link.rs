@@ -116,12 +116,12 @@ impl Shared {
     fn hand_over(&self) {
         loop {
             let mut desk = self.lock();
-            let Some((runner, untold)) = desk.next() else {
+            let Some((runner, letter)) = desk.next() else {
                 drop(self.changed.wait(desk));
                 continue;
             };
             drop(desk);
-            let line = serde_json::to_vec(&untold.letter());
+            let line = serde_json::to_vec(&letter);
             let Ok(mut line) = line else { continue };
             line.push(b'\n');
             if (&*runner).write_all(&line).is_err() {
@@ -131,30 +131,15 @@ impl Shared {
     }
 }
 
-/// What the runner has not been told yet.
-enum Untold {
-    Orders(Arc<Vec<Order>>),
-    Work(Arc<Work>),
-}
-
-impl Untold {
-    fn letter(&self) -> Letter {
-        match self {
-            Untold::Orders(orders) => Letter::Checks(Vec::clone(orders)),
-            Untold::Work(work) => Letter::Procedures(Work::clone(work)),
-        }
-    }
-}
-
 impl Desk {
     /// What is to be told next, if the runner is there.
-    fn next(&mut self) -> Option<(Arc<UnixStream>, Untold)> {
+    fn next(&mut self) -> Option<(Arc<UnixStream>, Letter)> {
         let runner = Arc::clone(self.runner.as_ref()?);
         if std::mem::take(&mut self.untold_orders) {
-            return Some((runner, Untold::Orders(Arc::clone(&self.orders))));
+            return Some((runner, Letter::Checks(Arc::clone(&self.orders))));
         }
         let untold = std::mem::take(&mut self.untold_work);
-        untold.then(|| (runner, Untold::Work(Arc::clone(&self.work))))
+        untold.then(|| (runner, Letter::Procedures(Arc::clone(&self.work))))
     }
 }
 

@@ -24,6 +24,7 @@ mod trust;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use evergate_api::config::check::{Check, Test};
@@ -103,9 +104,9 @@ pub struct Found {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Letter {
     /// All checks.
-    Checks(Vec<Order>),
+    Checks(Arc<Vec<Order>>),
     /// All procedures that are to run now, and all lines that are to be written.
-    Procedures(Work),
+    Procedures(Arc<Work>),
 }
 
 /// What the runner says.

@@ -117,8 +117,10 @@ impl Crew {
             match (&mut reader).take(LINE_MAX).read_until(b'\n', &mut line) {
                 Ok(0) | Err(_) => break,
                 Ok(_) => match serde_json::from_slice(&line) {
-                    Ok(Letter::Checks(orders)) => self.take(orders),
-                    Ok(Letter::Procedures(work)) => self.workshop.take(work),
+                    Ok(Letter::Checks(orders)) => self.take(Arc::unwrap_or_clone(orders)),
+                    Ok(Letter::Procedures(work)) => {
+                        self.workshop.take(Arc::unwrap_or_clone(work));
+                    }
                     Err(error) => {
                         say("runner", &format!("orders that cannot be read: {error}"));
                         break;
