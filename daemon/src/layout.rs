@@ -34,8 +34,6 @@ pub use ways::RouteLayout;
 pub struct Layout {
     /// The name of the cluster.
     pub cluster_name: String,
-    /// What was written, in 64 bits.
-    pub digest: file::Digest,
     /// The UDP port of our own protocol.
     pub port: u16,
     /// Which connections are replicated, if any are.
@@ -182,7 +180,6 @@ impl Layout {
         let cluster = hash(&file.cluster.name);
         Ok(Layout {
             cluster_name: file.cluster.name.clone(),
-            digest: file.digest,
             port: file.cluster.port,
             replicate: file.replicate.clone(),
             fifo: procedures::fifo(file),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use evergate_api::config::model::Digest;
 use evergate_core::config as core;
 use evergate_core::ident::{Family, GroupId, InterfaceId, PathId, RouterId};
 use evergate_core::procedure::Fact;
@@ -69,7 +70,7 @@ impl Drive {
         self.facts.present.retain(|(_, address)| self.virtuals.contains_key(address));
         self.lay_out_links();
         self.lay_out_accept();
-        self.facts.config_hash = self.layout.digest.to_string();
+        self.facts.config_hash = Digest(self.layout.core.digest).to_string();
     }
 
     /// Groups keep the number under which the kernel thread knows them; those that are gone give
