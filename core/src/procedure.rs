@@ -101,12 +101,8 @@ impl Procedures {
         let gone: Vec<String> =
             self.lanes.keys().filter(|name| !plans.contains_key(*name)).cloned().collect();
         for (name, plan) in plans {
-            match self.lanes.get_mut(&name) {
-                Some(lane) => lane.configure(plan),
-                None if self.fifo || plan.runs_anything() => {
-                    self.lanes.entry(name).or_default().configure(plan);
-                }
-                None => {}
+            if self.fifo || plan.runs_anything() || self.lanes.contains_key(&name) {
+                self.lanes.entry(name).or_default().configure(plan);
             }
         }
         for name in gone {
