@@ -54,9 +54,7 @@ impl Given {
             _ => vec![format!("{name}={}", self.value)],
         }
     }
-}
 
-impl Given {
     /// Is the value a number or an address?
     fn is_numeric(&self) -> bool {
         let names = ["srcip", "mcast", "addr", "vhid", "advbase", "advskew", "deadratio"];

@@ -94,9 +94,7 @@ impl Lint<'_> {
         let written = self.tree.get(&["group", name, "vrrp", "version"]).map(|node| node.at);
         let (Some(at), VrrpVersion::V2) = (written, group.vrrp.version) else { return };
         if is_ipv6_only(group) {
-            let text = format!("group `{name}` has IPv6 only, which is always version 3");
-            let help = "leave `version` out; it speaks of IPv4";
-            self.push(Problem::warning("idle-version", text).at(at).help(help));
+            self.idle_version(at, &format!("group `{name}`"));
         }
     }
 
@@ -106,10 +104,14 @@ impl Lint<'_> {
         let mut groups = self.config.groups.values();
         let idle = |group: &Group| group.vrrp.version == VrrpVersion::V2 && is_ipv6_only(group);
         if let Some(at) = written.filter(|_| groups.len() > 0 && groups.all(idle)) {
-            let text = "every router has IPv6 only, which is always version 3";
-            let help = "leave `version` out; it speaks of IPv4";
-            self.push(Problem::warning("idle-version", text).at(at).help(help));
+            self.idle_version(at, "every router");
         }
+    }
+
+    fn idle_version(&mut self, at: Span, whose: &str) {
+        let text = format!("{whose} has IPv6 only, which is always version 3");
+        let help = "leave `version` out; it speaks of IPv4";
+        self.push(Problem::warning("idle-version", text).at(at).help(help));
     }
 
     /// Passwords and headers are of version 2.
