@@ -112,6 +112,14 @@ const ROWS: &[Row] = &[
 ];
 
 impl Cell {
+    /// The scenarios that show it.
+    fn names(&self) -> &'static [&'static str] {
+        match self {
+            In(names) => names,
+            Cannot => &[],
+        }
+    }
+
     /// What came of it; the worst where several scenarios show it.
     fn word(&self, verdicts: &Verdicts) -> &'static str {
         let In(names) = self else { return "cannot" };
@@ -128,7 +136,7 @@ impl Cell {
 /// The matrix with what came of its cells; none if no cell was run.
 pub fn table(verdicts: &Verdicts) -> Option<String> {
     let cells = ROWS.iter().flat_map(|row| &row.cells);
-    let mut names = cells.flat_map(|cell| if let In(names) = cell { *names } else { &[] });
+    let mut names = cells.flat_map(Cell::names);
     if !names.any(|name| verdicts.contains_key(name)) {
         return None;
     }
@@ -157,7 +165,7 @@ mod tests {
 
     fn named() -> Vec<&'static str> {
         let cells = ROWS.iter().flat_map(|row| &row.cells);
-        cells.flat_map(|cell| if let In(names) = cell { *names } else { &[] }).copied().collect()
+        cells.flat_map(Cell::names).copied().collect()
     }
 
     #[test]
@@ -176,7 +184,7 @@ mod tests {
     #[test]
     fn each_row_has_a_cell_in_the_short_lab_where_the_neighbour_can() {
         for row in ROWS {
-            let mut names = row.cells.iter().flat_map(|c| if let In(n) = c { *n } else { &[] });
+            let mut names = row.cells.iter().flat_map(Cell::names);
             let is_short = |name: &str| scenario::all().iter().any(|s| s.name == name && !s.long);
             let can = row.cells.iter().any(|cell| matches!(cell, In(_)));
             assert!(!can || names.any(|name| is_short(name)), "{}", row.dialect);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::speed::switch_group;
 use super::{Bed, Needs, Scenario, claim};
 use crate::clock;
 use crate::config::Config;
@@ -113,8 +114,7 @@ fn claim_off(lab: &Lab, active: Gateway, when: &str) -> Result<()> {
 fn accept_off(bed: &Bed, config: &Config) -> Result<()> {
     let (mut lab, active) = bed.cluster(config.clone())?;
     claim_off(&lab, active, "at first")?;
-    let answer = lab.control(active)?.ask(&["switchover", GROUP])?;
-    claim(answer.code == 0, || format!("the switchover ends with {}", answer.errors))?;
+    switch_group(&lab, active, GROUP)?;
     lab.wait_holder(active.other(), READY_LIMIT)?;
     claim_off(&lab, active.other(), "after a switchover")?;
     lab.inflict(&Fault::Killed(active.other(), Part::Core))?;

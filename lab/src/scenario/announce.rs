@@ -3,9 +3,11 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::speed::switch_group;
 use super::{Bed, Needs, Scenario, claim};
 use crate::clock;
 use crate::config::Config;
+use crate::control::GROUP;
 use crate::error::Result;
 use crate::spy::{Frame, Spy};
 use crate::topology::Segment;
@@ -49,8 +51,7 @@ fn schedule(bed: &Bed) -> Result<()> {
     let (mut lab, active) = bed.cluster(config())?;
     let mut spy = Spy::plug_in(&lab.topology)?;
     spy.record()?;
-    let answer = lab.control(active)?.ask(&["switchover", "gateway"])?;
-    claim(answer.code == 0, || format!("the switchover ends with {}", answer.errors))?;
+    switch_group(&lab, active, GROUP)?;
     clock::sleep(AGAIN_AFTER + AFTER);
     let frames = spy.take();
     let addresses = (0..MORE).map(|number| Ipv4Addr::new(10, 91, 0, 100 + number));

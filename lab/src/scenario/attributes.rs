@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::speed::switch;
 use super::{Bed, Needs, Scenario, claim};
 use crate::clock;
 use crate::config::Config;
@@ -79,10 +80,8 @@ fn attributes(bed: &Bed) -> Result<()> {
     claim_all(&lab, active, "after renewals")?;
     adverts(&lab)?;
     kept_or_not(&mut lab, active)?;
-    let answer = lab.control(active)?.ask(&["switchover", "gateway"])?;
-    claim(answer.code == 0, || format!("the switchover ends with {}", answer.errors))?;
-    let now = lab.wait_ready(READY_LIMIT)?;
-    claim(now == active.other(), || format!("{now} is active now"))?;
+    switch(&mut lab, active)?;
+    let now = active.other();
     claim_all(&lab, now, "after a switchover")?;
     relabelled(&mut lab, now, &config)?;
     lab.inflict(&Fault::Killed(now, Part::Core))?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::speed::switch_group;
 use super::{Bed, Needs, Scenario, claim, ready};
 use crate::clock;
 use crate::config::Config;
@@ -133,7 +134,7 @@ fn order(bed: &Bed) -> Result<()> {
     let probe = Probe::start(&lab.topology, SERVER)?;
     probe.wait_steady(Duration::from_millis(300), READY_LIMIT)?;
     let since = probe.elapsed();
-    switch_over(&mut lab, active, target)?;
+    switch_over(&mut lab, active)?;
     let left = wait_log(&lab, active, "BACKUP")?;
     claim(left == ["down releasing", "told GROUP gateway BACKUP 0"], || format!("{left:?}"))?;
     let came = wait_log(&lab, target, "MASTER")?;
@@ -239,7 +240,7 @@ fn hang(bed: &Bed) -> Result<()> {
     probe.wait_steady(Duration::from_millis(300), READY_LIMIT)?;
     let since = probe.elapsed();
     let began = clock::now();
-    switch_over(&mut lab, active, target)?;
+    switch_over(&mut lab, active)?;
     let moved = began.elapsed();
     claim(moved < Duration::from_secs(3), || format!("the address took {moved:?}"))?;
     wait_log(&lab, target, "hangs active")?;
@@ -281,25 +282,31 @@ fn crash(bed: &Bed) -> Result<()> {
     let (mut lab, active) = ready(lab, config)?;
     wait_log(&lab, active, "MASTER")?;
     let target = active.other();
-    clear(&lab, target)?;
-    switch_over(&mut lab, active, target)?;
-    wait_log(&lab, target, "begins")?;
-    lab.inflict(&Fault::Killed(target, Part::Runner))?;
-    let lines = wait_log(&lab, target, "MASTER")?;
+    let lines = kill_while_it_begins(&mut lab, active, Part::Runner, "MASTER")?;
     claim(lines == ["begins", "begins", "ends", "MASTER"], || format!("{lines:?}"))?;
     wait_log(&lab, active, "BACKUP")?;
     lab.wait_ready(READY_LIMIT)?;
-    clear(&lab, active)?;
-    switch_over(&mut lab, target, active)?;
-    wait_log(&lab, active, "begins")?;
-    lab.inflict(&Fault::Killed(active, Part::Core))?;
-    let lines = wait_log(&lab, active, "BACKUP")?;
+    let lines = kill_while_it_begins(&mut lab, target, Part::Core, "BACKUP")?;
     claim(lines == ["begins", "ends", "down", "BACKUP"], || format!("{lines:?}"))?;
     lab.wait_holder(target, SEEN_LIMIT)
 }
 
-fn switch_over(lab: &mut Lab, from: Gateway, to: Gateway) -> Result<()> {
-    let answer = lab.control(from)?.ask(&["switchover", GROUP])?;
-    claim(answer.code == 0, || format!("the switchover ends with {}", answer.errors))?;
-    lab.wait_holder(to, SEEN_LIMIT)
+/// Moves the group away and kills a process of its new holder while `activate` is run; gives its log up to `last`.
+fn kill_while_it_begins(
+    lab: &mut Lab,
+    from: Gateway,
+    part: Part,
+    last: &str,
+) -> Result<Vec<String>> {
+    let to = from.other();
+    clear(lab, to)?;
+    switch_over(lab, from)?;
+    wait_log(lab, to, "begins")?;
+    lab.inflict(&Fault::Killed(to, part))?;
+    wait_log(lab, to, last)
+}
+
+fn switch_over(lab: &mut Lab, from: Gateway) -> Result<()> {
+    switch_group(lab, from, GROUP)?;
+    lab.wait_holder(from.other(), SEEN_LIMIT)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::speed::switch_group;
 use super::{Bed, Needs, Scenario, claim, claim_still};
 use crate::clock;
 use crate::config::Config;
@@ -44,8 +45,7 @@ pub const SCENARIOS: &[Scenario] = &[
 fn eventful_run(lab: &mut Lab, spy: &mut Spy, preferred: Gateway) -> Result<Vec<Frame>> {
     spy.record()?;
     clock::sleep(Duration::from_secs(2));
-    let answer = lab.control(preferred)?.ask(&["switchover", GROUP])?;
-    claim(answer.code == 0, || format!("switchover: {}{}", answer.text, answer.errors))?;
+    switch_group(lab, preferred, GROUP)?;
     clock::sleep(Duration::from_secs(1));
     lab.stop(preferred.other())?;
     lab.wait_holder(preferred, READY_LIMIT)?;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::speed::switch_group;
 use super::{Bed, Needs, Scenario, claim};
 use crate::clock;
 use crate::config::Config;
+use crate::control::GROUP;
 use crate::error::Result;
 use crate::fault::Fault;
 use crate::lab::Lab;
@@ -118,8 +120,7 @@ fn routes(bed: &Bed) -> Result<()> {
     let (mut lab, active) = super::ready(lab, config())?;
     wait_all(&lab, active, "at the start")?;
     wait_none(&lab, active.other(), "at the start")?;
-    let answer = lab.control(active)?.ask(&["switchover", "gateway"])?;
-    claim(answer.code == 0, || format!("the switchover ends with {}", answer.errors))?;
+    switch_group(&lab, active, GROUP)?;
     let active = lab.wait_ready(READY_LIMIT)?;
     wait_all(&lab, active, "after a switchover")?;
     wait_none(&lab, active.other(), "after a switchover")?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::speed::switch_group;
 use super::{Bed, Needs, Scenario, claim};
 use crate::clock;
 use crate::config::Config;
@@ -173,8 +174,7 @@ fn hand_over(lab: &mut Lab, from: Gateway, target: &str) -> Result<()> {
     probe.wait_steady(STEADY, READY_LIMIT)?;
     let (before, watch) = (probe.elapsed(), MacWatch::start(lab)?);
     let to = from.other();
-    let answer = lab.control(from)?.ask(&["switchover", GROUP, "--to", &to.to_string()])?;
-    claim(answer.code == 0, || format!("switchover: {}{}", answer.text, answer.errors))?;
+    switch_group(lab, from, GROUP)?;
     lab.wait_holder(to, SERVICE_LIMIT)?;
     clock::sleep(WATCH);
     claim_handed_over(&watch.stop(), from)?;
